@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * multios shared ring: memory ordering.
+ *
+ * The one place where kernel and user space differ. The peer is another
+ * kernel on another vCPU even when this kernel runs on one CPU, so kernel
+ * code takes the virt_* barriers, which are never compiled away.
+ */
+#ifndef MSR_BARRIER_H
+#define MSR_BARRIER_H
+
+#ifdef __KERNEL__
+
+#include <linux/compiler.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <asm/barrier.h>
+
+#define msr_load_acquire(p)	virt_load_acquire(p)
+#define msr_store_release(p, v)	virt_store_release(p, v)
+#define msr_load(p)		READ_ONCE(*(p))
+#define msr_store(p, v)		WRITE_ONCE(*(p), v)
+#define msr_full_barrier()	virt_mb()
+
+#else
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define msr_load_acquire(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define msr_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define msr_load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
+#define msr_store(p, v)		__atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define msr_full_barrier()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+#endif
+
+#define msr_compiler_barrier()	__asm__ __volatile__("" ::: "memory")
+
+#define msr_must_check		__attribute__((warn_unused_result))
+
+#endif /* MSR_BARRIER_H */

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * multios shared ring: a single-producer, single-consumer ring of descriptors
+ * with a data area, across a segment whose other end is not trusted.
+ *
+ * The producer owns descriptors, data and struct msr_prod; the consumer owns struct
+ * msr_cons. Indices are 32 bit and run free; a ring holds 2^n descriptors. Each side keeps its
+ * own position in private memory (struct msr_tx, struct msr_rx) and never reads it
+ * back from the segment. Data is allocated in ring order and released in ring order, so
+ * one consumer index gives back slot and data at once; a consumer that ends out
+ * of order keeps that order itself.
+ *
+ * Sleeping: the sleeper stores an event index and looks again; the other side
+ * publishes, then reads the event index. Both have a full barrier between the store
+ * and the load, so at least one of the two sees the other's store.
+ */
+#ifndef MSR_RING_H
+#define MSR_RING_H
+
+#include "barrier.h"
+#include "check.h"
+#include "wire.h"
+
+/* One side's view of ring: producer. All fields private but for the pointers. */
+struct msr_tx {
+	struct msr_desc *desc;		/* own section */
+	struct msr_prod *prod;		/* own section */
+	const struct msr_cons *cons;	/* peer's section */
+	__u8 *data;			/* own section */
+	__u32 mask;
+	__u32 data_mask;
+	__u32 head;			/* next slot to fill */
+	__u32 published;		/* prod->idx as last stored */
+	__u32 tail;			/* cons->idx as last accepted */
+	__u32 belled;			/* published at the last look at data_event */
+	__u32 data_head;		/* free-running byte positions */
+	__u32 data_tail;
+	__u32 data_next;		/* end of the reservation, taken over by commit */
+	__u32 *end;			/* private, a slot each: data position after it */
+};
+
+/* One side's view of a ring: consumer. */
+struct msr_rx {
+	const struct msr_desc *desc;	/* peer's section */
+	const struct msr_prod *prod;	/* peer's section */
+	struct msr_cons *cons;		/* own section */
+	const __u8 *data;		/* peer's section */
+	__u32 mask;
+	__u32 data_size;
+	__u32 channel;
+	__u32 next;			/* next slot to copy out */
+	__u32 avail;			/* prod->idx as last accepted */
+	__u32 released;			/* cons->idx as last stored */
+	__u32 belled;			/* released at the last look at space_event */
+};
+
+/* Outcomes other than "done" */
+enum msr_result {
+	MSR_OK		= 0,
+	MSR_EMPTY	= 1,	/* nothing there now */
+	MSR_BAD_INDEX	= -1,	/* MSR_FAULT_INDEX */
+	MSR_BAD_DESC	= -2,	/* MSR_FAULT_DESC */
+};
+
+/*
+ * Has the index that moved from @old to @now passed @event? Counts modulo 2^32,
+ * as virtio's vring_need_event().
+ */
+static inline bool msr_passed(__u32 event, __u32 now, __u32 old)
+{
+	return (__u32)(now - event - 1) < (__u32)(now - old);
+}
+
+/*
+ * Producer: clear the ring that @info describes in the own section at @section.
+ * @peer_section is where the consumer's section lies, @peer its checked queue
+ * entry, @end room for 1 << info->ring_log2 entries of private memory. Only while the
+ * own epoch is 0.
+ */
+static inline void msr_tx_init(struct msr_tx *tx, void *section,
+			       const struct msr_queue_info *info, __u32 *end)
+{
+	__u8 *base = section;
+
+	memset(tx, 0, sizeof(*tx));
+	tx->desc = (struct msr_desc *)(base + info->ring_off);
+	tx->prod = (struct msr_prod *)(base + info->prod_off);
+	tx->data = base + info->data_off;
+	tx->mask = (1u << info->ring_log2) - 1;
+	tx->data_mask = (1u << info->data_log2) - 1;
+	tx->end = end;
+	memset(tx->prod, 0, sizeof(*tx->prod));
+	/* an event that lies 2^31 back is not passed for as long */
+	msr_store(&tx->prod->space_event, 1u << 31);
+}
+
+/* Producer: join with the peer's checked queue entry @peer, before the first reserve. */
+static inline void msr_tx_attach(struct msr_tx *tx, const void *peer_section,
+				 const struct msr_queue_info *peer)
+{
+	tx->cons = (const struct msr_cons *)((const __u8 *)peer_section + peer->cons_off);
+}
+
+/* Consumer: clear the own index line. Only while the own epoch is 0. */
+static inline void msr_rx_init(struct msr_rx *rx, void *section,
+			       const struct msr_queue_info *info)
+{
+	memset(rx, 0, sizeof(*rx));
+	rx->cons = (struct msr_cons *)((__u8 *)section + info->cons_off);
+	memset(rx->cons, 0, sizeof(*rx->cons));
+	msr_store(&rx->cons->data_event, 1u << 31);
+}
+
+/* Consumer: join with the peer's checked queue entry @peer, before the first peek. */
+static inline void msr_rx_attach(struct msr_rx *rx, const void *peer_section,
+				 const struct msr_queue_info *peer)
+{
+	const __u8 *base = peer_section;
+
+	rx->desc = (const struct msr_desc *)(base + peer->ring_off);
+	rx->prod = (const struct msr_prod *)(base + peer->prod_off);
+	rx->data = base + peer->data_off;
+	rx->mask = (1u << peer->ring_log2) - 1;
+	rx->data_size = 1u << peer->data_log2;
+	rx->channel = peer->channel;
+}
+
+/*
+ * Producer only. Takes back what the consumer released. MSR_BAD_INDEX when
+ * its index left [tail, published]: the peer is broken and nothing changed.
+ */
+static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
+{
+	/* partner: the store-release in msr_rx_release; its reads of our data are over */
+	__u32 idx = msr_load_acquire(&tx->cons->idx);
+
+	if ((__u32)(idx - tx->tail) > (__u32)(tx->published - tx->tail))
+		return MSR_BAD_INDEX;
+	if (idx != tx->tail) {
+		tx->tail = idx;
+		tx->data_tail = tx->end[(idx - 1) & tx->mask];
+	}
+	return MSR_OK;
+}
+
+static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
+{
+	__u32 pos = tx->data_head & tx->data_mask;
+	__u32 skip = 0;
+
+	/* data is contiguous: what does not fit before the end starts over */
+	if (len > tx->data_mask + 1 - pos)
+		skip = tx->data_mask + 1 - pos;
+	*start = tx->data_head + skip;
+	return (__u32)(tx->head - tx->tail) <= tx->mask &&
+	       (__u64)(__u32)(tx->data_head - tx->data_tail) + skip + len <=
+	       (__u64)tx->data_mask + 1;
+}
+
+/*
+ * Producer only. Room for one descriptor with @len contiguous bytes of data, at
+ * most half of the data area, else it may never fit. Returns the data and in
+ * *@off its offset for msr_desc.off; NULL with *@result MSR_EMPTY when the ring is full
+ * (msr_tx_arm to be woken) or MSR_BAD_INDEX. A reservation is given up by reserving again.
+ */
+static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
+				   enum msr_result *result)
+{
+	__u32 room = (len + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u);
+	__u32 start;
+
+	*result = MSR_OK;
+	if (!msr_tx_fits(tx, room, &start)) {
+		*result = msr_tx_reclaim(tx);
+		if (*result != MSR_OK)
+			return NULL;
+		if (!msr_tx_fits(tx, room, &start)) {
+			*result = MSR_EMPTY;
+			return NULL;
+		}
+	}
+	tx->data_next = start + room;
+	*off = start & tx->data_mask;
+	return tx->data + *off;
+}
+
+/* Producer only. Fills the reserved slot; the consumer sees it after msr_tx_publish. */
+static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
+{
+	tx->desc[tx->head & tx->mask] = *d;
+	tx->data_head = tx->data_next;
+	tx->end[tx->head & tx->mask] = tx->data_head;
+	tx->head++;
+}
+
+/* Producer only. Shows all committed descriptors to the consumer. */
+static inline void msr_tx_publish(struct msr_tx *tx)
+{
+	tx->published = tx->head;
+	/* partner: the load-acquire in msr_rx_fill; descriptors and data come first */
+	msr_store_release(&tx->prod->idx, tx->published);
+}
+
+/* Producer only, after msr_tx_publish: does the consumer want its bell rung? */
+static inline bool msr_tx_need_bell(struct msr_tx *tx)
+{
+	__u32 old = tx->belled;
+
+	if (old == tx->published)
+		return false;
+	tx->belled = tx->published;
+	/* partner: the barrier in msr_rx_arm. prod.idx is stored before data_event is read */
+	msr_full_barrier();
+	return msr_passed(msr_load(&tx->cons->data_event), tx->published, old);
+}
+
+/*
+ * Producer only, after MSR_EMPTY: ask for a bell when @slots descriptors (1 or
+ * more) have been released. MSR_EMPTY: armed, sleep. MSR_OK: there is news, reserve again.
+ */
+static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32 slots)
+{
+	__u32 used = tx->published - tx->tail;
+	__u32 old = tx->tail;
+	enum msr_result result;
+
+	if (slots > used)
+		slots = used;
+	if (!slots)
+		return MSR_OK;
+	msr_store(&tx->prod->space_event, old + slots - 1);
+	/* partner: the barrier in msr_rx_need_bell. space_event is stored before cons.idx is read */
+	msr_full_barrier();
+	result = msr_tx_reclaim(tx);
+	if (result != MSR_OK)
+		return result;
+	return (__u32)(tx->tail - old) >= slots ? MSR_OK : MSR_EMPTY;
+}
+
+/* Consumer only. Looks how far the producer is. MSR_BAD_INDEX: further than its ring is long. */
+static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
+{
+	/* partner: the store-release in msr_tx_publish; descriptors and data are there */
+	__u32 idx = msr_load_acquire(&rx->prod->idx);
+
+	if ((__u32)(idx - rx->released) > rx->mask + 1 ||
+	    (__u32)(idx - rx->released) < (__u32)(rx->avail - rx->released))
+		return MSR_BAD_INDEX;
+	rx->avail = idx;
+	return rx->avail == rx->next ? MSR_EMPTY : MSR_OK;
+}
+
+/*
+ * Consumer only. Copies the next descriptor out and checks the copy. Its data
+ * at rx->data + d->off can change under the reader if the peer misbehaves: copy before
+ * deciding on it. Slot and data stay the consumer's until msr_rx_release.
+ */
+static inline msr_must_check enum msr_result
+msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
+{
+	enum msr_result result;
+
+	if (rx->next == rx->avail) {
+		result = msr_rx_fill(rx);
+		if (result != MSR_OK)
+			return result;
+	}
+	*d = rx->desc[rx->next & rx->mask];
+	msr_compiler_barrier();	/* the copy is made here, once; all that follows uses it */
+	rx->next++;
+	if (!msr_check_desc(d, rx->channel, rx->data_size))
+		return MSR_BAD_DESC;
+	return MSR_OK;
+}
+
+/* Consumer only. Gives back the @n oldest descriptors, their data with them. */
+static inline void msr_rx_release(struct msr_rx *rx, __u32 n)
+{
+	rx->released += n;
+	/* partner: the load-acquire in msr_tx_reclaim; our reads of the data are over */
+	msr_store_release(&rx->cons->idx, rx->released);
+}
+
+/* Consumer only, after msr_rx_release: does the producer wait for room? */
+static inline bool msr_rx_need_bell(struct msr_rx *rx)
+{
+	__u32 old = rx->belled;
+
+	if (old == rx->released)
+		return false;
+	rx->belled = rx->released;
+	/* partner: the barrier in msr_tx_arm. cons.idx is stored before space_event is read */
+	msr_full_barrier();
+	return msr_passed(msr_load(&rx->prod->space_event), rx->released, old);
+}
+
+/*
+ * Consumer only, before it sleeps: ask for a bell at the next descriptor.
+ * MSR_EMPTY: armed, sleep. MSR_OK: something came meanwhile, go on.
+ */
+static inline msr_must_check enum msr_result msr_rx_arm(struct msr_rx *rx)
+{
+	msr_store(&rx->cons->data_event, rx->next);
+	/* partner: the barrier in msr_tx_need_bell. data_event is stored before prod.idx is read */
+	msr_full_barrier();
+	return msr_rx_fill(rx);
+}
+
+#endif /* MSR_RING_H */
