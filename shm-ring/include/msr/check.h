@@ -24,6 +24,25 @@ static inline msr_must_check bool msr_check_log2(__u32 v, __u32 lo, __u32 hi)
 	return v >= lo && v <= hi;
 }
 
+/* a reserved field of whole words: all zero */
+static inline msr_must_check bool msr_check_zero(const void *field, __u32 bytes)
+{
+	const __u8 *b = field;
+	__u8 any = 0;
+	__u32 i;
+
+	for (i = 0; i < bytes; i++)
+		any |= b[i];
+	return !any;
+}
+
+/* Segment of @size bytes, as firmware reports it: two sections of whole pages */
+static inline msr_must_check bool msr_check_segment_size(__u64 size)
+{
+	return size >= MSR_SEGMENT_MIN && size <= MSR_SEGMENT_MAX &&
+	       !(size % (2 * MSR_PAGE));
+}
+
 /*
  * Queue @info of a section of @section_size bytes. Parts of one queue may
  * overlap only if their owner wants to harm itself: it alone writes them.
@@ -31,8 +50,6 @@ static inline msr_must_check bool msr_check_log2(__u32 v, __u32 lo, __u32 hi)
 static inline msr_must_check bool
 msr_check_queue(const struct msr_queue_info *info, __u64 section_size)
 {
-	__u32 i;
-
 	if (info->channel != MSR_CHAN_ETH && info->channel != MSR_CHAN_ROCE)
 		return false;
 	if (info->index >= MSR_MAX_QUEUES)
@@ -43,9 +60,8 @@ msr_check_queue(const struct msr_queue_info *info, __u64 section_size)
 	if ((info->ring_off | info->prod_off | info->cons_off | info->data_off) %
 	    MSR_CACHE_LINE)
 		return false;
-	for (i = 0; i < sizeof(info->reserved) / sizeof(info->reserved[0]); i++)
-		if (info->reserved[i])
-			return false;
+	if (!msr_check_zero(info->reserved, sizeof(info->reserved)))
+		return false;
 	return msr_check_range(info->ring_off,
 			       (__u64)sizeof(struct msr_desc) << info->ring_log2,
 			       section_size) &&
@@ -54,7 +70,7 @@ msr_check_queue(const struct msr_queue_info *info, __u64 section_size)
 	       msr_check_range(info->data_off, 1ULL << info->data_log2, section_size);
 }
 
-/* What is wrong with a peer's section; the string names field and rule. */
+/* What is wrong with a peer's section; the string names the field. */
 enum msr_section_verdict {
 	MSR_SECTION_OK,
 	MSR_SECTION_MAGIC,
@@ -64,6 +80,8 @@ enum msr_section_verdict {
 	MSR_SECTION_FEATURES,
 	MSR_SECTION_NR_QUEUES,
 	MSR_SECTION_QUEUE,
+	MSR_SECTION_RESERVED,
+	MSR_SECTION_JOIN,
 };
 
 /*
@@ -90,6 +108,29 @@ msr_check_section(const struct msr_section *s, __u32 role, __u64 segment_size)
 	for (i = 0; i < s->nr_queues; i++)
 		if (!msr_check_queue(&s->queue[i], segment_size / 2))
 			return MSR_SECTION_QUEUE;
+	if (!msr_check_zero(s->reserved0, sizeof(s->reserved0)) ||
+	    !msr_check_zero(s->reserved1, sizeof(s->reserved1)) ||
+	    !msr_check_zero(s->reserved2, sizeof(s->reserved2)) ||
+	    !msr_check_zero(&s->queue[i], (MSR_MAX_QUEUES - i) * sizeof(s->queue[0])))
+		return MSR_SECTION_RESERVED;
+	return MSR_SECTION_OK;
+}
+
+/*
+ * Copy @peer that msr_check_section accepted against the @own table: queue i of
+ * one side is the other direction of queue i of the other.
+ */
+static inline msr_must_check enum msr_section_verdict
+msr_check_join(const struct msr_section *own, const struct msr_section *peer)
+{
+	__u32 i;
+
+	if (own->nr_queues != peer->nr_queues)
+		return MSR_SECTION_NR_QUEUES;
+	for (i = 0; i < own->nr_queues; i++)
+		if (own->queue[i].channel != peer->queue[i].channel ||
+		    own->queue[i].index != peer->queue[i].index)
+			return MSR_SECTION_JOIN;
 	return MSR_SECTION_OK;
 }
 
@@ -104,6 +145,8 @@ static inline const char *msr_section_verdict_str(enum msr_section_verdict v)
 	case MSR_SECTION_FEATURES:	return "features";
 	case MSR_SECTION_NR_QUEUES:	return "nr_queues";
 	case MSR_SECTION_QUEUE:		return "queue";
+	case MSR_SECTION_RESERVED:	return "reserved";
+	case MSR_SECTION_JOIN:		return "channel or index of a queue";
 	}
 	return "unknown";
 }

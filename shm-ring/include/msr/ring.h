@@ -21,7 +21,7 @@
 #include "check.h"
 #include "wire.h"
 
-/* One side's view of ring: producer. All fields private but for the pointers. */
+/* One side's view of a ring: producer. In private memory; only pointers lead into the segment. */
 struct msr_tx {
 	struct msr_desc *desc;		/* own section */
 	struct msr_prod *prod;		/* own section */
@@ -39,7 +39,7 @@ struct msr_tx {
 	__u32 *end;			/* private, a slot each: data position after it */
 };
 
-/* One side's view of a ring: consumer. */
+/* One side's view of a ring: consumer. As above. */
 struct msr_rx {
 	const struct msr_desc *desc;	/* peer's section */
 	const struct msr_prod *prod;	/* peer's section */
@@ -60,6 +60,7 @@ enum msr_result {
 	MSR_EMPTY	= 1,	/* nothing there now */
 	MSR_BAD_INDEX	= -1,	/* MSR_FAULT_INDEX */
 	MSR_BAD_DESC	= -2,	/* MSR_FAULT_DESC */
+	MSR_TOO_LONG	= -3,	/* the caller's own mistake: more than half the data area */
 };
 
 /*
@@ -72,10 +73,10 @@ static inline bool msr_passed(__u32 event, __u32 now, __u32 old)
 }
 
 /*
- * Producer: clear the ring that @info describes in the own section at @section.
- * @peer_section is where the consumer's section lies, @peer its checked queue
- * entry, @end room for 1 << info->ring_log2 entries of private memory. Only while the
- * own epoch is 0.
+ * Producer: reset the ring that the own @info describes in the own section at
+ * @section. @end: private memory, 1 << info->ring_log2 entries. Only while the own epoch
+ * is 0. Descriptors and data stay as they are: a peer that has not noticed yet
+ * goes on reading what it was sent.
  */
 static inline void msr_tx_init(struct msr_tx *tx, void *section,
 			       const struct msr_queue_info *info, __u32 *end)
@@ -134,6 +135,7 @@ static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 	/* partner: the store-release in msr_rx_release; its reads of our data are over */
 	__u32 idx = msr_load_acquire(&tx->cons->idx);
 
+	/* impossible: released more than was published, or took a release back */
 	if ((__u32)(idx - tx->tail) > (__u32)(tx->published - tx->tail))
 		return MSR_BAD_INDEX;
 	if (idx != tx->tail) {
@@ -143,6 +145,7 @@ static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 	return MSR_OK;
 }
 
+/* Where @len bytes would start, and do they and a slot fit? */
 static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 {
 	__u32 pos = tx->data_head & tx->data_mask;
@@ -158,10 +161,12 @@ static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 }
 
 /*
- * Producer only. Room for one descriptor with @len contiguous bytes of data, at
- * most half of the data area, else it may never fit. Returns the data and in
- * *@off its offset for msr_desc.off; NULL with *@result MSR_EMPTY when the ring is full
- * (msr_tx_arm to be woken) or MSR_BAD_INDEX. A reservation is given up by reserving again.
+ * Producer only. Room for one descriptor with @len contiguous bytes of data. Returns the
+ * data and in *@off its offset for msr_desc.off. NULL with *@result
+ *  - MSR_EMPTY: the ring is full, msr_tx_arm to be woken;
+ *  - MSR_TOO_LONG: @len is more than half of the data area and might never fit;
+ *  - MSR_BAD_INDEX: the peer is broken.
+ * A reservation is given up by reserving again.
  */
 static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 				   enum msr_result *result)
@@ -169,6 +174,10 @@ static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 	__u32 room = (len + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u);
 	__u32 start;
 
+	if (len > tx->data_mask / 2 + 1) {
+		*result = MSR_TOO_LONG;
+		return NULL;
+	}
 	*result = MSR_OK;
 	if (!msr_tx_fits(tx, room, &start)) {
 		*result = msr_tx_reclaim(tx);
@@ -215,12 +224,13 @@ static inline bool msr_tx_need_bell(struct msr_tx *tx)
 }
 
 /*
- * Producer only, after MSR_EMPTY: ask for a bell when @slots descriptors (1 or
- * more) have been released. MSR_EMPTY: armed, sleep. MSR_OK: there is news, reserve again.
+ * Producer only, after MSR_EMPTY: ask for a bell when the @slots oldest descriptors (1 or more, all
+ * at most) have been released. MSR_EMPTY: armed, sleep, but publish first what is
+ * committed, or the consumer waits as well. MSR_OK: there is news, reserve again.
  */
 static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32 slots)
 {
-	__u32 used = tx->published - tx->tail;
+	__u32 used = tx->head - tx->tail;
 	__u32 old = tx->tail;
 	enum msr_result result;
 
@@ -237,12 +247,28 @@ static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32
 	return (__u32)(tx->tail - old) >= slots ? MSR_OK : MSR_EMPTY;
 }
 
+/*
+ * Copies a descriptor out of the peer's memory, each word loaded exactly once
+ * whatever the compiler would like to load again.
+ */
+static inline void msr_copy_desc(struct msr_desc *to, const struct msr_desc *from)
+{
+	typedef __u64 __attribute__((__may_alias__)) word;
+	const word *src = (const word *)from;
+	word *dst = (word *)to;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*to) / sizeof(*dst); i++)
+		dst[i] = msr_load(&src[i]);
+}
+
 /* Consumer only. Looks how far the producer is. MSR_BAD_INDEX: further than its ring is long. */
 static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
 {
 	/* partner: the store-release in msr_tx_publish; descriptors and data are there */
 	__u32 idx = msr_load_acquire(&rx->prod->idx);
 
+	/* impossible: more slots than there are, or a published descriptor taken back */
 	if ((__u32)(idx - rx->released) > rx->mask + 1 ||
 	    (__u32)(idx - rx->released) < (__u32)(rx->avail - rx->released))
 		return MSR_BAD_INDEX;
@@ -265,15 +291,17 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 		if (result != MSR_OK)
 			return result;
 	}
-	*d = rx->desc[rx->next & rx->mask];
-	msr_compiler_barrier();	/* the copy is made here, once; all that follows uses it */
+	msr_copy_desc(d, &rx->desc[rx->next & rx->mask]);
 	rx->next++;
 	if (!msr_check_desc(d, rx->channel, rx->data_size))
 		return MSR_BAD_DESC;
 	return MSR_OK;
 }
 
-/* Consumer only. Gives back the @n oldest descriptors, their data with them. */
+/*
+ * Consumer only. Gives back the @n oldest descriptors, their data with them. @n is at
+ * most what msr_rx_next returned and was not released yet.
+ */
 static inline void msr_rx_release(struct msr_rx *rx, __u32 n)
 {
 	rx->released += n;
