@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Options, the agreement between client and server, and the loop of rounds. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vc.h"
+
+#define ROUNDS_PER_SETUP	40	/* then all queue pairs, queues and regions are made anew */
+
+static const char usage[] =
+"usage: verbs-check [OPTIONS]            server: takes one client and its options\n"
+"       verbs-check [OPTIONS] HOST       client\n"
+"\n"
+"Exchanges random messages over RC and UD queue pairs and checks every byte on both ends, guard bytes around them too.\n"
+"Last line: N messages, N bytes, N wrong. Exit 0: none wrong; 1: some wrong; 2: could not run or a request failed; 3: stuck.\n"
+"\n"
+"  -s, --seconds N      stop after N seconds (10)\n"
+"  -n, --messages N     stop after N messages\n"
+"  -S, --seed N         repeat the run of this seed (else a new one, printed)\n"
+"  -q, --qps N          RC queue pairs, 1-16 (3)\n"
+"  -m, --path-mtu N     256, 512, 1024, 2048 or 4096 (the ports' active MTU)\n"
+"  -z, --max-size N     bytes of a message, up to 64 MiB (4 MiB)\n"
+"  -o, --ops LIST       of write,write_imm,read,send,send_imm,ud (all)\n"
+"  -t, --timeout N      transport timer, 4.096 us << N (16)\n"
+"  -T, --stall N        seconds without progress that count as stuck (60)\n"
+"  -l, --lossy          datagrams may get lost or come twice\n"
+"  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
+"  -6, --ipv6           use a GID with a global IPv6 address (else IPv4)\n"
+"own to each side:\n"
+"  -d, --device NAME    RDMA device (the first)\n"
+"  -g, --gid-index N    GID (the first of RoCE v2 that fits)\n"
+"  -p, --port N         TCP port (18600)\n"
+"  -w, --wait N         seconds to wait for the other side (60)\n";
+
+static uint64_t number(const char *option, const char *s, uint64_t min, uint64_t max)
+{
+	char *end;
+	uint64_t n = strtoull(s, &end, 0);
+
+	if (!*s || *end || *s == '-' || n < min || n > max)
+		vc_die("%s is '%s': must be a number from %llu to %llu", option, s, (unsigned long long)min, (unsigned long long)max);
+	return n;
+}
+
+static uint32_t op_list(char *s)
+{
+	static const char *const names[VC_NR_OPS] = { "write", "write_imm", "read", "send", "send_imm", "ud" };
+	uint32_t ops = 0;
+	char *word;
+	int i;
+
+	for (word = strtok(s, ","); word; word = strtok(NULL, ",")) {
+		for (i = 0; i < VC_NR_OPS && strcmp(word, names[i]); i++)
+			;
+		if (i == VC_NR_OPS)
+			vc_die("--ops names '%s': must be of write,write_imm,read,send,send_imm,ud", word);
+		ops |= 1u << i;
+	}
+	if (!ops)
+		vc_die("--ops names nothing");
+	return ops;
+}
+
+static const struct option options[] = {
+	{ "seconds", 1, NULL, 's' }, { "messages", 1, NULL, 'n' }, { "seed", 1, NULL, 'S' }, { "qps", 1, NULL, 'q' },
+	{ "path-mtu", 1, NULL, 'm' }, { "max-size", 1, NULL, 'z' }, { "ops", 1, NULL, 'o' }, { "timeout", 1, NULL, 't' },
+	{ "stall", 1, NULL, 'T' }, { "lossy", 0, NULL, 'l' }, { "errors", 0, NULL, 'e' }, { "ipv6", 0, NULL, '6' },
+	{ "device", 1, NULL, 'd' }, { "gid-index", 1, NULL, 'g' }, { "port", 1, NULL, 'p' }, { "wait", 1, NULL, 'w' },
+	{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+};
+
+static void parse(struct vc *vc, int argc, char **argv, const char **port, int *wait)
+{
+	struct vc_config *c = &vc->cfg;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:le6d:g:p:w:h", options, NULL)) != -1) {
+		switch (o) {
+		case 's': c->seconds = number("--seconds", optarg, 1, 1000000); break;
+		case 'n': c->messages = number("--messages", optarg, 1, UINT64_MAX); break;
+		case 'S': c->seed = number("--seed", optarg, 0, UINT64_MAX); break;
+		case 'q': c->qps = number("--qps", optarg, 1, VC_MAX_QPS); break;
+		case 'm':
+			c->path_mtu = number("--path-mtu", optarg, 256, 4096);
+			if (c->path_mtu & (c->path_mtu - 1))
+				vc_die("--path-mtu is %u: must be 256, 512, 1024, 2048 or 4096", c->path_mtu);
+			break;
+		case 'z': c->max_size = number("--max-size", optarg, 1, 64 << 20); break;
+		case 'o': c->ops = op_list(optarg); break;
+		case 't': c->timeout = number("--timeout", optarg, 1, 31); break;
+		case 'T': c->stall = number("--stall", optarg, 1, 3600); break;
+		case 'l': c->lossy = 1; break;
+		case 'e': c->errors = 1; break;
+		case '6': c->ipv6 = 1; break;
+		case 'd': vc->device = optarg; break;
+		case 'g': vc->gid_index = number("--gid-index", optarg, 0, 1023); break;
+		case 'p': *port = optarg; number("--port", optarg, 1, 65535); break;
+		case 'w': *wait = number("--wait", optarg, 1, 3600); break;
+		case 'h': fputs(usage, stdout); exit(0);
+		default: exit(2);
+		}
+	}
+	if (!c->seconds && !c->messages)
+		c->seconds = 10;
+	if (c->errors)
+		c->ops = (1u << VC_NR_OPS) - 1;
+}
+
+static void agree(struct vc *vc)
+{
+	/* Nothing sensible takes longer than this on the control connection. */
+	struct timeval t = { .tv_sec = 300 };
+	uint64_t hello = 0x76636865636b0001ULL, theirs = 0;
+	int gid_index = vc->gid_index;
+
+	setsockopt(vc->tcp, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+	vc_swap(vc, &hello, &theirs, sizeof(hello));
+	if (theirs != hello)
+		vc_die("the other side is not a verbs-check of this version");
+	if (vc->side == 0)
+		vc_send(vc, &vc->cfg, sizeof(vc->cfg));
+	else
+		vc_recv(vc, &vc->cfg, sizeof(vc->cfg));
+	vc->gid_index = gid_index;
+	vc_note("seed %llu", (unsigned long long)vc->cfg.seed);
+}
+
+static void rounds(struct vc *vc)
+{
+	double end = vc_now() + vc->cfg.seconds;
+	uint32_t round = 0, stop = 0, theirs;
+	bool rc = vc->cfg.ops & ~(1u << VC_UD), ud = vc->cfg.ops & (1u << VC_UD);
+
+	while (!stop) {
+		vc_make_plan(vc, round);
+		if (rc)
+			vc_rc_round(vc);
+		if (ud && (!rc || round % 3 == 0))
+			vc_ud_round(vc, round);
+		round++;
+		stop = (vc->cfg.seconds && vc_now() >= end) || (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong;
+		/* Either side may end it: a wrong byte is seen by one of them only. */
+		vc_swap(vc, &stop, &theirs, sizeof(stop));
+		stop |= theirs;
+		if (!stop && round % ROUNDS_PER_SETUP == 0) {
+			vc_alive("making everything anew", vc->cfg.stall);
+			vc_teardown(vc);
+			vc_setup(vc);
+		}
+	}
+	vc_note("%u rounds", round);
+}
+
+static void report(struct vc *vc)
+{
+	int i;
+
+	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors; i++)
+		if (vc->cfg.ops & (1u << i))
+			vc_note("%-9s %llu", vc_op_name[i], (unsigned long long)vc->count[i]);
+	if (vc->cfg.lossy)
+		vc_note("datagrams lost %llu, twice %llu", (unsigned long long)vc->ud_lost, (unsigned long long)vc->ud_twice);
+	vc_note("%llu messages, %llu bytes, %llu wrong", (unsigned long long)vc->messages,
+		(unsigned long long)vc->bytes, (unsigned long long)vc->wrong);
+}
+
+int main(int argc, char **argv)
+{
+	static struct vc vc = {
+		.gid_index = -1,
+		.cfg = { .qps = 3, .max_size = 4 << 20, .timeout = 16, .stall = 60, .ops = (1u << VC_NR_OPS) - 1 },
+	};
+	const char *port = "18600";
+	int wait = 60;
+
+	vc.cfg.seed = time(NULL) * 1000003ULL + getpid();
+	parse(&vc, argc, argv, &port, &wait);
+	if (optind < argc - 1)
+		vc_die("one host at most, '%s' is too many (see --help)", argv[optind + 1]);
+	vc.side = optind == argc;
+	vc.tcp = vc.side ? vc_listen(port, wait) : vc_connect(argv[optind], port, wait);
+	agree(&vc);
+	vc_alive("opening the device and connecting", vc.cfg.stall);
+	vc_open(&vc);
+	vc_setup(&vc);
+	vc_note("path MTU %u, GID index %d", vc.mtu, vc.gid_index);
+	if (vc.cfg.errors)
+		vc_errors(&vc);
+	else
+		rounds(&vc);
+	vc_alive("closing", vc.cfg.stall);
+	vc_teardown(&vc);
+	vc_close(&vc);
+	report(&vc);
+	return vc.wrong ? 1 : 0;
+}
