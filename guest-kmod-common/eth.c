@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ethernet over a queue pair: skb to frame descriptor and back, NAPI, flow control. Frames
+ * go with checksums still to be made and with segmentation still to be done, as over virtio-net.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "eth.h"
+
+#define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
+#define LINEAR_MAX	2048	/* longer frames go into pages */
+#define HEADER_COPY	256	/* of which this much is linear */
+
+/* What the peer must know of checksum and segmentation. */
+static void describe(const struct sk_buff *skb, struct msr_desc *d)
+{
+	const struct skb_shared_info *info = skb_shinfo(skb);
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+		d->flags = MSR_FRAME_CSUM_PARTIAL;
+		d->frame.csum_start = skb_checksum_start_offset(skb);
+		d->frame.csum_offset = skb->csum_offset;
+	} else if (skb->ip_summed == CHECKSUM_UNNECESSARY) {
+		d->flags = MSR_FRAME_CSUM_VALID;
+	}
+	if (skb_is_gso(skb)) {
+		if (info->gso_type & SKB_GSO_TCPV4)
+			d->frame.gso_type = MSR_GSO_TCPV4;
+		else if (info->gso_type & SKB_GSO_TCPV6)
+			d->frame.gso_type = MSR_GSO_TCPV6;
+		else
+			d->frame.gso_type = MSR_GSO_UDP;
+		if (info->gso_type & SKB_GSO_TCP_ECN)
+			d->frame.gso_type |= MSR_GSO_ECN;
+		d->frame.gso_size = info->gso_size;
+	}
+	d->frame.hash = skb->hash;
+}
+
+void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
+{
+	enum msr_result result;
+	u32 off;
+
+	if (!msr_tx_reserve(&q->tx, len, &off, &result)) {
+		/* stop before arming: the bell may come at once, and mos_txq_wake looks at the flag */
+		netif_tx_stop_queue(txq);
+		if (mos_queue_wait_room(q, len))
+			netif_tx_start_queue(txq);
+	}
+	if (!netdev_xmit_more() || netif_xmit_stopped(txq))
+		mos_queue_publish(q);
+}
+
+void mos_txq_wake(struct netdev_queue *txq, struct mos_queue *q, u32 len)
+{
+	if (likely(!netif_tx_queue_stopped(txq)))
+		return;
+	__netif_tx_lock(txq, smp_processor_id());
+	if (netif_tx_queue_stopped(txq) && mos_link_usable(q->link) && mos_queue_wait_room(q, len))
+		netif_tx_wake_queue(txq);
+	__netif_tx_unlock(txq);
+}
+
+netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb)
+{
+	struct msr_desc d = { .type = MSR_DESC_FRAME, .len = skb->len };
+	struct mos_queue *q = eth->q;
+	enum msr_result result;
+	enum mos_stat drop;
+	void *data;
+
+	if (unlikely(!mos_link_usable(q->link))) {
+		mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, 1);
+		dev_kfree_skb_any(skb);
+		return NETDEV_TX_OK;
+	}
+	drop = MOS_STAT_DROP_SIZE;
+	if (unlikely(skb->len < MSR_MIN_FRAME || skb->len > MSR_MAX_FRAME))
+		goto err_drop;
+	data = msr_tx_reserve(&q->tx, skb->len, &d.off, &result);
+	if (unlikely(!data)) {
+		/* the queue is stopped before this can happen, unless the peer is at fault */
+		drop = MOS_STAT_DROP_DOWN;
+		if (result == MSR_BAD_INDEX)
+			mos_queue_fault(q, result, true, NULL);
+		goto err_drop;
+	}
+	drop = MOS_STAT_DROP_HEADER;
+	if (unlikely(skb_copy_bits(skb, 0, data, skb->len)))
+		goto err_drop;
+	describe(skb, &d);
+	if (unlikely(!msr_check_frame(&d)))
+		goto err_drop;
+	msr_tx_commit(&q->tx, &d);
+	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
+	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, skb_is_gso(skb) ? skb_shinfo(skb)->gso_segs ?: 1 : 1);
+	mos_stat_add(q->to_ring, MOS_STAT_BYTES, skb->len);
+	skb_tx_timestamp(skb);
+	dev_consume_skb_any(skb);
+	mos_txq_finish(eth->txq, q, MSR_MAX_FRAME);
+	return NETDEV_TX_OK;
+
+err_drop:
+	mos_stat_add(q->to_ring, drop, 1);
+	dev_kfree_skb_any(skb);
+	mos_txq_finish(eth->txq, q, MSR_MAX_FRAME);
+	return NETDEV_TX_OK;
+}
+
+struct sk_buff *mos_skb_copy(struct napi_struct *napi, const void *data, u32 len)
+{
+	u32 linear = len <= LINEAR_MAX ? len : HEADER_COPY;
+	struct sk_buff *skb;
+	int err;
+
+	if (linear == len) {
+		skb = napi_alloc_skb(napi, len);
+		if (!skb)
+			return NULL;
+	} else {
+		skb = alloc_skb_with_frags(NET_SKB_PAD + NET_IP_ALIGN + linear, len - linear,
+					   PAGE_ALLOC_COSTLY_ORDER, &err,
+					   GFP_ATOMIC | __GFP_NOWARN);
+		if (!skb)
+			return NULL;
+		skb_reserve(skb, NET_SKB_PAD + NET_IP_ALIGN);
+		skb->dev = napi->dev;
+	}
+	memcpy(skb_put(skb, linear), data, linear);
+	if (linear < len) {
+		skb->len += len - linear;
+		skb->data_len += len - linear;
+		if (skb_store_bits(skb, linear, data + linear, len - linear)) {
+			kfree_skb(skb);
+			return NULL;
+		}
+	}
+	return skb;
+}
+
+/*
+ * Gives the skb, whose data is our copy by now, what the descriptor says about it. The rules of
+ * virtio_net_hdr_to_skb(), which some kernels have without UDP segmentation. False: it lies.
+ */
+static bool apply(struct sk_buff *skb, const struct msr_desc *d)
+{
+	const struct msr_frame *f = &d->frame;
+	struct skb_shared_info *info = skb_shinfo(skb);
+	u32 header;
+
+	skb_reset_mac_header(skb);
+	if (d->flags & MSR_FRAME_CSUM_PARTIAL) {
+		if (f->csum_start < ETH_HLEN + sizeof(struct iphdr) ||
+		    !pskb_may_pull(skb, (u32)f->csum_start + f->csum_offset + sizeof(__sum16)) ||
+		    !skb_partial_csum_set(skb, f->csum_start, f->csum_offset))
+			return false;
+	} else if (d->flags & MSR_FRAME_CSUM_VALID) {
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	}
+	if (f->gso_type == MSR_GSO_NONE)
+		return true;
+	/* msr_check_frame: with segmentation comes a partial checksum, so csum_start is known */
+	switch (f->gso_type & ~MSR_GSO_ECN) {
+	case MSR_GSO_TCPV4:
+		info->gso_type = SKB_GSO_TCPV4;
+		break;
+	case MSR_GSO_TCPV6:
+		info->gso_type = SKB_GSO_TCPV6;
+		break;
+	default:
+		info->gso_type = SKB_GSO_UDP_L4;
+	}
+	if (info->gso_type == SKB_GSO_UDP_L4) {
+		header = f->csum_start + sizeof(struct udphdr);
+		if (f->csum_offset != offsetof(struct udphdr, check) || header >= skb->len ||
+		    skb->len - header > (u32)f->gso_size * 64)
+			return false;
+	} else {
+		header = f->csum_start + sizeof(struct tcphdr);
+		/* smaller segments than any stack makes would multiply one frame into thousands */
+		if (f->csum_offset != offsetof(struct tcphdr, check) || f->gso_size < 8)
+			return false;
+	}
+	if (!pskb_may_pull(skb, header) || f->gso_size == GSO_BY_FRAGS)
+		return false;
+	if (skb->len - header <= f->gso_size) {
+		/* one segment: nothing to cut */
+		info->gso_type = 0;
+		return true;
+	}
+	if (f->gso_type & MSR_GSO_ECN)
+		info->gso_type |= SKB_GSO_TCP_ECN;
+	info->gso_size = f->gso_size;
+	/* headers are the peer's word: the stack checks them and counts segments itself */
+	info->gso_type |= SKB_GSO_DODGY;
+	info->gso_segs = 0;
+	return true;
+}
+
+static void receive(struct mos_eth *eth, const struct msr_desc *d)
+{
+	struct mos_queue *q = eth->q;
+	struct sk_buff *skb;
+
+	if (unlikely(!netif_running(eth->dev))) {
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, 1);
+		return;
+	}
+	skb = mos_skb_copy(&eth->napi, q->rx.data + d->off, d->len);
+	if (unlikely(!skb)) {
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_MEMORY, 1);
+		return;
+	}
+	if (unlikely(!apply(skb, d))) {
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_HEADER, 1);
+		kfree_skb(skb);
+		return;
+	}
+	mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
+	mos_stat_add(q->from_ring, MOS_STAT_PACKETS,
+		     d->frame.gso_size ? DIV_ROUND_UP(d->len, d->frame.gso_size) : 1);
+	mos_stat_add(q->from_ring, MOS_STAT_BYTES, d->len);
+	skb_record_rx_queue(skb, q->info.index);
+	skb->protocol = eth_type_trans(skb, eth->dev);
+	if (d->frame.hash)
+		skb_set_hash(skb, d->frame.hash, PKT_HASH_TYPE_L4);
+	napi_gro_receive(&eth->napi, skb);
+}
+
+static int poll(struct napi_struct *napi, int budget)
+{
+	struct mos_eth *eth = container_of(napi, struct mos_eth, napi);
+	struct mos_queue *q = eth->q;
+	enum msr_result result = MSR_OK;
+	int work = 0, kept = 0;
+	struct msr_desc d;
+
+	if (unlikely(!mos_link_usable(q->link))) {
+		napi_complete(napi);
+		return 0;
+	}
+	mos_txq_wake(eth->txq, q, MSR_MAX_FRAME);
+	while (work < budget) {
+		result = msr_rx_next(&q->rx, &d);
+		if (result != MSR_OK)
+			break;
+		receive(eth, &d);
+		work++;
+		if (++kept == RELEASE_BATCH) {
+			mos_queue_release(q, kept);
+			kept = 0;
+		}
+	}
+	if (kept)
+		mos_queue_release(q, kept);
+	if (work == budget)
+		return budget;
+	if (result == MSR_EMPTY) {
+		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
+		result = msr_rx_arm(&q->rx);
+		if (result == MSR_OK)
+			return budget;
+	}
+	if (unlikely(result < 0))
+		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &d : NULL);
+	napi_complete_done(napi, work);
+	return work;
+}
+
+void mos_eth_init(struct mos_eth *eth, struct net_device *dev, struct mos_queue *q,
+		  unsigned int index)
+{
+	eth->dev = dev;
+	eth->q = q;
+	eth->txq = netdev_get_tx_queue(dev, index);
+	netif_napi_add(dev, &eth->napi, poll);
+}
+
+void mos_eth_bell(struct mos_eth *eth)
+{
+	napi_schedule(&eth->napi);
+}
+
+void mos_eth_up(struct mos_eth *eth)
+{
+	napi_enable(&eth->napi);
+	netif_tx_wake_queue(eth->txq);
+	local_bh_disable();
+	napi_schedule(&eth->napi);
+	local_bh_enable();
+}
+
+void mos_eth_down(struct mos_eth *eth)
+{
+	/* who holds the lock may have seen the link up; who comes after it will not */
+	__netif_tx_lock_bh(eth->txq);
+	__netif_tx_unlock_bh(eth->txq);
+	napi_disable(&eth->napi);
+}
+
+void mos_link_stats64(const struct mos_link *link, struct rtnl_link_stats64 *stats)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < link->nr_queues; i++) {
+		const struct mos_queue *q = &link->queue[i];
+
+		stats->tx_packets += READ_ONCE(q->to_ring[MOS_STAT_PACKETS]);
+		stats->tx_bytes += READ_ONCE(q->to_ring[MOS_STAT_BYTES]);
+		stats->rx_packets += READ_ONCE(q->from_ring[MOS_STAT_PACKETS]);
+		stats->rx_bytes += READ_ONCE(q->from_ring[MOS_STAT_BYTES]);
+		for (j = MOS_STAT_DROP_DOWN; j < MOS_NR_STATS; j++) {
+			stats->tx_dropped += READ_ONCE(q->to_ring[j]);
+			stats->rx_dropped += READ_ONCE(q->from_ring[j]);
+		}
+	}
+}

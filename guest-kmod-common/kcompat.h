@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Differences between the supported kernels (6.1 to 6.12) that the parts shared by both
+ * modules and the back module meet. The only place with version conditionals.
+ */
+#ifndef MOS_KCOMPAT_H
+#define MOS_KCOMPAT_H
+
+#include <linux/irq.h>
+#include <linux/version.h>
+
+/* a doorbell moves by one 64-bit store, so it need not be moved from its own interrupt */
+static inline void mos_irq_move_in_process_context(unsigned int irq)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	irq_set_status_flags(irq, IRQ_MOVE_PCNTXT);
+#endif
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define mos_platform_remove	remove_new
+#else
+#define mos_platform_remove	remove
+#endif
+
+#endif /* MOS_KCOMPAT_H */

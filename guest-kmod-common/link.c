@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Link: maps the segment, lays out the own section, and runs the state machine of msr/link.h
+ * from one work item: started by the link bell, by whoever finds a fault, and by a slow
+ * clock, so that a lost bell costs time and nothing else.
+ */
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/io.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "link.h"
+
+#define POLL_DOWN	(HZ / 10)
+#define POLL_UP		HZ
+#define RETRY_AFTER	HZ	/* after a fault: a peer that errs for ever costs one attempt a second */
+#define LEAVE_TIMEOUT	500	/* ms; a live peer answers within one of its polls or is told by bell */
+#define RING_LOG2	10
+
+static const char *channel_name(u32 channel)
+{
+	return channel == MSR_CHAN_ROCE ? "roce" : "eth";
+}
+
+static const char *peer_name(const struct mos_link *link)
+{
+	return link->cfg.role == MSR_ROLE_FRONT ? "back OS" : "front OS";
+}
+
+void mos_link_kick(struct mos_link *link)
+{
+	mod_delayed_work(system_wq, &link->work, 0);
+}
+
+static void tell_peer(struct mos_link *link)
+{
+	mos_bell_ring(link->bell, MSR_BELL_LINK);
+}
+
+static void bell_handler(void *arg, unsigned int n)
+{
+	struct mos_link *link = arg;
+
+	if (n == MSR_BELL_LINK)
+		mos_link_kick(link);
+	else
+		link->cfg.ops->bell(link, &link->queue[n - MSR_BELL_QUEUE(0)]);
+}
+
+struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index)
+{
+	unsigned int i;
+
+	for (i = 0; i < link->nr_queues; i++)
+		if (link->queue[i].info.channel == channel && link->queue[i].info.index == index)
+			return &link->queue[i];
+	return NULL;
+}
+
+/* Cuts the own section: first page, index lines, descriptor rings, data areas. */
+static void lay_out(struct mos_link *link)
+{
+	u64 section = link->cfg.size / 2;
+	u32 share[] = {
+		[MSR_CHAN_ETH]	= rounddown_pow_of_two(section / 4),
+		[MSR_CHAN_ROCE]	= rounddown_pow_of_two(section / 2),
+	};
+	u32 off = MSR_PAGE;
+	unsigned int i;
+	u32 channel;
+
+	for (channel = MSR_CHAN_ETH; channel <= MSR_CHAN_ROCE; channel++) {
+		unsigned int nr = link->cfg.nr_queues[channel];
+
+		for (i = 0; i < nr; i++) {
+			struct mos_queue *q = &link->queue[link->nr_queues];
+
+			q->link = link;
+			q->nr = link->nr_queues++;
+			q->info.channel = channel;
+			q->info.index = i;
+			q->info.ring_log2 = RING_LOG2;
+			q->info.data_log2 = min_t(u32, ilog2(share[channel] / nr),
+						  MSR_MAX_DATA_LOG2);
+			q->info.prod_off = off;
+			q->info.cons_off = off + MSR_CACHE_LINE;
+			off += 2 * MSR_CACHE_LINE;
+		}
+	}
+	off = ALIGN(off, MSR_PAGE);
+	for (i = 0; i < link->nr_queues; i++) {
+		link->queue[i].info.ring_off = off;
+		off += ALIGN((u32)sizeof(struct msr_desc) << link->queue[i].info.ring_log2, MSR_PAGE);
+	}
+	for (i = 0; i < link->nr_queues; i++) {
+		link->queue[i].info.data_off = off;
+		off += 1u << link->queue[i].info.data_log2;
+	}
+}
+
+/* While the own epoch is 0. */
+static void write_section(struct mos_link *link)
+{
+	struct msr_section *own = link->own;
+	unsigned int i;
+
+	own->magic = MSR_MAGIC;
+	own->version = MSR_VERSION;
+	own->role = link->cfg.role;
+	own->segment_size = link->cfg.size;
+	own->features = 0;
+	own->nr_queues = link->nr_queues;
+	for (i = 0; i < link->nr_queues; i++)
+		own->queue[i] = link->queue[i].info;
+}
+
+static void reset_rings(struct mos_link *link)
+{
+	unsigned int i;
+
+	for (i = 0; i < link->nr_queues; i++) {
+		struct mos_queue *q = &link->queue[i];
+
+		msr_tx_init(&q->tx, link->own, &q->info, q->end);
+		msr_rx_init(&q->rx, link->own, &q->info);
+	}
+}
+
+static u32 fresh_epoch(u32 last)
+{
+	u32 epoch;
+
+	do {
+		epoch = get_random_u32();
+	} while (!epoch || epoch == last);
+	return epoch;
+}
+
+/* Leaves the present incarnation; with @again begins another. */
+static void reset(struct mos_link *link, bool again)
+{
+	u32 last = link->state.epoch;
+
+	lockdep_assert_held(&link->lock);
+	if (link->up) {
+		WRITE_ONCE(link->up, false);
+		link->cfg.ops->down(link);
+		dev_info(link->cfg.dev, "link to the %s is down\n", peer_name(link));
+	}
+	msr_link_reset(link->own, &link->state);
+	reset_rings(link);
+	WRITE_ONCE(link->faulted, false);
+	/* partner: atomic_cmpxchg in mos_queue_fault; nobody claims before the next up */
+	atomic_set_release(&link->fault_claimed, 0);
+	if (again)
+		msr_link_fresh(link->own, &link->state, fresh_epoch(last));
+	tell_peer(link);
+}
+
+void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
+		     const struct msr_desc *d)
+{
+	struct mos_link *link = q->link;
+	const char *name = channel_name(q->info.channel);
+	size_t size = sizeof(link->fault_text);
+
+	if (atomic_cmpxchg(&link->fault_claimed, 0, 1))
+		return;
+	link->fault = result == MSR_BAD_DESC ? MSR_FAULT_DESC : MSR_FAULT_INDEX;
+	if (d)
+		snprintf(link->fault_text, size,
+			 "%s queue %u: descriptor type %u flags %#x off %u len %u hdr_len %u is not valid for a data area of %u bytes",
+			 name, q->info.index, d->type, d->flags, d->off, d->len, d->hdr_len,
+			 q->rx.data_size);
+	else if (to_ring)
+		snprintf(link->fault_text, size,
+			 "%s queue %u: consumer index is %u, must lie in %u..%u",
+			 name, q->info.index, msr_load(&q->tx.cons->idx), q->tx.tail, q->tx.published);
+	else
+		snprintf(link->fault_text, size,
+			 "%s queue %u: producer index is %u, must lie in %u..%u",
+			 name, q->info.index, msr_load(&q->rx.prod->idx), q->rx.avail,
+			 q->rx.released + q->rx.mask + 1);
+	/* partner: smp_load_acquire in step(); the text is complete */
+	smp_store_release(&link->faulted, true);
+	mos_link_kick(link);
+}
+
+static void refuse(struct mos_link *link, u32 epoch, enum msr_fault fault)
+{
+	link->refused_epoch = epoch;
+	link->retry_at = jiffies + RETRY_AFTER;
+	link->faults++;
+	msr_store(&link->own->broken, fault);
+}
+
+static void report_section(struct mos_link *link, enum msr_section_verdict verdict)
+{
+	const struct msr_section *s = &link->copy;
+	struct device *dev = link->cfg.dev;
+	const char *peer = peer_name(link);
+
+	switch (verdict) {
+	case MSR_SECTION_MAGIC:
+		dev_err(dev, "shared segment: magic of the %s is %#llx, must be %#llx\n",
+			peer, s->magic, MSR_MAGIC);
+		break;
+	case MSR_SECTION_VERSION:
+		dev_err(dev, "shared segment: layout version %u in the %s, %u here: load modules of the same multios in both\n",
+			s->version, peer, MSR_VERSION);
+		break;
+	case MSR_SECTION_ROLE:
+		dev_err(dev, "shared segment: role of the %s is %u, must be %u\n", peer, s->role,
+			MSR_ROLE_FRONT + MSR_ROLE_BACK - link->cfg.role);
+		break;
+	case MSR_SECTION_SIZE:
+		dev_err(dev, "shared segment: size is %llu to the %s, %llu here\n",
+			s->segment_size, peer, link->cfg.size);
+		break;
+	case MSR_SECTION_FEATURES:
+		dev_err(dev, "shared segment: features %#x of the %s are not known here\n",
+			s->features, peer);
+		break;
+	case MSR_SECTION_NR_QUEUES:
+		dev_err(dev, "shared segment: the %s has %u queues, must have %u\n",
+			peer, s->nr_queues, link->nr_queues);
+		break;
+	default:
+		dev_err(dev, "shared segment: %s of the %s is out of its rules\n",
+			msr_section_verdict_str(verdict), peer);
+	}
+}
+
+static void attach(struct mos_link *link, const struct msr_link_peer *seen)
+{
+	enum msr_section_verdict verdict;
+	unsigned int i;
+
+	if (seen->epoch == link->refused_epoch || time_before(jiffies, link->retry_at))
+		return;
+	memcpy(&link->copy, link->peer, sizeof(link->copy));
+	barrier();
+	verdict = msr_check_section(&link->copy, MSR_ROLE_FRONT + MSR_ROLE_BACK - link->cfg.role,
+				    link->cfg.size);
+	if (verdict == MSR_SECTION_OK)
+		verdict = msr_check_join(link->own, &link->copy);
+	if (verdict != MSR_SECTION_OK) {
+		/* it may have been rewritten under our eyes, which is no fault */
+		if (msr_load(&link->peer->epoch) != seen->epoch)
+			return;
+		report_section(link, verdict);
+		refuse(link, seen->epoch, MSR_FAULT_SECTION);
+		return;
+	}
+	for (i = 0; i < link->nr_queues; i++) {
+		msr_tx_attach(&link->queue[i].tx, link->peer, &link->copy.queue[i]);
+		msr_rx_attach(&link->queue[i].rx, link->peer, &link->copy.queue[i]);
+	}
+	msr_link_attach(link->own, &link->state, seen);
+	tell_peer(link);
+}
+
+static void go_up(struct mos_link *link)
+{
+	link->state.up = true;
+	link->refused_epoch = 0;
+	link->ups++;
+	msr_store(&link->own->broken, MSR_FAULT_NONE);
+	WRITE_ONCE(link->up, true);
+	link->cfg.ops->up(link);
+	tell_peer(link);
+	dev_info(link->cfg.dev, "link to the %s is up\n", peer_name(link));
+}
+
+/* Someone found the peer out of the rules of the ring. */
+static void handle_fault(struct mos_link *link)
+{
+	u32 epoch = link->state.peer_epoch;
+
+	/* indices of a peer that started over are no fault */
+	if (msr_load(&link->peer->epoch) == epoch) {
+		dev_err_ratelimited(link->cfg.dev, "the %s broke the rules of the ring, link goes down until it starts over: %s\n",
+				    peer_name(link), link->fault_text);
+		refuse(link, epoch, link->fault);
+	}
+	reset(link, true);
+}
+
+/* The peer's reason to refuse us, for who reads this log. */
+static void report_broken(struct mos_link *link)
+{
+	u32 broken = msr_load(&link->peer->broken);
+
+	if (broken == link->peer_broken)
+		return;
+	link->peer_broken = broken;
+	if (broken)
+		dev_warn_ratelimited(link->cfg.dev, "the %s refuses this side: fault %u, see its kernel log\n",
+				     peer_name(link), broken);
+}
+
+/* One step of the state machine; true: look again at once. */
+static bool step(struct mos_link *link)
+{
+	struct msr_link_peer seen;
+
+	lockdep_assert_held(&link->lock);
+	/* partner: smp_store_release in mos_queue_fault */
+	if (smp_load_acquire(&link->faulted)) {
+		handle_fault(link);
+		return true;
+	}
+	if (!msr_link_read(link->peer, &seen))
+		return true;
+	switch (msr_link_next(&link->state, &seen)) {
+	case MSR_LINK_STAY:
+		return false;
+	case MSR_LINK_ATTACH:
+		attach(link, &seen);
+		return link->state.peer_epoch;
+	case MSR_LINK_DETACH:
+		msr_link_detach(link->own, &link->state);
+		tell_peer(link);
+		return true;
+	case MSR_LINK_UP:
+		go_up(link);
+		return false;
+	case MSR_LINK_DOWN:
+		reset(link, true);
+		return true;
+	}
+	return false;
+}
+
+/* A bell may get lost when the peer's CPU stalls between reading our word and its IPI. */
+static void rescue(struct mos_link *link)
+{
+	unsigned int i;
+
+	for (i = 0; i < link->nr_queues; i++) {
+		struct mos_queue *q = &link->queue[i];
+
+		local_bh_disable();
+		link->cfg.ops->bell(link, q);
+		local_bh_enable();
+	}
+}
+
+static void link_work(struct work_struct *work)
+{
+	struct mos_link *link = container_of(to_delayed_work(work), struct mos_link, work);
+	int limit = 8;	/* a peer whose words never stand still gets no more of our time */
+
+	mutex_lock(&link->lock);
+	if (link->running) {
+		while (step(link) && --limit)
+			;
+		if (!link->up)
+			report_broken(link);
+		else
+			rescue(link);
+		queue_delayed_work(system_wq, &link->work, link->up ? POLL_UP : POLL_DOWN);
+	}
+	mutex_unlock(&link->lock);
+}
+
+void mos_link_peer_gone(struct mos_link *link)
+{
+	mutex_lock(&link->lock);
+	if (link->running && link->up)
+		reset(link, true);
+	else if (link->running && link->state.peer_epoch)
+		msr_link_detach(link->own, &link->state);
+	mutex_unlock(&link->lock);
+	mos_link_kick(link);
+}
+
+void mos_queue_publish(struct mos_queue *q)
+{
+	if (q->tx.published == q->tx.head)
+		return;
+	msr_tx_publish(&q->tx);
+	if (msr_tx_need_bell(&q->tx))
+		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
+}
+
+bool mos_queue_wait_room(struct mos_queue *q, u32 len)
+{
+	enum msr_result result;
+	u32 off;
+
+	for (;;) {
+		if (msr_tx_reserve(&q->tx, len, &off, &result))
+			return true;
+		if (result == MSR_EMPTY) {
+			mos_queue_publish(q);
+			result = msr_tx_arm(&q->tx, (q->tx.head - q->tx.tail + 1) / 2);
+			if (result == MSR_OK)
+				continue;
+			mos_stat_add(q->to_ring, MOS_STAT_FULL, 1);
+		}
+		if (result == MSR_BAD_INDEX)
+			mos_queue_fault(q, result, true, NULL);
+		return false;
+	}
+}
+
+void mos_queue_release(struct mos_queue *q, u32 n)
+{
+	msr_rx_release(&q->rx, n);
+	if (msr_rx_need_bell(&q->rx))
+		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
+}
+
+static void free_ends(struct mos_link *link)
+{
+	unsigned int i;
+
+	for (i = 0; i < link->nr_queues; i++)
+		kvfree(link->queue[i].end);
+}
+
+int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
+{
+	u64 half = cfg->size / 2;
+	unsigned int i;
+	int err;
+
+	memset(link, 0, sizeof(*link));
+	mutex_init(&link->lock);
+	INIT_DELAYED_WORK(&link->work, link_work);
+	link->cfg = *cfg;
+	link->retry_at = jiffies;
+	if (!msr_check_segment_size(cfg->size)) {
+		dev_err(cfg->dev, "shared segment of %llu bytes: must be %u to %u and a multiple of %u\n",
+			cfg->size, MSR_SEGMENT_MIN, MSR_SEGMENT_MAX, 2 * MSR_PAGE);
+		return -EINVAL;
+	}
+	lay_out(link);
+	for (i = 0; i < link->nr_queues; i++) {
+		link->queue[i].end = kvcalloc(1u << link->queue[i].info.ring_log2, sizeof(u32),
+					      GFP_KERNEL);
+		if (!link->queue[i].end) {
+			err = -ENOMEM;
+			goto err_ends;
+		}
+	}
+	/* RAM of the machine that neither kernel counts among its own */
+	link->segment = memremap(cfg->base, cfg->size, MEMREMAP_WB);
+	if (!link->segment) {
+		dev_err(cfg->dev, "shared segment at %pa cannot be mapped\n", &cfg->base);
+		err = -ENOMEM;
+		goto err_ends;
+	}
+	link->own = link->segment + (cfg->role == MSR_ROLE_FRONT ? 0 : half);
+	link->peer = link->segment + (cfg->role == MSR_ROLE_FRONT ? half : 0);
+	msr_link_reset(link->own, &link->state);
+	memset(link->own, 0, MSR_PAGE);
+	write_section(link);
+	reset_rings(link);
+
+	link->bell = mos_bell_create(cfg->name, link->own->bell, link->peer->bell,
+				     MSR_BELL_QUEUE(link->nr_queues), bell_handler, link);
+	if (IS_ERR(link->bell)) {
+		err = PTR_ERR(link->bell);
+		dev_err(cfg->dev, "no doorbell interrupts (%pe)\n", link->bell);
+		goto err_unmap;
+	}
+	return 0;
+
+err_unmap:
+	memset(link->own, 0, MSR_PAGE);
+	memunmap(link->segment);
+err_ends:
+	free_ends(link);
+	return err;
+}
+
+void mos_link_start(struct mos_link *link)
+{
+	mutex_lock(&link->lock);
+	link->running = true;
+	msr_link_fresh(link->own, &link->state, fresh_epoch(0));
+	mutex_unlock(&link->lock);
+	tell_peer(link);
+	mos_link_kick(link);
+}
+
+void mos_link_stop(struct mos_link *link)
+{
+	unsigned int i;
+	u32 epoch;
+
+	mutex_lock(&link->lock);
+	link->running = false;
+	epoch = link->state.epoch;
+	reset(link, false);
+	mos_bell_retract(link->bell);
+	mutex_unlock(&link->lock);
+
+	/* a peer that is still attached may be about to ring: let it notice before the vectors go */
+	for (i = 0; i < LEAVE_TIMEOUT / 10; i++) {
+		if (msr_load(&link->peer->peer_epoch) != epoch)
+			break;
+		msleep(10);
+	}
+	msleep(10);
+}
+
+void mos_link_uninit(struct mos_link *link)
+{
+	mos_bell_destroy(link->bell);
+	/* only now nobody can start it any more */
+	cancel_delayed_work_sync(&link->work);
+	/* nothing of this incarnation may be taken for the next one's */
+	memset(link->own, 0, MSR_PAGE);
+	memunmap(link->segment);
+	free_ends(link);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Link: one side's hold on the shared segment. Maps it, lays the own section out, joins
+ * with the peer's incarnation, and tells the module when traffic may run.
+ *
+ * Locks and who writes what
+ *
+ *   link->lock (mutex)   link state machine: state, attach, up/down callbacks, copy of the peer's
+ *                        section. Process context. Outermost; RTNL is not taken inside.
+ *   queue's to-ring lock whatever its user has (netdev tx lock, chan lock; BH off): q->tx, to_ring
+ *                        counters. Innermost.
+ *   NAPI of a queue      q->rx, from_ring counters: at most one poll at a time.
+ *   link->up             written under link->lock; a to-ring user reads it under the queue's lock, a
+ *                        poll reads it; the down callback makes sure that all who saw true are done.
+ *   link->fault_claimed  who swaps it from 0 owns fault_* until the next "down".
+ */
+#ifndef MOS_LINK_H
+#define MOS_LINK_H
+
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include <msr/link.h>
+#include <msr/ring.h>
+#include <msr/wire.h>
+
+#include "bell.h"
+
+struct mos_link;
+
+/* Counters of a queue. Packets as on the wire; a burst or super-frame is one descriptor. */
+enum mos_stat {
+	MOS_STAT_PACKETS,
+	MOS_STAT_BYTES,
+	MOS_STAT_BURSTS,	/* descriptors */
+	MOS_STAT_FULL,		/* to_ring: had to wait for room */
+	MOS_STAT_DROP_DOWN,	/* link or interface down */
+	MOS_STAT_DROP_SIZE,	/* to_ring: more than a descriptor takes */
+	MOS_STAT_DROP_MEMORY,
+	MOS_STAT_DROP_HEADER,	/* headers contradict themselves, the length or the descriptor */
+	MOS_STAT_DROP_ICRC,
+	MOS_NR_STATS,
+};
+
+struct mos_queue {
+	struct mos_link *link;
+	unsigned int nr;		/* in the section's table */
+	struct msr_queue_info info;	/* own */
+	u32 *end;			/* for tx */
+	struct msr_tx tx;		/* to ring: under the lock of who fills it */
+	u64 to_ring[MOS_NR_STATS];	/* same */
+
+	struct msr_rx rx ____cacheline_aligned;	/* from ring: NAPI */
+	u64 from_ring[MOS_NR_STATS];		/* same */
+};
+
+struct mos_link_ops {
+	/* Under link->lock, process context. After up, rings may be used. */
+	void (*up)(struct mos_link *link);
+	/* link->up is false already. When this returns nobody uses rings or the peer's data. */
+	void (*down)(struct mos_link *link);
+	/* Bell of a queue: descriptors came or room. Hard interrupt, or process context with BH off. */
+	void (*bell)(struct mos_link *link, struct mos_queue *q);
+};
+
+struct mos_link_config {
+	const char *name;		/* for interrupts and messages */
+	enum msr_role role;		/* own */
+	phys_addr_t base;		/* of the segment */
+	u64 size;
+	unsigned int nr_queues[MSR_CHAN_ROCE + 1];	/* by enum msr_channel */
+	const struct mos_link_ops *ops;
+	struct device *dev;		/* for messages */
+};
+
+struct mos_link {
+	struct mutex lock;
+	struct mos_link_config cfg;
+	void *segment;
+	struct msr_section *own;
+	const struct msr_section *peer;
+	struct mos_bell *bell;
+
+	bool up;
+	bool running;			/* lock; between start and stop */
+	struct msr_link state;		/* lock */
+	u32 refused_epoch;		/* lock; incarnation of the peer that broke the rules; 0: none */
+	unsigned long retry_at;		/* lock; jiffies; not before, after a fault */
+	u32 peer_broken;		/* lock; as last reported */
+	struct delayed_work work;
+
+	atomic_t fault_claimed;
+	bool faulted;			/* fault_text is complete */
+	enum msr_fault fault;
+	char fault_text[160];
+
+	u64 ups;			/* lock */
+	u64 faults;			/* lock */
+
+	struct msr_section copy;	/* lock; of the peer's, while it is checked */
+	unsigned int nr_queues;
+	struct mos_queue queue[MSR_MAX_QUEUES];
+};
+
+int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg);
+/* from here on the callbacks run */
+void mos_link_start(struct mos_link *link);
+/* Takes leave of the peer; after return neither up nor down is called. */
+void mos_link_stop(struct mos_link *link);
+/* After return no callback at all: what ops->bell touches must live until then. */
+void mos_link_uninit(struct mos_link *link);
+
+/* Something may have changed: look soon. Any context. */
+void mos_link_kick(struct mos_link *link);
+/* The peer's OS is known to be gone, whatever its section says. Process context. */
+void mos_link_peer_gone(struct mos_link *link);
+
+/* Queue @index of @channel; must exist. */
+struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index);
+
+/* May rings be used? See the lock table. */
+static inline bool mos_link_usable(const struct mos_link *link)
+{
+	return READ_ONCE(link->up) && !READ_ONCE(link->faulted);
+}
+
+/*
+ * The peer broke a rule of the ring: @result says which. The link goes down soon. Any context;
+ * holder of the queue's to-ring lock (@d NULL, q->tx looked at) or its poll (@d: the descriptor, or NULL).
+ */
+void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
+		     const struct msr_desc *d);
+
+/* Holder of the to-ring lock: shows what was committed, wakes the peer if it sleeps. */
+void mos_queue_publish(struct mos_queue *q);
+/*
+ * Holder of the to-ring lock. True: @len bytes fit now. False: they do not, and a bell will
+ * come when about half of what is in flight is consumed (or the peer is broken).
+ */
+bool mos_queue_wait_room(struct mos_queue *q, u32 len);
+
+/* Poll: gives @n descriptors back, wakes the peer if it waits for room. */
+void mos_queue_release(struct mos_queue *q, u32 n);
+
+/* ethtool -S: per queue and bell */
+unsigned int mos_link_nr_stats(const struct mos_link *link);
+void mos_link_stat_strings(const struct mos_link *link, u8 *data);
+void mos_link_stat_values(struct mos_link *link, u64 *data);
+
+static inline void mos_stat_add(u64 *stats, enum mos_stat i, u64 n)
+{
+	WRITE_ONCE(stats[i], stats[i] + n);
+}
+
+#endif /* MOS_LINK_H */

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * multios_rdma: the front OS's end of a multios VM. Binds to the device's PCI function,
+ * starts the back OS if nobody did, and orders what hangs on it: link, Ethernet vNIC, RDMA.
+ */
+#include <linux/acpi.h>
+#include <linux/etherdevice.h>
+#include <linux/fs.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include <asm/setup.h>
+
+#include "front.h"
+#include "../guest-kmod-common/regs.h"
+
+/* Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone. */
+static int probe_result = -ENODEV;
+
+static const char *state_name(u32 state)
+{
+	static const char * const names[] = {
+		[MOS_BACK_OFF]		= "off",
+		[MOS_BACK_RUNNING]	= "running",
+		[MOS_BACK_STOPPED]	= "stopped",
+		[MOS_BACK_CRASHED]	= "crashed",
+	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
+}
+
+static irqreturn_t hard_interrupt(int irq, void *data)
+{
+	struct mrdma_front *front = data;
+	u32 status = readl(front->regs + MOS_REG_IRQ_STATUS);
+
+	if (!status)
+		return IRQ_NONE;
+	writel(status, front->regs + MOS_REG_IRQ_STATUS);
+	return status & MOS_IRQ_BACK_STATE ? IRQ_WAKE_THREAD : IRQ_HANDLED;
+}
+
+static irqreturn_t thread_interrupt(int irq, void *data)
+{
+	struct mrdma_front *front = data;
+	u32 state, generation;
+
+	mutex_lock(&front->state_lock);
+	state = readl(front->regs + MOS_REG_BACK_STATE);
+	generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	if (state != front->back_state || generation != front->back_generation) {
+		dev_info(&front->pdev->dev, "back OS is %s (start %u)\n", state_name(state), generation);
+		/* the section of one that is gone stays as it was: do not wait for it to change */
+		if (state != MOS_BACK_RUNNING || generation != front->back_generation)
+			mos_link_peer_gone(&front->link);
+		front->back_state = state;
+		front->back_generation = generation;
+	}
+	mutex_unlock(&front->state_lock);
+	return IRQ_HANDLED;
+}
+
+static void link_up(struct mos_link *link)
+{
+	mrdma_netdev_up(container_of(link, struct mrdma_front, link));
+}
+
+static void link_down(struct mos_link *link)
+{
+	mrdma_netdev_down(container_of(link, struct mrdma_front, link));
+}
+
+static void link_bell(struct mos_link *link, struct mos_queue *q)
+{
+	struct mrdma_front *front = container_of(link, struct mrdma_front, link);
+
+	if (q == front->chan.q)
+		mrdma_chan_bell(&front->chan);
+	else if (q == front->eth.q)
+		mos_eth_bell(&front->eth);
+}
+
+static const struct mos_link_ops link_ops = {
+	.up	= link_up,
+	.down	= link_down,
+	.bell	= link_bell,
+};
+
+static int map_registers(struct mrdma_front *front)
+{
+	struct pci_dev *pdev = front->pdev;
+	u32 value;
+	int err;
+
+	err = pcim_enable_device(pdev);
+	if (err)
+		return err;
+	err = pcim_iomap_regions(pdev, BIT(0), KBUILD_MODNAME);
+	if (err)
+		return err;
+	front->regs = pcim_iomap_table(pdev)[0];
+	value = readl(front->regs + MOS_REG_MAGIC);
+	if (value != MOS_MAGIC) {
+		dev_err(&pdev->dev, "magic register is %#x, must be %#x: not a multios device\n",
+			value, MOS_MAGIC);
+		return -ENODEV;
+	}
+	value = readl(front->regs + MOS_REG_VERSION);
+	if (value != MOS_VERSION) {
+		dev_err(&pdev->dev, "device version is %u, this module knows %u: QEMU and module are not of the same multios\n",
+			value, MOS_VERSION);
+		return -ENODEV;
+	}
+	pci_set_master(pdev);
+	return 0;
+}
+
+static int start_link(struct mrdma_front *front)
+{
+	struct mos_link_config cfg = {
+		.name			= KBUILD_MODNAME,
+		.role			= MSR_ROLE_FRONT,
+		.base			= mos_reg_read64(front->regs, MOS_REG_SHM_BASE),
+		.size			= mos_reg_read64(front->regs, MOS_REG_SHM_SIZE),
+		.nr_queues[MSR_CHAN_ETH]	= 1,
+		.nr_queues[MSR_CHAN_ROCE]	= 1,
+		.ops			= &link_ops,
+		.dev			= &front->pdev->dev,
+	};
+
+	return mos_link_init(&front->link, &cfg);
+}
+
+static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct mrdma_front *front;
+	u8 mac[ETH_ALEN];
+	int err;
+
+	front = kzalloc(sizeof(*front), GFP_KERNEL);
+	if (!front)
+		return -ENOMEM;
+	front->pdev = pdev;
+	mutex_init(&front->state_lock);
+	pci_set_drvdata(pdev, front);
+
+	err = map_registers(front);
+	if (err)
+		goto err_free;
+	err = start_link(front);
+	if (err)
+		goto err_free;
+	mos_reg_read_mac(front->regs, mac);
+	err = mrdma_netdev_create(front, mac);
+	if (err)
+		goto err_link;
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	if (err < 0) {
+		dev_err(&pdev->dev, "no MSI-X vector (%pe)\n", ERR_PTR(err));
+		goto err_netdev;
+	}
+	err = request_threaded_irq(pci_irq_vector(pdev, 0), hard_interrupt, thread_interrupt, 0,
+				   KBUILD_MODNAME "-state", front);
+	if (err)
+		goto err_vectors;
+	err = register_netdev(front->netdev);
+	if (err)
+		goto err_irq;
+	err = mrdma_ib_register(front);
+	if (err)
+		goto err_unregister;
+
+	mutex_lock(&front->state_lock);
+	front->back_state = readl(front->regs + MOS_REG_BACK_STATE);
+	front->back_generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	mutex_unlock(&front->state_lock);
+	mos_link_start(&front->link);
+	writel(MOS_IRQ_BACK_STATE, front->regs + MOS_REG_IRQ_ENABLE);
+	if (front->back_state == MOS_BACK_OFF)
+		writel(MOS_BACK_CTL_START, front->regs + MOS_REG_BACK_CTL);
+	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
+		    front->link.cfg.size >> 10, state_name(front->back_state));
+	probe_result = 0;
+	return 0;
+
+err_unregister:
+	unregister_netdev(front->netdev);
+err_irq:
+	free_irq(pci_irq_vector(pdev, 0), front);
+err_vectors:
+	pci_free_irq_vectors(pdev);
+err_netdev:
+	mrdma_netdev_destroy(front);
+err_link:
+	mos_link_uninit(&front->link);
+err_free:
+	kfree(front);
+	probe_result = err;
+	return err;
+}
+
+static void remove(struct pci_dev *pdev)
+{
+	struct mrdma_front *front = pci_get_drvdata(pdev);
+
+	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	free_irq(pci_irq_vector(pdev, 0), front);
+	pci_free_irq_vectors(pdev);
+	mrdma_ib_unregister(front);
+	mos_link_stop(&front->link);
+	unregister_netdev(front->netdev);
+	mos_link_uninit(&front->link);
+	mrdma_netdev_destroy(front);
+	kfree(front);
+}
+
+static const struct pci_device_id ids[] = {
+	{ PCI_DEVICE(MOS_PCI_VENDOR, MOS_PCI_DEVICE) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, ids);
+
+static struct pci_driver driver = {
+	.name		= KBUILD_MODNAME,
+	.id_table	= ids,
+	.probe		= probe,
+	.remove		= remove,
+};
+
+/* Value of no_ipi_broadcast= on a command line; the last one counts, as for the kernel. */
+static bool broadcast_off(char *line)
+{
+	static const char name[] = "no_ipi_broadcast=";
+	bool off = false;
+	char *word;
+	int value;
+
+	while ((word = strsep(&line, " \t\n"))) {
+		if (!strcmp(word, "--"))
+			break;
+		if (!strncmp(word, name, strlen(name)) && !kstrtoint(word + strlen(name), 0, &value))
+			off = value;
+	}
+	return off;
+}
+
+/*
+ * A kernel that uses the "all but self" shorthand interrupts the back's CPUs as well. Whether it does is
+ * no exported symbol's business, so read what it was told.
+ */
+static int check_command_line(void)
+{
+	struct file *file;
+	ssize_t len;
+	loff_t pos = 0;
+	char *line;
+	int err = 0;
+
+	if (num_possible_cpus() == 1)
+		return 0;
+	line = kzalloc(COMMAND_LINE_SIZE + 1, GFP_KERNEL);
+	if (!line)
+		return -ENOMEM;
+	file = filp_open("/proc/cmdline", O_RDONLY, 0);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		pr_err("cannot read /proc/cmdline (%pe) to see whether no_ipi_broadcast=1 is set\n", file);
+		goto out;
+	}
+	len = kernel_read(file, line, COMMAND_LINE_SIZE, &pos);
+	fput(file);
+	if (len < 0 || !broadcast_off(line)) {
+		pr_err("the kernel command line must have no_ipi_broadcast=1: this kernel has %u CPUs, and its broadcast interrupts would reach the back OS\n",
+		       num_possible_cpus());
+		err = -EINVAL;
+	}
+out:
+	kfree(line);
+	return err;
+}
+
+static int __init mrdma_init(void)
+{
+	struct pci_dev *pdev;
+	int err;
+
+	pdev = pci_get_device(MOS_PCI_VENDOR, MOS_PCI_DEVICE, NULL);
+	pci_dev_put(pdev);
+	if (!pdev) {
+		if (acpi_dev_present(MOS_ACPI_HID, NULL, -1))
+			pr_err("this is the back OS of a multios VM: multios_net belongs here, multios_rdma into the front OS\n");
+		else
+			pr_err("no multios device (PCI %04x:%04x) in this machine: start QEMU with -device multios\n",
+			       MOS_PCI_VENDOR, MOS_PCI_DEVICE);
+		return -ENODEV;
+	}
+	err = check_command_line();
+	if (err)
+		return err;
+	err = pci_register_driver(&driver);
+	if (err)
+		return err;
+	if (probe_result) {
+		pci_unregister_driver(&driver);
+		return probe_result;
+	}
+	return 0;
+}
+
+static void __exit mrdma_exit(void)
+{
+	pci_unregister_driver(&driver);
+}
+
+module_init(mrdma_init);
+module_exit(mrdma_exit);
+
+MODULE_DESCRIPTION("multios front: RDMA and Ethernet vNIC");
+MODULE_LICENSE("GPL");
