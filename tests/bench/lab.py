@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """scripts/lab and its guests, as the benchmark uses them."""
 
-import base64
 import os
 import shlex
 import subprocess
@@ -51,16 +50,19 @@ class Lab:
 
     def exec(self, guest, command, seconds=60, check=True):
         """Runs a shell command in a guest: its output."""
-        p = self._run(["exec", "--name", self.name, guest, "--", "sh", "-c", command], seconds)
+        p = self._run(["exec", "--name", self.name, guest, "--timeout", str(seconds), "--", "sh", "-c", command], seconds + 30)
         if check and p.returncode:
             text = (p.stderr + p.stdout).decode(errors="replace").strip()[-600:]
             raise LabError(f"in {guest}: exit {p.returncode} of: {command[:160]}\n{text}")
         return p.stdout.decode(errors="replace")
 
-    def put(self, guest, path, data):
-        """Writes an executable file in a guest."""
-        text = base64.b64encode(data).decode()
-        self.exec(guest, f"mkdir -p {WORK} && echo {text} | base64 -d >{path} && chmod 755 {path}")
+    def put(self, guest, file, path):
+        """Copies a program into a guest."""
+        self.exec(guest, f"mkdir -p {WORK}")
+        p = self._run(["push", "--name", self.name, guest, file, path], 60)
+        if p.returncode:
+            raise LabError(f"push to {guest} failed: {p.stderr.decode(errors='replace').strip()}")
+        self.exec(guest, f"chmod 755 {path}")
 
     def device(self, guest):
         """The RDMA device of a guest."""
