@@ -9,6 +9,12 @@
 #include <linux/irq.h>
 #include <linux/version.h>
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
 /* a doorbell moves by one 64-bit store, so it need not be moved from its own interrupt */
 static inline void mos_irq_move_in_process_context(unsigned int irq)
 {

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bursts of the front to packets of the stack: cuts a burst into its packets, completes their
+ * headers (lengths, checksums, identification, opcode, PSN, flags, pad) and adds pad and ICRC.
+ */
+#include <linux/crc32.h>
+#include <linux/etherdevice.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/skbuff.h>
+#include <linux/udp.h>
+
+#include <net/ip.h>
+
+#include "../guest-kmod-common/kcompat.h"
+#include "mnet.h"
+#include "roce.h"
+
+#define RELEASE_BATCH	16
+
+/* A burst whose descriptor and headers have been copied and checked. */
+struct burst {
+	struct msr_desc d;
+	struct mnet_roce r;
+	u8 head[MSR_MAX_BURST_HDR];	/* private copy of the template */
+	const u8 *payload;		/* in the front's section: may change at any time */
+	u32 payload_len;
+};
+
+/* Copies the template out and checks it; false: it contradicts itself. */
+static bool load(struct burst *b, const u8 *data)
+{
+	const struct msr_burst *m = &b->d.burst;
+
+	memcpy(b->head, data, b->d.hdr_len);
+	barrier();
+	b->payload = data + b->d.hdr_len;
+	b->payload_len = b->d.len - b->d.hdr_len;
+	if (!mnet_roce_parse(b->head, b->d.hdr_len, &b->r))
+		return false;
+	return !(b->head[b->r.bth + MNET_BTH_FLAGS] & MNET_BTH_FLAGS_TVER) &&
+	       b->r.bth + MNET_BTH_LEN + m->ext_first + m->ext_last <= b->d.hdr_len;
+}
+
+/* Extension headers of packet @i in the template, their length as result. */
+static u32 extension(const struct burst *b, u32 i, const u8 **ext)
+{
+	const struct msr_burst *m = &b->d.burst;
+	u32 last = m->nseg - 1;
+
+	*ext = b->head + b->r.bth + MNET_BTH_LEN;
+	if (!last)
+		return m->ext_first + m->ext_last;
+	if (!i)
+		return m->ext_first;
+	*ext += m->ext_first;
+	return i == last ? m->ext_last : 0;
+}
+
+static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len, u32 pad)
+{
+	const struct msr_burst *m = &b->d.burst;
+	struct udphdr *udp = (void *)pkt + b->r.udp;
+	u8 *bth = pkt + b->r.bth;
+	bool last = i == m->nseg - 1u;
+	u32 psn;
+
+	if (b->r.ipv6) {
+		struct ipv6hdr *ip = (void *)pkt + b->r.l3;
+
+		put_unaligned_be16(udp_len, &ip->payload_len);
+	} else {
+		struct iphdr *ip = (void *)pkt + b->r.l3;
+
+		put_unaligned_be16(sizeof(*ip) + udp_len, &ip->tot_len);
+		put_unaligned_be16(get_unaligned_be16(&ip->id) + i, &ip->id);
+		ip->check = 0;
+		ip->check = ip_fast_csum(ip, sizeof(*ip) / 4);
+	}
+	put_unaligned_be16(udp_len, &udp->len);
+	udp->check = 0;
+
+	if (i)
+		bth[MNET_BTH_OPCODE] = last ? m->op_last : m->op_mid;
+	bth[MNET_BTH_FLAGS] &= ~(MNET_BTH_FLAGS_SE | MNET_BTH_FLAGS_PAD);
+	bth[MNET_BTH_FLAGS] |= pad << MNET_BTH_PAD_SHIFT;
+	bth[MNET_BTH_ACK] &= ~MNET_BTH_ACK_REQ;
+	if (last && b->d.flags & MSR_BURST_SOLICITED)
+		bth[MNET_BTH_FLAGS] |= MNET_BTH_FLAGS_SE;
+	if (last && b->d.flags & MSR_BURST_ACK_REQ)
+		bth[MNET_BTH_ACK] |= MNET_BTH_ACK_REQ;
+	psn = get_unaligned_be24(bth + MNET_BTH_PSN) + i;
+	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
+}
+
+/* Packet @i of the burst, with @len bytes of payload at @off; NULL: no memory. */
+static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burst *b, u32 i,
+				   u32 off, u32 len)
+{
+	u32 base = b->r.bth + MNET_BTH_LEN;
+	u32 pad = -len & 3;
+	u32 ext_len, total, crc;
+	struct sk_buff *skb;
+	const u8 *ext;
+	u8 *pkt, *body;
+
+	ext_len = extension(b, i, &ext);
+	total = base + ext_len + len + pad + MNET_ICRC_LEN;
+	skb = napi_alloc_skb(&rq->napi, total);
+	if (!skb)
+		return NULL;
+	pkt = skb_put(skb, total);
+	memcpy(pkt, b->head, base);
+	complete_headers(b, pkt, i, total - b->r.udp, pad);
+	body = pkt + base;
+	memcpy(body, ext, ext_len);
+	memcpy(body + ext_len, b->payload + off, len);
+	memset(body + ext_len + len, 0, pad);
+	crc = mnet_roce_crc_base(pkt, &b->r);
+	crc = crc32_le(crc, body, ext_len + len + pad);
+	put_unaligned(mnet_roce_icrc(crc), (__le32 *)(body + ext_len + len + pad));
+
+	skb->protocol = eth_type_trans(skb, rq->mnet->netdev);
+	/* no UDP checksum to verify, and the ICRC is ours */
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb_record_rx_queue(skb, MNET_TXQ_ROCE);
+	return skb;
+}
+
+/* Hands the packets of one burst up as a list, so that the stack and a bridge see them together. */
+static void receive(struct mnet_roce_queue *rq, struct burst *b)
+{
+	const struct msr_burst *m = &b->d.burst;
+	struct mos_queue *q = rq->q;
+	u32 i, off = 0, bytes = 0;
+	LIST_HEAD(list);
+
+	if (unlikely(!netif_running(rq->mnet->netdev))) {
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, m->nseg);
+		return;
+	}
+	if (unlikely(!load(b, q->rx.data + b->d.off))) {
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_HEADER, m->nseg);
+		return;
+	}
+	for (i = 0; i < m->nseg; i++) {
+		u32 len = i == m->nseg - 1u ? b->payload_len - off : m->seg_len;
+		struct sk_buff *skb = make_packet(rq, b, i, off, len);
+
+		off += len;
+		if (unlikely(!skb)) {
+			mos_stat_add(q->from_ring, MOS_STAT_DROP_MEMORY, 1);
+			continue;
+		}
+		bytes += skb->len + ETH_HLEN;
+		mos_stat_add(q->from_ring, MOS_STAT_PACKETS, 1);
+		list_add_tail(&skb->list, &list);
+	}
+	mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
+	mos_stat_add(q->from_ring, MOS_STAT_BYTES, bytes);
+	netif_receive_skb_list(&list);
+}
+
+int mnet_roce_poll(struct napi_struct *napi, int budget)
+{
+	struct mnet_roce_queue *rq = container_of(napi, struct mnet_roce_queue, napi);
+	struct mos_queue *q = rq->q;
+	enum msr_result result = MSR_OK;
+	int work = 0, kept = 0;
+	struct burst b;
+
+	if (unlikely(!mos_link_usable(q->link))) {
+		napi_complete(napi);
+		return 0;
+	}
+	mos_txq_wake(rq->txq, q, MSR_MAX_BURST_HDR + MNET_ROCE_MAX_MTU);
+	/* a packet, not a burst, is what the budget is about */
+	while (work < budget) {
+		result = msr_rx_next(&q->rx, &b.d);
+		if (result != MSR_OK)
+			break;
+		receive(rq, &b);
+		work += b.d.burst.nseg;
+		if (++kept == RELEASE_BATCH) {
+			mos_queue_release(q, kept);
+			kept = 0;
+		}
+	}
+	if (kept)
+		mos_queue_release(q, kept);
+	if (work >= budget)
+		return budget;
+	if (result == MSR_EMPTY) {
+		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
+		result = msr_rx_arm(&q->rx);
+		if (result == MSR_OK)
+			return budget;
+	}
+	if (unlikely(result < 0))
+		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &b.d : NULL);
+	napi_complete_done(napi, work);
+	return work;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The back's device: link to the front and the netdev whose other end is the front OS.
+ *
+ * Locks (those of link and queues: guest-kmod-common/link.h):
+ *
+ *   netdev tx lock of transmit queue MNET_TXQ_ETH   to-ring side of the ETH queue pair
+ *   netdev tx lock of transmit queue MNET_TXQ_ROCE  to-ring side of the ROCE queue pair
+ *
+ * A queue each, so that a full RoCE ring does not stop Ethernet, nor the other way round. None is
+ * taken while the other is held.
+ */
+#ifndef MNET_H
+#define MNET_H
+
+#include <linux/if_ether.h>
+#include <linux/netdevice.h>
+
+#include "../guest-kmod-common/eth.h"
+#include "../guest-kmod-common/link.h"
+
+enum {
+	MNET_TXQ_ETH,
+	MNET_TXQ_ROCE,
+	MNET_NR_TXQ,
+};
+
+struct platform_device;
+
+/* RoCE bursts of the front become packets of the stack, and the other way round. */
+struct mnet_roce_queue {
+	struct mnet *mnet;
+	struct mos_queue *q;
+	struct netdev_queue *txq;	/* its lock is q's to-ring lock */
+	struct napi_struct napi;
+};
+
+struct mnet {
+	struct platform_device *pdev;
+	void __iomem *regs;
+	struct net_device *netdev;
+	struct mos_link link;
+	struct mos_eth eth;
+	struct mnet_roce_queue roce;
+	u8 front_mac[ETH_ALEN];
+};
+
+static inline struct mnet *mnet_from_netdev(struct net_device *dev)
+{
+	return *(struct mnet **)netdev_priv(dev);
+}
+
+/* netdev.c */
+int mnet_netdev_create(struct mnet *mnet);
+void mnet_netdev_destroy(struct mnet *mnet);
+void mnet_netdev_up(struct mnet *mnet);
+void mnet_netdev_down(struct mnet *mnet);
+
+/* from_ring.c: NAPI poll of the ROCE queue */
+int mnet_roce_poll(struct napi_struct *napi, int budget);
+
+/* to_ring.c */
+/* Is it a RoCEv2 packet for the front? Any context. */
+bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb);
+/* Under the transmit queue's lock. */
+netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb);
+
+#endif /* MNET_H */

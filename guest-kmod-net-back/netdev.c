@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The netdev whose other end is the front OS. What lies between it and the NIC is ordinary
+ * configuration: a bridge, routes, filters.
+ */
+#include <linux/etherdevice.h>
+#include <linux/ethtool.h>
+#include <linux/if_vlan.h>
+#include <linux/platform_device.h>
+
+#include "mnet.h"
+
+static int mnet_open(struct net_device *dev)
+{
+	netif_tx_start_all_queues(dev);
+	return 0;
+}
+
+static int mnet_stop(struct net_device *dev)
+{
+	netif_tx_disable(dev);
+	return 0;
+}
+
+static u16 mnet_select_queue(struct net_device *dev, struct sk_buff *skb, struct net_device *sb_dev)
+{
+	return mnet_is_roce(mnet_from_netdev(dev), skb) ? MNET_TXQ_ROCE : MNET_TXQ_ETH;
+}
+
+static netdev_tx_t mnet_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct mnet *mnet = mnet_from_netdev(dev);
+
+	if (skb_get_queue_mapping(skb) == MNET_TXQ_ROCE)
+		return mnet_roce_xmit(&mnet->roce, skb);
+	return mos_eth_xmit(&mnet->eth, skb);
+}
+
+static netdev_features_t mnet_features_check(struct sk_buff *skb, struct net_device *dev,
+					     netdev_features_t features)
+{
+	features = vlan_features_check(skb, features);
+	/* what was merged on the way in is a run of packets, each with an ICRC of its own */
+	if (skb_is_gso(skb) && mnet_is_roce(mnet_from_netdev(dev), skb))
+		features &= ~NETIF_F_GSO_MASK;
+	return features;
+}
+
+static void mnet_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
+{
+	mos_link_stats64(&mnet_from_netdev(dev)->link, stats);
+}
+
+static const struct net_device_ops netdev_ops = {
+	.ndo_open		= mnet_open,
+	.ndo_stop		= mnet_stop,
+	.ndo_select_queue	= mnet_select_queue,
+	.ndo_start_xmit		= mnet_xmit,
+	.ndo_features_check	= mnet_features_check,
+	.ndo_get_stats64	= mnet_get_stats64,
+	.ndo_validate_addr	= eth_validate_addr,
+	.ndo_set_mac_address	= eth_mac_addr,
+};
+
+static void mnet_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
+{
+	struct mnet *mnet = mnet_from_netdev(dev);
+
+	strscpy(info->driver, KBUILD_MODNAME, sizeof(info->driver));
+	strscpy(info->bus_info, dev_name(&mnet->pdev->dev), sizeof(info->bus_info));
+	snprintf(info->fw_version, sizeof(info->fw_version), "ring %u", MSR_VERSION);
+}
+
+static int mnet_get_sset_count(struct net_device *dev, int sset)
+{
+	return sset == ETH_SS_STATS ? mos_link_nr_stats(&mnet_from_netdev(dev)->link) : -EOPNOTSUPP;
+}
+
+static void mnet_get_strings(struct net_device *dev, u32 sset, u8 *data)
+{
+	if (sset == ETH_SS_STATS)
+		mos_link_stat_strings(&mnet_from_netdev(dev)->link, data);
+}
+
+static void mnet_get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
+{
+	mos_link_stat_values(&mnet_from_netdev(dev)->link, data);
+}
+
+static int mnet_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
+{
+	/* memory has no line rate; a figure keeps bridges content, as veth's does */
+	cmd->base.speed = SPEED_10000;
+	cmd->base.duplex = DUPLEX_FULL;
+	cmd->base.port = PORT_OTHER;
+	cmd->base.autoneg = AUTONEG_DISABLE;
+	return 0;
+}
+
+static const struct ethtool_ops ethtool_ops = {
+	.get_drvinfo		= mnet_get_drvinfo,
+	.get_link		= ethtool_op_get_link,
+	.get_link_ksettings	= mnet_get_link_ksettings,
+	.get_sset_count		= mnet_get_sset_count,
+	.get_strings		= mnet_get_strings,
+	.get_ethtool_stats	= mnet_get_ethtool_stats,
+	.get_ts_info		= ethtool_op_get_ts_info,
+};
+
+/* The other end of a cable has an address of its own; derived, so that it is the same after a restart. */
+static void set_address(struct net_device *dev, const u8 *front_mac)
+{
+	u8 mac[ETH_ALEN];
+
+	ether_addr_copy(mac, front_mac);
+	mac[0] ^= 0x02;
+	if (is_valid_ether_addr(mac))
+		eth_hw_addr_set(dev, mac);
+	else
+		eth_hw_addr_random(dev);
+}
+
+int mnet_netdev_create(struct mnet *mnet)
+{
+	struct net_device *dev;
+	int err;
+
+	dev = alloc_netdev_mqs(sizeof(struct mnet *), "mos%d", NET_NAME_PREDICTABLE, ether_setup,
+			       MNET_NR_TXQ, MNET_NR_TXQ);
+	if (!dev)
+		return -ENOMEM;
+	*(struct mnet **)netdev_priv(dev) = mnet;
+	mnet->netdev = dev;
+	SET_NETDEV_DEV(dev, &mnet->pdev->dev);
+	set_address(dev, mnet->front_mac);
+	dev->netdev_ops = &netdev_ops;
+	dev->ethtool_ops = &ethtool_ops;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = MOS_ETH_MAX_MTU;
+	dev->hw_features = MOS_ETH_FEATURES;
+	dev->features = MOS_ETH_FEATURES;
+	dev->vlan_features = MOS_ETH_FEATURES;
+	netif_carrier_off(dev);
+	mos_eth_init(&mnet->eth, dev, mos_link_queue(&mnet->link, MSR_CHAN_ETH, 0), MNET_TXQ_ETH);
+	mnet->roce.mnet = mnet;
+	mnet->roce.q = mos_link_queue(&mnet->link, MSR_CHAN_ROCE, 0);
+	mnet->roce.txq = netdev_get_tx_queue(dev, MNET_TXQ_ROCE);
+	netif_napi_add(dev, &mnet->roce.napi, mnet_roce_poll);
+
+	err = register_netdev(dev);
+	if (err)
+		free_netdev(dev);
+	return err;
+}
+
+void mnet_netdev_destroy(struct mnet *mnet)
+{
+	free_netdev(mnet->netdev);
+}
+
+void mnet_netdev_up(struct mnet *mnet)
+{
+	mos_eth_up(&mnet->eth);
+	napi_enable(&mnet->roce.napi);
+	netif_tx_wake_queue(mnet->roce.txq);
+	local_bh_disable();
+	napi_schedule(&mnet->roce.napi);
+	local_bh_enable();
+	netif_carrier_on(mnet->netdev);
+}
+
+void mnet_netdev_down(struct mnet *mnet)
+{
+	netif_carrier_off(mnet->netdev);
+	mos_eth_down(&mnet->eth);
+	/* who holds the lock may have seen the link up; who comes after it will not */
+	__netif_tx_lock_bh(mnet->roce.txq);
+	__netif_tx_unlock_bh(mnet->roce.txq);
+	napi_disable(&mnet->roce.napi);
+}
