@@ -6,17 +6,21 @@
 APT_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # apt_uri SUITE...: where the host's own apt configuration gets SUITE (component main) from; empty if nowhere.
-# Entries that a downloaded Release file names as Debian's win over those known by their URI alone (lists not there yet).
+# Entries that a downloaded Release file names as Debian's win over those known by their URI alone (lists not there yet). A wrong guess is found by
+# the archive key.
 apt_uri() {
-	local suite table
+	local suite table format
 	# shellcheck disable=SC2016 # the $(...) are apt's format, not the shell's
-	table=$(apt-get indextargets --format '$(CREATED_BY)|$(COMPONENT)|$(RELEASE)|$(CODENAME)|$(ORIGIN)|$(REPO_URI)' 2>/dev/null |
+	format='$(CREATED_BY)|$(COMPONENT)|$(RELEASE)|$(CODENAME)|$(ORIGIN)|$(REPO_URI)'
+	# Without lists (a fresh container) apt tells its targets only when asked not to look into Release files.
+	table=$({ apt-get indextargets --format "$format"; apt-get indextargets --no-release-info --format "$format"; } 2>/dev/null |
 		grep '^Packages|main|' | grep -v '|cdrom:' || true)
 	for suite; do
 		awk -F'|' -v s="$suite" '
 			($3 == s || $4 == s) && $5 == "Debian" && !a { a = $6 }
 			$3 == s && $5 !~ /^[A-Za-z]/ && $6 ~ /debian(-security)?\/?$/ && !b { b = $6 }
-			END { print a ? a : b }' <<<"$table" | grep . && return
+			$3 == s && !c { c = $6 }
+			END { print a ? a : b ? b : c }' <<<"$table" | grep . && return
 	done
 	return 0
 }
