@@ -39,6 +39,23 @@
 
 #define msr_compiler_barrier()	__asm__ __volatile__("" ::: "memory")
 
+/* ask for a cache line early, to read it or to write all of it */
+#define msr_prefetch(p)		__builtin_prefetch(p)
+#define msr_prefetch_write(p)	__asm__ __volatile__("prefetchw %0" : : "m" (*(const char *)(p)))
+
+/* shared memory in units that are loaded and stored whole, whatever lies in them */
+typedef __u64 __attribute__((__may_alias__)) msr_word;
+
+static inline void msr_copy_words(void *to, const void *from, unsigned int bytes)
+{
+	const msr_word *src = (const msr_word *)from;
+	msr_word *dst = (msr_word *)to;
+	unsigned int i;
+
+	for (i = 0; i < bytes / sizeof(*dst); i++)
+		msr_store(&dst[i], msr_load(&src[i]));
+}
+
 #define msr_must_check		__attribute__((warn_unused_result))
 
 #endif /* MSR_BARRIER_H */

@@ -48,6 +48,33 @@ msr_link_read(const struct msr_section *peer, struct msr_link_peer *v)
 	return msr_load(&peer->epoch) == v->epoch;
 }
 
+/*
+ * Link task of the owner: copies the first page of the peer's section out, for
+ * msr_check_section and all later use. msr_link_read again after it: the copy is worth
+ * something only if the epoch is still the same.
+ */
+static inline void msr_section_copy(struct msr_section *to, const struct msr_section *peer)
+{
+	msr_copy_words(to, peer, sizeof(*to));
+}
+
+/*
+ * Owner, while its epoch is 0: identity and queue table of @from go into the own
+ * section, where a peer may be looking all the same. Link words and bells stay.
+ */
+static inline void msr_section_write(struct msr_section *section, const struct msr_section *from)
+{
+	unsigned int i;
+
+	msr_copy_words(section, from, __builtin_offsetof(struct msr_section, epoch));
+	msr_copy_words(section->queue, from->queue, sizeof(section->queue));
+	/* what an earlier user of the memory may have left */
+	for (i = 0; i < sizeof(section->reserved1) / sizeof(section->reserved1[0]); i++)
+		msr_store(&section->reserved1[i], 0);
+	for (i = 0; i < sizeof(section->reserved2) / sizeof(section->reserved2[0]); i++)
+		msr_store(&section->reserved2[i], 0);
+}
+
 /* What the owner of @own has to do on seeing @peer. Pure. */
 static inline msr_must_check enum msr_link_step
 msr_link_next(const struct msr_link *own, const struct msr_link_peer *peer)

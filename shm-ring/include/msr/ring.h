@@ -54,6 +54,9 @@ struct msr_rx {
 	__u32 belled;			/* released at the last look at space_event */
 };
 
+/* Slots that the consumer looks ahead: enough cache misses in flight to hide the checks */
+#define MSR_PREFETCH	16
+
 /* Outcomes other than "done" */
 enum msr_result {
 	MSR_OK		= 0,
@@ -90,7 +93,8 @@ static inline void msr_tx_init(struct msr_tx *tx, void *section,
 	tx->mask = (1u << info->ring_log2) - 1;
 	tx->data_mask = (1u << info->data_log2) - 1;
 	tx->end = end;
-	memset(tx->prod, 0, sizeof(*tx->prod));
+	memset(tx->prod->reserved, 0, sizeof(tx->prod->reserved));
+	msr_store(&tx->prod->idx, 0);
 	/* an event that lies 2^31 back is not passed for as long */
 	msr_store(&tx->prod->space_event, 1u << 31);
 }
@@ -108,7 +112,8 @@ static inline void msr_rx_init(struct msr_rx *rx, void *section,
 {
 	memset(rx, 0, sizeof(*rx));
 	rx->cons = (struct msr_cons *)((__u8 *)section + info->cons_off);
-	memset(rx->cons, 0, sizeof(*rx->cons));
+	memset(rx->cons->reserved, 0, sizeof(rx->cons->reserved));
+	msr_store(&rx->cons->idx, 0);
 	msr_store(&rx->cons->data_event, 1u << 31);
 }
 
@@ -193,18 +198,39 @@ static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 	return tx->data + *off;
 }
 
-/* Producer only. Fills the reserved slot; the consumer sees it after msr_tx_publish. */
-static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
+/*
+ * Producer only, after msr_tx_reserve: the slot, to be filled in place (all 32
+ * bytes) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit, whose copy
+ * waits for the narrow stores that made *@d.
+ */
+static inline struct msr_desc *msr_tx_slot(struct msr_tx *tx)
 {
-	tx->desc[tx->head & tx->mask] = *d;
+	return &tx->desc[tx->head & tx->mask];
+}
+
+/* Producer only. The reserved slot is filled; the consumer sees it after msr_tx_publish. */
+static inline void msr_tx_commit_slot(struct msr_tx *tx)
+{
+	if ((__u32)(tx->head - tx->tail) + MSR_PREFETCH <= tx->mask)
+		msr_prefetch_write(&tx->desc[(tx->head + MSR_PREFETCH) & tx->mask]);
 	tx->data_head = tx->data_next;
 	tx->end[tx->head & tx->mask] = tx->data_head;
 	tx->head++;
 }
 
+/* Producer only. Fills the reserved slot; the consumer sees it after msr_tx_publish. */
+static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
+{
+	*msr_tx_slot(tx) = *d;
+	msr_tx_commit_slot(tx);
+}
+
 /* Producer only. Shows all committed descriptors to the consumer. */
 static inline void msr_tx_publish(struct msr_tx *tx)
 {
+	/* the line is the consumer's to poll: do not dirty it for nothing */
+	if (tx->published == tx->head)
+		return;
 	tx->published = tx->head;
 	/* partner: the load-acquire in msr_rx_fill; descriptors and data come first */
 	msr_store_release(&tx->prod->idx, tx->published);
@@ -253,9 +279,8 @@ static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32
  */
 static inline void msr_copy_desc(struct msr_desc *to, const struct msr_desc *from)
 {
-	typedef __u64 __attribute__((__may_alias__)) word;
-	const word *src = (const word *)from;
-	word *dst = (word *)to;
+	const msr_word *src = (const msr_word *)from;
+	msr_word *dst = (msr_word *)to;
 	unsigned int i;
 
 	for (i = 0; i < sizeof(*to) / sizeof(*dst); i++)
@@ -291,6 +316,9 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 		if (result != MSR_OK)
 			return result;
 	}
+	/* only what was published: the line of a slot that the producer fills now is better left with it */
+	if ((__u32)(rx->avail - rx->next) > MSR_PREFETCH)
+		msr_prefetch(&rx->desc[(rx->next + MSR_PREFETCH) & rx->mask]);
 	msr_copy_desc(d, &rx->desc[rx->next & rx->mask]);
 	rx->next++;
 	if (!msr_check_desc(d, rx->channel, rx->data_size))

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Native speed of the shared ring beside DPDK's rte_ring (SPSC mode) and a textbook
+ * SPSC queue: equal element size and capacity, two pinned threads, all
+ * variants in turn in each round. Prints; judges nothing.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <msr/ring.h>
+
+#ifdef HAVE_RTE_RING
+#include <rte_ring.h>
+#include <rte_ring_peek_zc.h>
+#endif
+
+#define RING_LOG2	10
+#define RING_SIZE	(1u << RING_LOG2)
+#define DATA_LOG2	MSR_MIN_DATA_LOG2
+#define MAX_BURST	32
+#define MAX_ROUNDS	1001
+#define FRAME_LEN	64
+
+struct plain {
+	_Alignas(64) _Atomic uint32_t head;
+	_Alignas(64) _Atomic uint32_t tail;
+	_Alignas(64) struct msr_desc slot[RING_SIZE];
+};
+
+static struct plain *plain;
+static struct msr_tx tx;
+static struct msr_rx rx;
+#ifdef HAVE_RTE_RING
+static struct rte_ring *rte;
+#endif
+
+static uint32_t count = 256u << 10;	/* elements a run */
+static pthread_barrier_t barrier;
+static int consumer_cpu = 1;
+
+static inline void idle(unsigned int *spins)
+{
+	/* the host may run something else on the peer's core */
+	if (++*spins % 4096)
+		__builtin_ia32_pause();
+	else
+		sched_yield();
+}
+
+/* What a producer of ours fills in, whatever the ring */
+static inline void fill(struct msr_desc *d, uint32_t off, uint32_t n)
+{
+	d->off = off;
+	d->len = FRAME_LEN;
+	d->type = MSR_DESC_FRAME;
+	d->flags = 0;
+	d->hdr_len = 0;
+	d->reserved = 0;
+	d->frame = (struct msr_frame){ .hash = n };
+}
+
+static inline void consume(const struct msr_desc *d, uint32_t n)
+{
+	if (d->frame.hash != n) {
+		fprintf(stderr, "ring-bench: element %u holds %u\n", n, d->frame.hash);
+		_exit(1);
+	}
+}
+
+/* textbook: two atomics, no cached index, no data area, no check */
+
+static void plain_reset(void)
+{
+	atomic_store(&plain->head, 0);
+	atomic_store(&plain->tail, 0);
+}
+
+static __attribute__((always_inline)) inline void plain_send(uint32_t burst)
+{
+	unsigned int spins = 0;
+	uint32_t n, i;
+
+	for (n = 0; n < count; n += burst) {
+		uint32_t head = atomic_load_explicit(&plain->head, memory_order_relaxed);
+
+		while (head + burst - atomic_load_explicit(&plain->tail, memory_order_acquire) >
+		       RING_SIZE)
+			idle(&spins);
+		for (i = 0; i < burst; i++)
+			fill(&plain->slot[(head + i) % RING_SIZE], 0, n + i);
+		atomic_store_explicit(&plain->head, head + burst, memory_order_release);
+	}
+}
+
+static __attribute__((always_inline)) inline void plain_receive(uint32_t burst)
+{
+	unsigned int spins = 0;
+	uint32_t n = 0, i;
+
+	while (n < count) {
+		uint32_t tail = atomic_load_explicit(&plain->tail, memory_order_relaxed);
+		uint32_t have = atomic_load_explicit(&plain->head, memory_order_acquire) - tail;
+		struct msr_desc d;
+
+		if (!have) {
+			idle(&spins);
+			continue;
+		}
+		if (have > burst)
+			have = burst;
+		for (i = 0; i < have; i++) {
+			d = plain->slot[(tail + i) % RING_SIZE];
+			consume(&d, n + i);
+		}
+		n += have;
+		atomic_store_explicit(&plain->tail, tail + have, memory_order_release);
+	}
+}
+
+/* ours */
+
+static void *section[2];
+static uint32_t *ends;
+static const struct msr_queue_info info = {
+	.channel = MSR_CHAN_ETH,
+	.ring_log2 = RING_LOG2,
+	.ring_off = MSR_PAGE,
+	.prod_off = 2048,
+	.cons_off = 2112,
+	.data_off = MSR_PAGE + RING_SIZE * sizeof(struct msr_desc),
+	.data_log2 = DATA_LOG2,
+};
+
+static void msr_reset(void)
+{
+	msr_tx_init(&tx, section[0], &info, ends);
+	msr_rx_init(&rx, section[1], &info);
+	msr_tx_attach(&tx, section[1], &info);
+	msr_rx_attach(&rx, section[0], &info);
+}
+
+static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool bell)
+{
+	struct msr_tx t = tx;	/* as a driver holds it: private to its core */
+	unsigned int spins = 0;
+	uint32_t n, i, bells = 0;
+
+	for (n = 0; n < count; n += burst) {
+		for (i = 0; i < burst; i++) {
+			enum msr_result result;
+			uint32_t off;
+
+			while (!msr_tx_reserve(&t, FRAME_LEN, &off, &result)) {
+				if (result != MSR_EMPTY)
+					_exit(1);
+				msr_tx_publish(&t);
+				idle(&spins);
+			}
+			fill(msr_tx_slot(&t), off, n + i);
+			msr_tx_commit_slot(&t);
+		}
+		msr_tx_publish(&t);
+		if (bell)
+			bells += msr_tx_need_bell(&t);
+	}
+	if (bells)
+		fprintf(stderr, "ring-bench: %u bells for a consumer that never sleeps\n", bells);
+}
+
+static __attribute__((always_inline)) inline void msr_receive(uint32_t burst, bool check, bool bell)
+{
+	struct msr_rx r = rx;
+	unsigned int spins = 0;
+	uint32_t n = 0, i, bells = 0;
+
+	while (n < count) {
+		enum msr_result result = MSR_OK;
+		struct msr_desc d;
+
+		for (i = 0; i < burst; i++) {
+			if (check) {
+				result = msr_rx_next(&r, &d);
+			} else {
+				result = r.next == r.avail ? msr_rx_fill(&r) : MSR_OK;
+				if (r.avail - r.next > MSR_PREFETCH)
+					__builtin_prefetch(&r.desc[(r.next + MSR_PREFETCH) & r.mask]);
+				if (result == MSR_OK)
+					msr_copy_desc(&d, &r.desc[r.next++ & r.mask]);
+			}
+			if (result != MSR_OK)
+				break;
+			consume(&d, n + i);
+		}
+		if (i) {
+			n += i;
+			msr_rx_release(&r, i);
+			if (bell)
+				bells += msr_rx_need_bell(&r);
+		}
+		if (result == MSR_EMPTY) {
+			idle(&spins);
+		} else if (result != MSR_OK) {
+			fprintf(stderr, "ring-bench: result %d\n", result);
+			_exit(1);
+		}
+	}
+	if (bells)
+		fprintf(stderr, "ring-bench: %u bells for a producer that never sleeps\n", bells);
+}
+
+#ifdef HAVE_RTE_RING
+static void rte_reset(void)
+{
+	rte_ring_reset(rte);
+}
+
+static __attribute__((always_inline)) inline void rte_send(uint32_t burst)
+{
+	struct msr_desc d[MAX_BURST];
+	unsigned int spins = 0;
+	uint32_t n, i;
+
+	for (n = 0; n < count; n += burst) {
+		for (i = 0; i < burst; i++)
+			fill(&d[i], 0, n + i);
+		while (!rte_ring_sp_enqueue_bulk_elem(rte, d, sizeof(d[0]), burst, NULL))
+			idle(&spins);
+	}
+}
+
+static __attribute__((always_inline)) inline void rte_receive(uint32_t burst)
+{
+	struct msr_desc d[MAX_BURST];
+	unsigned int spins = 0;
+	uint32_t n = 0, i, have;
+
+	while (n < count) {
+		have = rte_ring_sc_dequeue_burst_elem(rte, d, sizeof(d[0]), burst, NULL);
+		if (!have)
+			idle(&spins);
+		for (i = 0; i < have; i++)
+			consume(&d[i], n + i);
+		n += have;
+	}
+}
+
+static __attribute__((always_inline)) inline void rte_zc_send(uint32_t burst)
+{
+	struct rte_ring_zc_data zc;
+	unsigned int spins = 0;
+	uint32_t n, i;
+
+	for (n = 0; n < count; n += burst) {
+		struct msr_desc *a, *b;
+
+		while (!rte_ring_enqueue_zc_bulk_elem_start(rte, sizeof(*a), burst, &zc, NULL))
+			idle(&spins);
+		a = zc.ptr1;
+		b = zc.ptr2;
+		for (i = 0; i < burst; i++)
+			fill(i < zc.n1 ? &a[i] : &b[i - zc.n1], 0, n + i);
+		rte_ring_enqueue_zc_elem_finish(rte, burst);
+	}
+}
+
+static __attribute__((always_inline)) inline void rte_zc_receive(uint32_t burst)
+{
+	struct rte_ring_zc_data zc;
+	unsigned int spins = 0;
+	uint32_t n = 0, i, have;
+
+	while (n < count) {
+		struct msr_desc *a, *b, d;
+
+		have = rte_ring_dequeue_zc_burst_elem_start(rte, sizeof(*a), burst, &zc, NULL);
+		if (!have) {
+			idle(&spins);
+			continue;
+		}
+		a = zc.ptr1;
+		b = zc.ptr2;
+		for (i = 0; i < have; i++) {
+			d = i < zc.n1 ? a[i] : b[i - zc.n1];
+			consume(&d, n + i);
+		}
+		rte_ring_dequeue_zc_elem_finish(rte, have);
+		n += have;
+	}
+}
+#endif
+
+/* burst sizes are constants to the compiler, as they are in every variant's callers */
+#define BOTH(name, send1, recv1, send32, recv32)				\
+	static void name##_send_1(void) { send1; }				\
+	static void name##_recv_1(void) { recv1; }				\
+	static void name##_send_32(void) { send32; }				\
+	static void name##_recv_32(void) { recv32; }
+
+BOTH(plain, plain_send(1), plain_receive(1), plain_send(32), plain_receive(32))
+BOTH(msr, msr_send(1, false), msr_receive(1, true, false),
+     msr_send(32, false), msr_receive(32, true, false))
+BOTH(raw, msr_send(1, false), msr_receive(1, false, false),
+     msr_send(32, false), msr_receive(32, false, false))
+BOTH(bell, msr_send(1, true), msr_receive(1, true, true),
+     msr_send(32, true), msr_receive(32, true, true))
+#ifdef HAVE_RTE_RING
+BOTH(rte, rte_send(1), rte_receive(1), rte_send(32), rte_receive(32))
+BOTH(rte_zc, rte_zc_send(1), rte_zc_receive(1), rte_zc_send(32), rte_zc_receive(32))
+#endif
+
+static struct variant {
+	const char *name;
+	int burst;
+	void (*reset)(void);
+	void (*send)(void);
+	void (*receive)(void);
+	double ns[MAX_ROUNDS];
+} variants[] = {
+#define VARIANT(text, name, reset)						\
+	{ text, 1, reset, name##_send_1, name##_recv_1, { 0 } },		\
+	{ text, 32, reset, name##_send_32, name##_recv_32, { 0 } }
+#ifdef HAVE_RTE_RING
+	VARIANT("rte_ring", rte, rte_reset),
+	VARIANT("rte_ring, zero copy", rte_zc, rte_reset),
+#endif
+	VARIANT("textbook SPSC", plain, plain_reset),
+	VARIANT("msr", msr, msr_reset),
+	VARIANT("msr, no descriptor check", raw, msr_reset),
+	VARIANT("msr, bell checks both ways", bell, msr_reset),
+};
+
+#define NR_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+		fprintf(stderr, "ring-bench: cannot pin to CPU %d\n", cpu);
+}
+
+static int rounds = 51;
+
+static void *consumer(void *arg)
+{
+	unsigned int v;
+	int r;
+
+	(void)arg;
+	pin(consumer_cpu);
+	for (r = 0; r < rounds; r++) {
+		for (v = 0; v < NR_VARIANTS; v++) {
+			pthread_barrier_wait(&barrier);
+			variants[v].receive();
+			pthread_barrier_wait(&barrier);
+		}
+	}
+	return NULL;
+}
+
+static int cmp(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e9 + ts.tv_nsec;
+}
+
+static void *zalloc(size_t align, size_t size)
+{
+	void *p = aligned_alloc(align, (size + align - 1) / align * align);
+
+	if (!p) {
+		perror("ring-bench");
+		exit(1);
+	}
+	memset(p, 0, size);
+	return p;
+}
+
+static void usage(FILE *f)
+{
+	fprintf(f, "usage: ring-bench [--rounds N] [--count ELEMENTS] [--cpus P,C]\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int producer_cpu = 0, opt, r;
+	pthread_t thread;
+	unsigned int v;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'r':
+			rounds = atoi(optarg);
+			break;
+		case 'n':
+			count = (uint32_t)strtoul(optarg, NULL, 0);
+			break;
+		case 'c':
+			if (sscanf(optarg, "%d,%d", &producer_cpu, &consumer_cpu) == 2)
+				break;
+			usage(stderr);
+			return 2;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (rounds < 1 || rounds > MAX_ROUNDS || count < MAX_BURST) {
+		fprintf(stderr, "ring-bench: --rounds 1..%d, --count %d or more\n",
+			MAX_ROUNDS, MAX_BURST);
+		return 2;
+	}
+	count -= count % MAX_BURST;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		fprintf(stderr, "ring-bench: needs two CPUs\n");
+		return 77;
+	}
+
+	plain = zalloc(64, sizeof(*plain));
+	section[0] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
+	section[1] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
+	ends = zalloc(64, RING_SIZE * sizeof(*ends));
+#ifdef HAVE_RTE_RING
+	/* as many usable elements as the others: rte_ring keeps one slot free unless told the exact number */
+	rte = zalloc(64, (size_t)rte_ring_get_memsize_elem(sizeof(struct msr_desc), 2 * RING_SIZE));
+	if (rte_ring_init(rte, "bench", RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ)) {
+		fprintf(stderr, "ring-bench: rte_ring_init failed\n");
+		return 1;
+	}
+#else
+	fprintf(stderr, "ring-bench: built without DPDK, no rte_ring figures\n");
+#endif
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (pthread_create(&thread, NULL, consumer, NULL)) {
+		perror("ring-bench");
+		return 1;
+	}
+	pin(producer_cpu);
+	for (r = 0; r < rounds; r++) {
+		for (v = 0; v < NR_VARIANTS; v++) {
+			double start;
+
+			variants[v].reset();
+			pthread_barrier_wait(&barrier);
+			start = now();
+			variants[v].send();
+			pthread_barrier_wait(&barrier);
+			variants[v].ns[r] = (now() - start) / count;
+		}
+	}
+	pthread_join(thread, NULL);
+
+	printf("%u elements of %zu bytes, capacity %u, %d rounds, CPUs %d -> %d, ns per element\n\n",
+	       count, sizeof(struct msr_desc), RING_SIZE, rounds, producer_cpu, consumer_cpu);
+	printf("| %-26s | burst |    min | median | min / rte_ring | median / rte_ring |\n", "queue");
+	printf("| -------------------------- | ----: | -----: | -----: | -------------: | ----------------: |\n");
+	for (v = 0; v < NR_VARIANTS; v++) {
+		const struct variant *ref = &variants[variants[v].burst == 32];
+		struct variant *x = &variants[v];
+
+		qsort(x->ns, (size_t)rounds, sizeof(x->ns[0]), cmp);
+		printf("| %-26s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
+		       x->ns[rounds / 2]);
+		if (strcmp(ref->name, "rte_ring"))
+			printf(" %14s | %17s |\n", "-", "-");
+		else
+			printf(" %14.2f | %17.2f |\n", x->ns[0] / ref->ns[0],
+			       x->ns[rounds / 2] / ref->ns[rounds / 2]);
+	}
+	return 0;
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The validators (msr/check.h): each limit from below, on it and from above, and every field
+ * of section, queue and descriptor changed by itself.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <msr/check.h>
+
+#include "pair.h"
+
+#define SEGMENT		((__u64)MSR_SEGMENT_MIN)
+#define SECTION		(SEGMENT / 2)
+
+static struct msr_section section(void)
+{
+	struct msr_section s = {
+		.magic = MSR_MAGIC,
+		.version = MSR_VERSION,
+		.role = MSR_ROLE_BACK,
+		.segment_size = SEGMENT,
+		.nr_queues = 2,
+		.epoch = 77,
+		.bell = { MSR_BELL_VALID | 40 },
+	};
+
+	s.queue[0] = pair_info(MSR_CHAN_ETH);
+	s.queue[1] = pair_info(MSR_CHAN_ROCE);
+	return s;
+}
+
+static struct msr_desc burst(__u32 nseg, __u32 seg_len, __u32 payload)
+{
+	return (struct msr_desc){
+		.len = MSR_MIN_BURST_HDR + 20 + payload,
+		.type = MSR_DESC_BURST,
+		.hdr_len = MSR_MIN_BURST_HDR + 20,
+		.burst = {
+			.nseg = (__u16)nseg,
+			.seg_len = (__u16)seg_len,
+			.ext_first = 16,
+			.ext_last = 4,
+		},
+	};
+}
+
+static bool eth(const struct msr_desc *d)
+{
+	return msr_check_desc(d, MSR_CHAN_ETH, PAIR_DATA_SIZE);
+}
+
+static bool roce(const struct msr_desc *d)
+{
+	return msr_check_desc(d, MSR_CHAN_ROCE, PAIR_DATA_SIZE);
+}
+
+static void range(void **arg)
+{
+	(void)arg;
+	assert_true(msr_check_range(0, 0, 0));
+	assert_false(msr_check_range(0, 1, 0));
+	assert_false(msr_check_range(1, 0, 0));
+	assert_true(msr_check_range(10, 89, 100));
+	assert_true(msr_check_range(10, 90, 100));
+	assert_false(msr_check_range(10, 91, 100));
+	assert_true(msr_check_range(100, 0, 100));
+	assert_false(msr_check_range(101, 0, 100));
+	assert_false(msr_check_range(10, UINT64_MAX, 100));
+	assert_false(msr_check_range(UINT64_MAX, 2, 100));
+	assert_false(msr_check_range(UINT64_MAX, 10, UINT64_MAX));
+}
+
+static void segment_size(void **arg)
+{
+	(void)arg;
+	assert_false(msr_check_segment_size(0));
+	assert_false(msr_check_segment_size(MSR_SEGMENT_MIN - 2 * MSR_PAGE));
+	assert_true(msr_check_segment_size(MSR_SEGMENT_MIN));
+	assert_false(msr_check_segment_size(MSR_SEGMENT_MIN + 1));
+	assert_false(msr_check_segment_size(MSR_SEGMENT_MIN + MSR_PAGE));
+	assert_true(msr_check_segment_size(MSR_SEGMENT_MIN + 2 * MSR_PAGE));
+	assert_true(msr_check_segment_size(MSR_SEGMENT_MAX));
+	assert_false(msr_check_segment_size((__u64)MSR_SEGMENT_MAX + 2 * MSR_PAGE));
+	assert_false(msr_check_segment_size(UINT64_MAX));
+}
+
+static void bell(void **arg)
+{
+	int bit;
+
+	(void)arg;
+	assert_false(msr_check_bell(0));
+	assert_false(msr_check_bell(40));
+	assert_false(msr_check_bell(MSR_BELL_VALID | 31));
+	assert_true(msr_check_bell(MSR_BELL_VALID | 32));
+	assert_true(msr_check_bell(MSR_BELL_VALID | 255));
+	assert_true(msr_check_bell(MSR_BELL_VALID | MSR_BELL_APIC_MASK | 255));
+	for (bit = 40; bit < 63; bit++)
+		assert_false(msr_check_bell(MSR_BELL_VALID | 40 | 1ULL << bit));
+	assert_int_equal(MSR_BELL_QUEUE(MSR_MAX_QUEUES - 1), MSR_MAX_BELLS - 1);
+}
+
+#define QUEUE_REFUSED(change) do {						\
+		struct msr_queue_info q = pair_info(MSR_CHAN_ETH);		\
+		change;								\
+		assert_false(msr_check_queue(&q, SECTION));			\
+	} while (0)
+
+#define QUEUE_ACCEPTED(change) do {						\
+		struct msr_queue_info q = pair_info(MSR_CHAN_ETH);		\
+		change;								\
+		assert_true(msr_check_queue(&q, SECTION));			\
+	} while (0)
+
+static void queue(void **arg)
+{
+	const __u32 ring_bytes = PAIR_RING_SIZE * sizeof(struct msr_desc);
+	unsigned int i;
+
+	(void)arg;
+	QUEUE_ACCEPTED((void)q);
+	QUEUE_ACCEPTED(q.channel = MSR_CHAN_ROCE);
+	QUEUE_REFUSED(q.channel = 0);
+	QUEUE_REFUSED(q.channel = 3);
+	QUEUE_ACCEPTED(q.index = MSR_MAX_QUEUES - 1);
+	QUEUE_REFUSED(q.index = MSR_MAX_QUEUES);
+	QUEUE_REFUSED(q.ring_log2 = MSR_MIN_RING_LOG2 - 1);
+	QUEUE_ACCEPTED(q.ring_log2 = MSR_MAX_RING_LOG2);
+	QUEUE_REFUSED(q.ring_log2 = MSR_MAX_RING_LOG2 + 1);
+	QUEUE_REFUSED(q.ring_log2 = 32 + MSR_MIN_RING_LOG2);
+	QUEUE_REFUSED(q.ring_log2 = UINT32_MAX);
+	QUEUE_REFUSED(q.data_log2 = MSR_MIN_DATA_LOG2 - 1);
+	QUEUE_ACCEPTED(q.data_log2 = MSR_MIN_DATA_LOG2 + 1);
+	QUEUE_REFUSED(q.data_log2 = 20);	/* larger than what follows data_off */
+	QUEUE_ACCEPTED(q.data_log2 = 20; q.data_off = 0);
+	QUEUE_REFUSED(q.data_log2 = 21; q.data_off = 0);
+	QUEUE_REFUSED(q.data_log2 = MSR_MAX_DATA_LOG2 + 1);
+	QUEUE_REFUSED(q.data_log2 = UINT32_MAX);
+
+	for (i = 1; i < MSR_CACHE_LINE; i++) {
+		QUEUE_REFUSED(q.ring_off += i);
+		QUEUE_REFUSED(q.prod_off += i);
+		QUEUE_REFUSED(q.cons_off += i);
+		QUEUE_REFUSED(q.data_off += i);
+	}
+	QUEUE_ACCEPTED(q.ring_off = (__u32)SECTION - ring_bytes);
+	QUEUE_REFUSED(q.ring_off = (__u32)SECTION - ring_bytes + MSR_CACHE_LINE);
+	QUEUE_ACCEPTED(q.prod_off = (__u32)SECTION - MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.prod_off = (__u32)SECTION);
+	QUEUE_ACCEPTED(q.cons_off = (__u32)SECTION - MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.cons_off = (__u32)SECTION);
+	QUEUE_ACCEPTED(q.data_off = (__u32)SECTION - PAIR_DATA_SIZE);
+	QUEUE_REFUSED(q.data_off = (__u32)SECTION - PAIR_DATA_SIZE + MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.ring_off = (__u32)-MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.prod_off = (__u32)-MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.cons_off = (__u32)-MSR_CACHE_LINE);
+	QUEUE_REFUSED(q.data_off = (__u32)-MSR_CACHE_LINE);
+	for (i = 0; i < sizeof(((struct msr_queue_info *)0)->reserved) / 4; i++)
+		QUEUE_REFUSED(q.reserved[i] = 1u << (i * 4));
+}
+
+#define SECTION_VERDICT(verdict, change) do {					\
+		struct msr_section s = section();				\
+		change;								\
+		assert_int_equal(msr_check_section(&s, MSR_ROLE_BACK, SEGMENT),	\
+				 verdict);					\
+	} while (0)
+
+static void whole_section(void **arg)
+{
+	unsigned int i;
+
+	(void)arg;
+	SECTION_VERDICT(MSR_SECTION_OK, (void)s);
+	for (i = 0; i < 64; i++) {
+		SECTION_VERDICT(MSR_SECTION_MAGIC, s.magic ^= 1ULL << i);
+		SECTION_VERDICT(MSR_SECTION_SIZE, s.segment_size ^= 1ULL << i);
+	}
+	for (i = 0; i < 32; i++) {
+		SECTION_VERDICT(MSR_SECTION_VERSION, s.version ^= 1u << i);
+		SECTION_VERDICT(MSR_SECTION_ROLE, s.role ^= 1u << i);
+		SECTION_VERDICT(MSR_SECTION_FEATURES, s.features ^= 1u << i);
+	}
+	SECTION_VERDICT(MSR_SECTION_NR_QUEUES, s.nr_queues = 0);
+	SECTION_VERDICT(MSR_SECTION_NR_QUEUES, s.nr_queues = MSR_MAX_QUEUES + 1);
+	SECTION_VERDICT(MSR_SECTION_NR_QUEUES, s.nr_queues = UINT32_MAX);
+	SECTION_VERDICT(MSR_SECTION_QUEUE, s.nr_queues = MSR_MAX_QUEUES);
+	SECTION_VERDICT(MSR_SECTION_QUEUE, s.nr_queues = 3);
+	SECTION_VERDICT(MSR_SECTION_RESERVED, s.nr_queues = 1);
+	SECTION_VERDICT(MSR_SECTION_OK,
+			for (i = 0; i < MSR_MAX_QUEUES; i++)
+				s.queue[i] = pair_info(MSR_CHAN_ETH);
+			s.nr_queues = MSR_MAX_QUEUES);
+	SECTION_VERDICT(MSR_SECTION_QUEUE, s.queue[1].prod_off = (__u32)SECTION);
+	SECTION_VERDICT(MSR_SECTION_RESERVED, s.queue[MSR_MAX_QUEUES - 1].reserved[7] = 1);
+	for (i = 0; i < sizeof(((struct msr_section *)0)->reserved0) / 4; i++)
+		SECTION_VERDICT(MSR_SECTION_RESERVED, s.reserved0[i] = 1);
+	for (i = 0; i < sizeof(((struct msr_section *)0)->reserved1) / 4; i++)
+		SECTION_VERDICT(MSR_SECTION_RESERVED, s.reserved1[i] = 1);
+	for (i = 0; i < sizeof(((struct msr_section *)0)->reserved2) / 8; i++)
+		SECTION_VERDICT(MSR_SECTION_RESERVED, s.reserved2[i] = 1ULL << 63);
+	/* link words and bells change at run time and are looked at one by one */
+	SECTION_VERDICT(MSR_SECTION_OK, s.epoch = 0; s.peer_epoch = 1; s.broken = 99; s.bell[3] = 1);
+}
+
+static void every_verdict_has_a_name(void **arg)
+{
+	int v;
+
+	(void)arg;
+	for (v = MSR_SECTION_OK; v <= MSR_SECTION_JOIN; v++)
+		assert_string_not_equal(msr_section_verdict_str((enum msr_section_verdict)v),
+					"unknown");
+}
+
+static void join(void **arg)
+{
+	struct msr_section own = section(), peer = section();
+
+	(void)arg;
+	assert_int_equal(msr_check_join(&own, &peer), MSR_SECTION_OK);
+	peer.queue[1].ring_log2++;
+	assert_int_equal(msr_check_join(&own, &peer), MSR_SECTION_OK);
+	peer.queue[1].channel = MSR_CHAN_ETH;
+	assert_int_equal(msr_check_join(&own, &peer), MSR_SECTION_JOIN);
+	peer = section();
+	peer.queue[0].index = 1;
+	assert_int_equal(msr_check_join(&own, &peer), MSR_SECTION_JOIN);
+	peer = section();
+	peer.nr_queues = 1;
+	assert_int_equal(msr_check_join(&own, &peer), MSR_SECTION_NR_QUEUES);
+}
+
+#define FRAME(verdict, change) do {						\
+		struct msr_desc d = pair_frame(0, 1000);			\
+		change;								\
+		assert_int_equal(eth(&d), verdict);				\
+	} while (0)
+
+static void frame(void **arg)
+{
+	int i;
+
+	(void)arg;
+	FRAME(true, (void)d);
+	assert_false(({ struct msr_desc d = pair_frame(0, 1000); roce(&d); }));
+	assert_false(({ struct msr_desc d = pair_frame(0, 1000);
+			msr_check_desc(&d, 0, PAIR_DATA_SIZE); }));
+	for (i = 0; i < 256; i++)
+		FRAME(i == MSR_DESC_FRAME, d.type = (__u8)i);
+	for (i = 0; i < 8; i++)
+		FRAME(!(1 << i & ~MSR_FRAME_FLAGS), d.flags = (__u8)(1 << i));
+	FRAME(false, d.len = MSR_MIN_FRAME - 1);
+	FRAME(true, d.len = MSR_MIN_FRAME);
+	FRAME(true, d.len = MSR_MAX_FRAME);
+	FRAME(false, d.len = MSR_MAX_FRAME + 1);
+	FRAME(false, d.len = UINT32_MAX);
+	FRAME(true, d.off = PAIR_DATA_SIZE - 1000);
+	FRAME(false, d.off = PAIR_DATA_SIZE - 999);
+	FRAME(false, d.off = UINT32_MAX);
+	FRAME(false, d.off = (__u32)-1000);
+	FRAME(true, d.hdr_len = 1000);
+	FRAME(false, d.hdr_len = 1001);
+	for (i = 0; i < 32; i++) {
+		FRAME(false, d.reserved = 1u << i);
+		FRAME(false, d.frame.reserved1 = 1u << i);
+		FRAME(true, d.frame.hash = 1u << i);
+	}
+	for (i = 0; i < 8; i++)
+		FRAME(false, d.frame.reserved0 = (__u8)(1 << i));
+
+	FRAME(true, d.flags = MSR_FRAME_CSUM_PARTIAL; d.frame.csum_start = 34;
+	      d.frame.csum_offset = 16);
+	FRAME(true, d.flags = MSR_FRAME_CSUM_PARTIAL; d.frame.csum_start = 990;
+	      d.frame.csum_offset = 8);
+	FRAME(false, d.flags = MSR_FRAME_CSUM_PARTIAL; d.frame.csum_start = 990;
+	      d.frame.csum_offset = 9);
+	FRAME(false, d.flags = MSR_FRAME_CSUM_PARTIAL; d.frame.csum_start = UINT16_MAX;
+	      d.frame.csum_offset = UINT16_MAX);
+	FRAME(true, d.frame.csum_start = UINT16_MAX; d.frame.csum_offset = UINT16_MAX);
+
+	for (i = 0; i < 256; i++) {
+		int type = i & ~MSR_GSO_ECN;
+		bool tcp = type == MSR_GSO_TCPV4 || type == MSR_GSO_TCPV6;
+
+		FRAME(tcp || i == MSR_GSO_UDP, d.frame.gso_type = (__u8)i; d.frame.gso_size = 100;
+		      d.flags = MSR_FRAME_CSUM_PARTIAL);
+		/* neither without a size nor without a partial checksum */
+		FRAME(i == MSR_GSO_NONE, d.frame.gso_type = (__u8)i;
+		      d.flags = MSR_FRAME_CSUM_PARTIAL);
+		FRAME(i == MSR_GSO_NONE, d.frame.gso_type = (__u8)i;
+		      d.frame.gso_size = i ? 100 : 0);
+	}
+	FRAME(false, d.frame.gso_size = 1);
+}
+
+#define BURST(verdict, nseg_, seg_len_, payload, change) do {			\
+		struct msr_desc d = burst(nseg_, seg_len_, payload);		\
+		change;								\
+		assert_int_equal(roce(&d), verdict);				\
+	} while (0)
+
+static void one_packet(void **arg)
+{
+	int i;
+
+	(void)arg;
+	BURST(true, 1, 0, 0, (void)d);
+	BURST(true, 1, 0, 4096, (void)d);
+	BURST(false, 1, 0, 4097, (void)d);
+	BURST(false, 0, 0, 0, (void)d);
+	BURST(true, 1, UINT16_MAX, 100, (void)d);	/* means nothing here */
+	for (i = 0; i < 256; i++)
+		BURST(i == MSR_DESC_BURST, 1, 0, 100, d.type = (__u8)i);
+	for (i = 0; i < 8; i++)
+		BURST(!(1 << i & ~MSR_BURST_FLAGS), 1, 0, 100, d.flags = (__u8)(1 << i));
+	for (i = 0; i < 32; i++) {
+		BURST(false, 1, 0, 100, d.reserved = 1u << i);
+		BURST(false, 1, 0, 100, d.burst.reserved[0] = 1u << i);
+		BURST(false, 1, 0, 100, d.burst.reserved[1] = 1u << i);
+	}
+	BURST(false, 1, 0, 100, d.burst.ext_first = 15);
+	BURST(false, 1, 0, 100, d.burst.ext_last = 2);
+	BURST(true, 1, 0, 100, d.burst.ext_first = 12);		/* a gap of 4 */
+	BURST(false, 1, 0, 100, d.burst.ext_first = 20);
+	BURST(false, 1, 0, 100, d.burst.ext_first = 252; d.burst.ext_last = 252);
+	BURST(true, 1, 0, 100, d.hdr_len++);
+	BURST(false, 1, 0, 100, d.hdr_len--);
+	BURST(true, 1, 0, 300, d.hdr_len = MSR_MAX_BURST_HDR);
+	BURST(false, 1, 0, 300, d.hdr_len = MSR_MAX_BURST_HDR + 1);
+	BURST(true, 1, 0, 100, d.len = d.hdr_len);
+	BURST(false, 1, 0, 100, d.len = d.hdr_len - 1);
+	BURST(false, 1, 0, 100, d.len = 0; d.hdr_len = 0);
+	BURST(true, 1, 0, 100, d.off = PAIR_DATA_SIZE - d.len);
+	BURST(false, 1, 0, 100, d.off = PAIR_DATA_SIZE - d.len + 1);
+	assert_false(({ struct msr_desc d = burst(1, 0, 100); eth(&d); }));
+}
+
+static void many_packets(void **arg)
+{
+	__u32 mtu;
+
+	(void)arg;
+	for (mtu = 256; mtu <= 4096; mtu *= 2) {
+		__u32 most = MSR_MAX_BURST_DATA / mtu;
+
+		BURST(false, 2, mtu, mtu, (void)d);
+		BURST(true, 2, mtu, mtu + 1, (void)d);
+		BURST(true, 2, mtu, 2 * mtu, (void)d);
+		BURST(false, 2, mtu, 2 * mtu + 1, (void)d);
+		BURST(false, most, mtu, (most - 1) * mtu, (void)d);
+		BURST(true, most, mtu, (most - 1) * mtu + 1, (void)d);
+		BURST(true, most, mtu, most * mtu, (void)d);
+		BURST(false, most + 1, mtu, most * mtu + 1, (void)d);
+		BURST(false, 2, mtu - 1, 2 * mtu - 3, (void)d);
+		BURST(false, 2, mtu + 1, 2 * mtu, (void)d);
+	}
+	BURST(true, MSR_MAX_SEGS, 256, MSR_MAX_BURST_DATA, (void)d);
+	BURST(false, MSR_MAX_SEGS + 1, 256, MSR_MAX_BURST_DATA, (void)d);
+	BURST(false, UINT16_MAX, 256, MSR_MAX_BURST_DATA, (void)d);
+	BURST(false, 2, 0, 100, (void)d);
+	BURST(false, 2, 128, 256, (void)d);
+	BURST(false, 2, 8192, 16384, (void)d);
+	BURST(false, 3, 32768, MSR_MAX_BURST_DATA, (void)d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(range),
+		cmocka_unit_test(segment_size),
+		cmocka_unit_test(bell),
+		cmocka_unit_test(queue),
+		cmocka_unit_test(whole_section),
+		cmocka_unit_test(every_verdict_has_a_name),
+		cmocka_unit_test(join),
+		cmocka_unit_test(frame),
+		cmocka_unit_test(one_packet),
+		cmocka_unit_test(many_packets),
+	};
+	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
