@@ -10,4 +10,13 @@
 
 #include "../guest-kmod-common/kcompat.h"
 
+/* 6.11 hands create_cq the whole attribute bundle instead of its driver part */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+#define mrdma_create_cq_arg	struct uverbs_attr_bundle
+#define mrdma_create_cq_udata(arg)	((arg) ? &(arg)->driver_udata : NULL)
+#else
+#define mrdma_create_cq_arg	struct ib_udata
+#define mrdma_create_cq_udata(arg)	(arg)
+#endif
+
 #endif /* MRDMA_KCOMPAT_H */

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Address handles. A user's has a number that librxe puts into its send
+ * requests; its vector is built once and copied out under the array's lock, so
+ * a handle may be destroyed while requests that name it are still queued.
+ */
+#include <rdma/uverbs_ioctl.h>
+
+#include "mrdma.h"
+
+static int check_attr(const struct rdma_ah_attr *attr)
+{
+	if (rdma_ah_get_port_num(attr) != 1 ||
+	    attr->type != RDMA_AH_ATTR_TYPE_ROCE ||
+	    !(rdma_ah_get_ah_flags(attr) & IB_AH_GRH))
+		return -EINVAL;
+	return 0;
+}
+
+static void keep_attr(struct mrdma_ah *ah, const struct rdma_ah_attr *attr)
+{
+	ah->attr = *attr;
+	/* ib_core holds its own reference for the life of the AH (ibah.sgid_attr) */
+	ah->attr.grh.sgid_attr = NULL;
+}
+
+int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_udata *udata)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
+	struct mrdma_ah *ah = to_mrdma_ah(ibah);
+	struct rxe_create_ah_resp resp = {};
+	int err;
+
+	err = check_attr(init->ah_attr);
+	if (err)
+		return err;
+	err = mrdma_av_init(dev, init->ah_attr, 0, 0, &ah->av);
+	if (err)
+		return err;
+	keep_attr(ah, init->ah_attr);
+	if (!udata)
+		return 0;
+
+	/* librxe from before AH numbers would pass a vector of its own making */
+	if (udata->outlen < sizeof(resp))
+		return -EINVAL;
+	xa_lock_bh(&dev->ahs);
+	err = __xa_alloc_cyclic(&dev->ahs, &ah->num, ah, XA_LIMIT(1, INT_MAX), &dev->next_ah,
+				GFP_ATOMIC);
+	xa_unlock_bh(&dev->ahs);
+	if (err < 0)
+		return err;
+	resp.ah_num = ah->num;
+	err = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (err)
+		goto err_erase;
+	return 0;
+
+err_erase:
+	xa_erase_bh(&dev->ahs, ah->num);
+	return err;
+}
+
+int mrdma_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
+	struct mrdma_ah *ah = to_mrdma_ah(ibah);
+	struct mrdma_av av;
+	int err;
+
+	err = check_attr(attr);
+	if (err)
+		return err;
+	err = mrdma_av_init(dev, attr, 0, 0, &av);
+	if (err)
+		return err;
+	xa_lock_bh(&dev->ahs);
+	ah->av = av;
+	keep_attr(ah, attr);
+	xa_unlock_bh(&dev->ahs);
+	return 0;
+}
+
+int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
+{
+	*attr = to_mrdma_ah(ibah)->attr;
+	return 0;
+}
+
+int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
+	struct mrdma_ah *ah = to_mrdma_ah(ibah);
+
+	if (ah->num)
+		xa_erase_bh(&dev->ahs, ah->num);
+	return 0;
+}
+
+/* The vector of a user's AH, if it is of the same protection domain. */
+bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av)
+{
+	struct mrdma_ah *ah;
+	bool found = false;
+
+	xa_lock_bh(&dev->ahs);
+	ah = xa_load(&dev->ahs, num);
+	if (ah && ah->ibah.pd == pd) {
+		*av = ah->av;
+		found = true;
+	}
+	xa_unlock_bh(&dev->ahs);
+	return found;
+}

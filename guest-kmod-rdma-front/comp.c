@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Completer: acknowledgements and READ responses against the requests under way,
+ * completions of the send queue, and its flush.
+ */
+#include "mrdma.h"
+
+static enum ib_wc_opcode wc_opcode(u8 opcode)
+{
+	switch (opcode) {
+	case IB_WR_RDMA_WRITE:
+	case IB_WR_RDMA_WRITE_WITH_IMM:
+		return IB_WC_RDMA_WRITE;
+	case IB_WR_RDMA_READ:
+		return IB_WC_RDMA_READ;
+	default:
+		return IB_WC_SEND;
+	}
+}
+
+/* Completes the oldest request; a successful one tells only if it was asked to. */
+void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status)
+{
+	struct mrdma_sq *sq = &qp->sq;
+	struct mrdma_swqe *w = mrdma_swqe(sq, sq->tail);
+	bool tell = status != IB_WC_SUCCESS || qp->sig_type == IB_SIGNAL_ALL_WR ||
+		    w->flags & IB_SEND_SIGNALED;
+	struct ib_wc wc;
+
+	lockdep_assert_held(&qp->lock);
+	if (tell)
+		wc = (struct ib_wc) {
+			.wr_id = w->wr_id,
+			.status = status,
+			.opcode = wc_opcode(w->opcode),
+			.byte_len = w->length,
+			.qp = &qp->ibqp,
+			.port_num = 1,
+		};
+	/* the slot is free before the completion can be seen: who polls it may post */
+	if (qp->user)
+		mrdma_queue_set_cons(&sq->q, sq->tail + 1);
+	/* partner: the load-acquire in post_kernel; the slot is not read any more */
+	smp_store_release(&sq->tail, sq->tail + 1);
+	if (tell)
+		mrdma_cq_post(to_mrdma_cq(qp->ibqp.send_cq), &wc, false);
+}
+
+/* The oldest request ends with an error, and the QP with it. */
+void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status)
+{
+	lockdep_assert_held(&qp->lock);
+	mrdma_comp_done(qp, status);
+	if (qp->ibqp.qp_type != IB_QPT_RC) {
+		/* a datagram's sender stops; its receiver goes on */
+		qp->state = IB_QPS_SQE;
+		mrdma_sq_flush(qp);
+		return;
+	}
+	mrdma_qp_error(qp);
+}
+
+/* State SQE or ERR: all that is posted ends unsent. */
+void mrdma_sq_flush(struct mrdma_qp *qp)
+{
+	struct mrdma_sq *sq = &qp->sq;
+	u32 n;
+
+	/* a user that keeps posting waits for its next doorbell */
+	for (n = 0; n <= sq->mask; n++) {
+		if (sq->tail == sq->pulled && !mrdma_sq_pull(qp))
+			break;
+		mrdma_comp_done(qp, IB_WC_WR_FLUSH_ERR);
+	}
+	sq->cur = sq->tail;
+	sq->numbered = sq->tail;
+	qp->req.off = 0;
+	qp->req.rnr_wait = false;
+}
+
+static void progress(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	req->retry = qp->attr.retry_cnt;
+	req->went_back = false;
+	if (req->una != req->max_psn)
+		mrdma_req_arm(qp);
+}
+
+static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
+{
+	struct mrdma_req *req = &qp->req;
+
+	if (w->opcode == IB_WR_RDMA_READ && qp->sq.cur != qp->sq.tail && req->rd_out)
+		req->rd_out--;
+	req->una = mrdma_psn_add(w->last_psn, 1);
+	req->rnr_retry = qp->attr.rnr_retry;
+	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SENDS, 1);
+	if (qp->sq.cur == qp->sq.tail) {
+		/* it had gone back for this request, whose answer came after all */
+		qp->sq.cur++;
+		req->off = 0;
+	}
+	mrdma_comp_done(qp, IB_WC_SUCCESS);
+}
+
+/* A gap in what comes back: once until there is progress, then the timer decides. */
+static void go_back(struct mrdma_qp *qp)
+{
+	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RCV_SEQ_ERR, 1);
+	if (qp->req.went_back)
+		return;
+	qp->req.went_back = true;
+	mrdma_req_retry(qp);
+}
+
+/*
+ * Everything up to and including @psn has arrived there. False: a READ in
+ * front of it has not been answered, that is, its responses were lost.
+ */
+static bool acked(struct mrdma_qp *qp, u32 psn)
+{
+	struct mrdma_sq *sq = &qp->sq;
+	struct mrdma_req *req = &qp->req;
+	struct mrdma_swqe *w;
+	u32 una = req->una;
+	bool ok = true;
+
+	while (sq->tail != sq->numbered) {
+		w = mrdma_swqe(sq, sq->tail);
+		if (mrdma_psn_cmp(w->first_psn, psn) > 0)
+			break;
+		if (w->opcode == IB_WR_RDMA_READ) {
+			ok = false;
+			break;
+		}
+		if (mrdma_psn_cmp(w->last_psn, psn) > 0) {
+			if (mrdma_psn_cmp(psn, req->una) >= 0)
+				req->una = mrdma_psn_add(psn, 1);
+			break;
+		}
+		finish(qp, w);
+	}
+	if (req->una != una)
+		progress(qp);
+	/* acknowledged ahead of the cursor: it had gone back too far */
+	if (mrdma_psn_cmp(req->una, req->psn) > 0)
+		mrdma_req_seek(qp);
+	return ok;
+}
+
+static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
+{
+	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+	enum ib_wc_status status;
+
+	/* the packet before it is the last that was accepted */
+	if (!acked(qp, mrdma_psn_add(psn, MRDMA_PSN_MASK))) {
+		go_back(qp);
+		return;
+	}
+	if (qp->sq.tail == qp->sq.numbered || mrdma_psn_cmp(psn, qp->req.una) < 0)
+		return;
+
+	if ((syndrome & MRDMA_AETH_TYPE_MASK) == MRDMA_AETH_RNR) {
+		mrdma_count(dev, MRDMA_CNT_RCV_RNR, 1);
+		if (qp->req.rnr_wait)
+			return;
+		if (!qp->req.rnr_retry) {
+			mrdma_count(dev, MRDMA_CNT_RNR_EXCEEDED, 1);
+			mrdma_comp_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
+			return;
+		}
+		/* 7 means without end */
+		if (qp->req.rnr_retry != 7)
+			qp->req.rnr_retry--;
+		mrdma_req_seek(qp);
+		mrdma_req_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
+		return;
+	}
+
+	switch (syndrome) {
+	case MRDMA_NAK_PSN:
+		go_back(qp);
+		return;
+	case MRDMA_NAK_INVALID_REQ:
+		status = IB_WC_REM_INV_REQ_ERR;
+		break;
+	case MRDMA_NAK_REM_ACCESS:
+		status = IB_WC_REM_ACCESS_ERR;
+		break;
+	case MRDMA_NAK_REM_OP:
+		status = IB_WC_REM_OP_ERR;
+		break;
+	default:
+		status = IB_WC_BAD_RESP_ERR;
+		break;
+	}
+	mrdma_comp_fail(qp, status);
+}
+
+static u8 piece_syndrome(const struct mrdma_piece *p)
+{
+	struct mrdma_aeth aeth;
+
+	memcpy(&aeth, p->ext, sizeof(aeth));
+	return ntohl(aeth.smsn) >> 24;
+}
+
+static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
+{
+	u8 syndrome = piece_syndrome(p);
+
+	switch (syndrome & MRDMA_AETH_TYPE_MASK) {
+	case MRDMA_AETH_ACK:
+		if (!acked(qp, p->psn))
+			go_back(qp);
+		break;
+	case MRDMA_AETH_RNR:
+	case MRDMA_AETH_NAK:
+		rx_nak(qp, syndrome, p->psn);
+		break;
+	}
+}
+
+/* False: the rest of the burst is of no use. */
+static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
+{
+	struct mrdma_sq *sq = &qp->sq;
+	struct mrdma_req *req = &qp->req;
+	struct mrdma_swqe *w;
+	u32 skip, off, want;
+	bool last;
+
+	/* requests in front of the READ are done when it is answered */
+	while (sq->tail != sq->numbered) {
+		w = mrdma_swqe(sq, sq->tail);
+		if (w->opcode == IB_WR_RDMA_READ || mrdma_psn_cmp(w->last_psn, p->psn) >= 0)
+			break;
+		finish(qp, w);
+		progress(qp);
+	}
+	if (sq->tail == sq->numbered)
+		return false;
+	w = mrdma_swqe(sq, sq->tail);
+	if (w->opcode != IB_WR_RDMA_READ)
+		return false;
+	if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
+		req->una = w->first_psn;
+
+	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
+		go_back(qp);
+		return false;
+	}
+	skip = mrdma_psn_diff(req->una, p->psn);
+	if (skip >= p->npkts)
+		return true;	/* seen before */
+	p->psn = req->una;
+	p->npkts -= skip;
+	p->data += skip * qp->mtu;
+	p->len -= skip * qp->mtu;
+
+	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
+	last = mrdma_psn_add(p->psn, p->npkts - 1) == w->last_psn;
+	want = last ? w->length - off : p->npkts * qp->mtu;
+	if (mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
+	    last != !!(mrdma_op[p->op].flags & MOP_END)) {
+		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		return false;
+	}
+	if (p->len && mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, off, (void *)p->data,
+				     p->len, MRDMA_TO_MR)) {
+		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
+		return false;
+	}
+	if (sq->cur != sq->tail)
+		req->rd_pkts -= min_t(u32, req->rd_pkts, p->npkts);
+	if (last)
+		finish(qp, w);
+	else
+		req->una = mrdma_psn_add(req->una, p->npkts);
+	progress(qp);
+	if (mrdma_psn_cmp(req->una, req->psn) > 0)
+		mrdma_req_seek(qp);
+	return true;
+}
+
+void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
+{
+	struct mrdma_piece p;
+	unsigned int i;
+
+	lockdep_assert_held(&qp->lock);
+	/* an answer to something never asked */
+	if (mrdma_psn_cmp(mrdma_psn_add(b->psn, b->nseg - 1), qp->req.max_psn) >= 0)
+		return;
+	for (i = 0; mrdma_burst_piece(b, i, &p); i++) {
+		if (!p.npkts)
+			continue;
+		if (p.op == IB_OPCODE_RC_ACKNOWLEDGE) {
+			rx_ack(qp, &p);
+			return;
+		}
+		if (!(mrdma_op[p.op].flags & MOP_READ) || !rx_read(qp, &p))
+			return;
+	}
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * RoCEv2 headers as they lie in a packet, the table of transport opcodes, and
+ * arithmetic of packet sequence numbers (IBTA volume 1, chapter 9; annex A17).
+ */
+#ifndef MRDMA_HDR_H
+#define MRDMA_HDR_H
+
+#include <linux/types.h>
+#include <linux/build_bug.h>
+#include <rdma/ib_pack.h>
+
+#define MRDMA_UDP_PORT		4791
+
+struct mrdma_bth {
+	u8	opcode;
+	u8	flags;		/* SE, M, PadCnt, TVer */
+	__be16	pkey;
+	__be32	qpn;		/* upper byte: FECN, BECN, reserved */
+	__be32	apsn;		/* AckReq and PSN */
+} __packed;
+
+#define MRDMA_BTH_SE		0x80
+#define MRDMA_BTH_M		0x40	/* migration state: always "migrated" */
+#define MRDMA_BTH_PAD_SHIFT	4
+#define MRDMA_BTH_PAD_MASK	0x3
+#define MRDMA_BTH_TVER_MASK	0x0f
+#define MRDMA_BTH_ACKREQ	0x80000000u
+#define MRDMA_PSN_MASK		0x00ffffffu
+#define MRDMA_QPN_MASK		0x00ffffffu
+#define MRDMA_PKEY		0xffff	/* the default partition, full member */
+
+struct mrdma_reth {
+	__be64	va;
+	__be32	rkey;
+	__be32	len;
+} __packed;
+
+struct mrdma_deth {
+	__be32	qkey;
+	__be32	sqp;
+} __packed;
+
+struct mrdma_aeth {
+	__be32	smsn;		/* syndrome and MSN */
+} __packed;
+
+struct mrdma_atomic_eth {
+	__be64	va;
+	__be32	rkey;
+	__be64	swap_add;
+	__be64	compare;
+} __packed;
+
+struct mrdma_atomic_ack {
+	__be64	orig;
+} __packed;
+
+static_assert(sizeof(struct mrdma_bth) == 12);
+static_assert(sizeof(struct mrdma_reth) == 16);
+static_assert(sizeof(struct mrdma_deth) == 8);
+static_assert(sizeof(struct mrdma_aeth) == 4);
+static_assert(sizeof(struct mrdma_atomic_eth) == 28);
+
+#define MRDMA_IMM_BYTES		4
+#define MRDMA_MAX_EXT		32	/* bytes: AtomicETH is the longest, RETH + ImmDt next */
+
+/* AETH syndromes */
+#define MRDMA_AETH_TYPE_MASK	0xe0
+#define MRDMA_AETH_ACK		0x00
+#define MRDMA_AETH_RNR		0x20
+#define MRDMA_AETH_NAK		0x60
+#define MRDMA_AETH_CODE_MASK	0x1f
+#define MRDMA_AETH_UNLIMITED	0x1f	/* "no credit count" */
+
+enum mrdma_nak {
+	MRDMA_NAK_PSN		= MRDMA_AETH_NAK | 0,
+	MRDMA_NAK_INVALID_REQ	= MRDMA_AETH_NAK | 1,
+	MRDMA_NAK_REM_ACCESS	= MRDMA_AETH_NAK | 2,
+	MRDMA_NAK_REM_OP	= MRDMA_AETH_NAK | 3,
+};
+
+/* What a packet with this opcode is; 0: not an opcode of ours */
+enum mrdma_op_flags {
+	MOP_RC		= BIT(0),
+	MOP_UD		= BIT(1),
+	MOP_SEND	= BIT(2),	/* exactly one of SEND, WRITE, READ, ATOMIC */
+	MOP_WRITE	= BIT(3),
+	MOP_READ	= BIT(4),
+	MOP_ATOMIC	= BIT(5),
+	MOP_RESP	= BIT(6),	/* travels from responder to requester */
+	MOP_START	= BIT(7),	/* first packet of its message */
+	MOP_END		= BIT(8),	/* last packet of its message */
+	MOP_PAYLOAD	= BIT(9),
+	MOP_RETH	= BIT(10),
+	MOP_IMM		= BIT(11),
+	MOP_AETH	= BIT(12),
+	MOP_DETH	= BIT(13),
+};
+
+#define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC)
+
+struct mrdma_op_info {
+	u16	flags;		/* enum mrdma_op_flags */
+	u8	ext;		/* bytes of extension headers */
+};
+
+extern const struct mrdma_op_info mrdma_op[256];
+
+/* The opcodes of one kind of message by a packet's place in it */
+struct mrdma_op_set {
+	u8	first, middle, last, only;
+};
+
+enum mrdma_op_set_id {
+	MRDMA_OPS_SEND,
+	MRDMA_OPS_SEND_IMM,
+	MRDMA_OPS_WRITE,
+	MRDMA_OPS_WRITE_IMM,
+	MRDMA_OPS_READ_RESP,
+	MRDMA_OPS_COUNT,
+};
+
+extern const struct mrdma_op_set mrdma_op_set[MRDMA_OPS_COUNT];
+
+/* > 0: @a is after @b, within half of the number space */
+static inline s32 mrdma_psn_cmp(u32 a, u32 b)
+{
+	return (s32)((a - b) << 8);
+}
+
+static inline u32 mrdma_psn_add(u32 psn, u32 n)
+{
+	return (psn + n) & MRDMA_PSN_MASK;
+}
+
+static inline u32 mrdma_psn_diff(u32 a, u32 b)
+{
+	return (a - b) & MRDMA_PSN_MASK;
+}
+
+#endif /* MRDMA_HDR_H */

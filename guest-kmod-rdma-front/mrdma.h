@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The RDMA vNIC: objects behind an ib_device and what the files of the provider
+ * call in each other.
+ *
+ * Locks, outermost first. BH: taken with softirqs off; IRQ: with interrupts off.
+ *
+ *   lock               protects                                  context
+ *   mrdma_qp.lock      the QP's state, requester, responder,     BH: system call, NAPI,
+ *                      consumer side of both work queues         timers, tasklets
+ *   chan lock          the RoCE ring towards the back (chan.h)   BH: below a QP lock
+ *   mrdma_loop.lock    packets on their way to this very device  BH: below a QP lock
+ *   mrdma_sq.lock      producer side of a kernel user's SQ       IRQ: any
+ *   mrdma_rq.lock      producer side of a kernel user's RQ       IRQ: any
+ *   mrdma_cq.lock      the completion queue                      IRQ: innermost
+ *   xa_lock of qps     QP number to QP, with a reference         BH: innermost
+ *   xa_lock of ahs     AH number to AH; the vector is copied     BH: innermost
+ *   RCU                key to MR, with a reference               any
+ *
+ * No two QP locks are held at once: what a QP sends to this very device goes
+ * through loop.c. ib_core's event and completion handlers of kernel users run
+ * without a QP lock, as they may post.
+ */
+#ifndef MRDMA_H
+#define MRDMA_H
+
+#include <linux/completion.h>
+#include <linux/if_ether.h>
+#include <linux/if_vlan.h>
+#include <linux/interrupt.h>
+#include <linux/ipv6.h>
+#include <linux/kref.h>
+#include <linux/netdevice.h>
+#include <linux/spinlock.h>
+#include <linux/timer.h>
+#include <linux/udp.h>
+#include <linux/xarray.h>
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_user_rxe.h>
+#include <msr/wire.h>
+
+#include "chan.h"
+#include "front.h"
+#include "hdr.h"
+#include "queue.h"
+
+#define MRDMA_MAX_QP		65536
+#define MRDMA_MIN_QPN		17		/* 0 and 1 are the management QPs */
+#define MRDMA_MAX_QP_WR		16384
+#define MRDMA_MAX_SGE		32
+#define MRDMA_MAX_INLINE	512		/* bytes; 32 scatter/gather entries take as much */
+#define MRDMA_MAX_CQ		65536
+#define MRDMA_MAX_CQE		(1 << 17)
+#define MRDMA_MAX_MR		(1 << 20)
+#define MRDMA_MAX_AH		(1 << 16)
+#define MRDMA_MAX_PD		65536
+#define MRDMA_MAX_RD_ATOMIC	128
+#define MRDMA_GID_TBL		1024		/* entries */
+#define MRDMA_MAX_MSG		(1u << 30)	/* bytes */
+
+/* Ethernet, VLAN tag, IPv6, UDP */
+#define MRDMA_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
+				 sizeof(struct udphdr))
+/* What a link MTU must hold beside the payload: IPv6, UDP, BTH, RETH, ImmDt, ICRC */
+#define MRDMA_WIRE_OVERHEAD	(40 + 8 + 12 + 16 + 4 + 4)
+
+enum mrdma_counter {
+	MRDMA_CNT_SENT_PKTS,
+	MRDMA_CNT_RCVD_PKTS,
+	MRDMA_CNT_DUP_REQ,
+	MRDMA_CNT_OUT_OF_SEQ,
+	MRDMA_CNT_RCV_RNR,
+	MRDMA_CNT_SND_RNR,
+	MRDMA_CNT_RCV_SEQ_ERR,
+	MRDMA_CNT_ACK_DEFERRED,
+	MRDMA_CNT_RETRY_EXCEEDED,
+	MRDMA_CNT_RNR_EXCEEDED,
+	MRDMA_CNT_RETRY,
+	MRDMA_CNT_SEND_ERR,
+	MRDMA_CNT_LINK_DOWNED,
+	MRDMA_CNT_SENDS,
+	MRDMA_CNT_RECVS,
+	MRDMA_CNT_DROP,		/* packets that no rule lets in */
+	MRDMA_NR_COUNTERS,
+};
+
+struct mrdma_stats {
+	u64	count[MRDMA_NR_COUNTERS];
+};
+
+/* Packets to this very device, see loop.c */
+struct mrdma_loop {
+	spinlock_t		lock;		/* protects: the fields below */
+	struct list_head	pkts;
+	struct list_head	waiters;	/* struct mrdma_chan_waiter */
+	u32			bytes;		/* queued */
+	struct tasklet_struct	task;
+};
+
+struct mrdma_dev {
+	struct ib_device	ibdev;		/* first: allocated by ib_core */
+	struct mrdma_front	*front;
+	struct net_device	*netdev;
+	struct mrdma_chan	*chan;
+	struct xarray		qps;
+	u32			next_qpn;
+	struct xarray		mrs;
+	u32			next_mr;
+	struct xarray		ahs;
+	u32			next_ah;
+	struct mrdma_loop	loop;
+	struct mrdma_stats __percpu *stats;
+	struct notifier_block	netdev_nb;
+	int			port_state;	/* enum ib_port_state last announced */
+};
+
+struct mrdma_ucontext {
+	struct ib_ucontext	ibuc;
+};
+
+struct mrdma_pd {
+	struct ib_pd		ibpd;
+};
+
+/* Address vector: all bytes before the BTH, ready to copy */
+struct mrdma_av {
+	u8			hdr[MRDMA_MAX_L4];
+	u8			len;		/* bytes of hdr in use */
+	u8			l3;		/* offset of the IP header */
+	bool			ipv6;
+	bool			loop;		/* the destination is this very device */
+};
+
+struct mrdma_ah {
+	struct ib_ah		ibah;
+	u32			num;		/* 0: of a kernel user */
+	struct mrdma_av		av;
+	struct rdma_ah_attr	attr;		/* as created, without the GID reference */
+};
+
+struct mrdma_mr {
+	struct ib_mr		ibmr;
+	struct kref		ref;
+	struct completion	idle;
+	int			access;		/* enum ib_access_flags */
+	bool			dma;		/* all of kernel memory, address = pointer */
+	u32			first_off;	/* of the first byte in pages[0] */
+	struct page		**pages;
+	struct ib_umem		*umem;
+	struct rcu_head		rcu;
+};
+
+struct mrdma_cq {
+	struct ib_cq		ibcq;
+	spinlock_t		lock;		/* protects: all below */
+	struct mrdma_queue	q;		/* of a user: struct ib_uverbs_wc */
+	struct ib_wc		*wc;		/* of a kernel user */
+	u32			mask;
+	u32			prod;		/* masked */
+	u32			cons;		/* masked; kernel users */
+	u8			notify;		/* enum ib_cq_notify_flags, 0: not armed */
+	bool			overrun;
+	bool			user;
+	bool			dying;
+	struct tasklet_struct	task;		/* calls a kernel user's handler */
+};
+
+/* A send request, copied out of the user's queue and checked */
+struct mrdma_swqe {
+	u64			wr_id;
+	u32			length;
+	u32			first_psn;
+	u32			last_psn;
+	__be32			imm;
+	u8			opcode;		/* enum ib_wr_opcode */
+	u8			flags;		/* enum ib_send_flags */
+	u8			status;		/* enum ib_wc_status it must end with */
+	u8			num_sge;
+	const u8		*inline_data;	/* NULL: sge[] */
+	union {
+		struct {
+			u64	va;
+			u32	rkey;
+		} rdma;
+		struct {
+			u32	qpn;
+			u32	qkey;
+			u32	ah_num;		/* 0: av */
+			struct mrdma_av av;
+		} ud;
+	};
+	struct rxe_sge		sge[];		/* or bytes of a kernel user's inline data */
+};
+
+/*
+ * Send queue. Indices run free; [tail, pulled) are requests in private memory,
+ * of which [tail, numbered) have packet sequence numbers.
+ */
+struct mrdma_sq {
+	struct mrdma_queue	q;		/* of a user: struct rxe_send_wqe */
+	spinlock_t		lock;		/* protects: prod of a kernel user */
+	u8			*wqe;		/* struct mrdma_swqe, wqe_size each */
+	u32			wqe_size;
+	u32			mask;
+	u32			prod;		/* kernel users: posted */
+	u32			pulled;
+	u32			numbered;
+	u32			cur;		/* next to send, or being sent */
+	u32			tail;		/* oldest without completion */
+	u32			max_sge;
+	u32			max_inline;
+};
+
+struct mrdma_rwqe {
+	u64			wr_id;
+	u32			length;
+	u32			num_sge;
+	struct rxe_sge		sge[MRDMA_MAX_SGE];
+};
+
+struct mrdma_rq {
+	struct mrdma_queue	q;		/* struct rxe_recv_wqe */
+	spinlock_t		lock;		/* protects: prod, the producer's side */
+	u32			prod;		/* kernel users */
+	u32			cons;
+	u32			max_sge;
+};
+
+struct mrdma_req {
+	u32			psn;		/* of the next packet */
+	u32			next_psn;	/* of the next request to be numbered */
+	u32			una;		/* oldest not acknowledged */
+	u32			max_psn;	/* one after the highest ever sent */
+	u32			off;		/* bytes of the current message already sent */
+	u32			noack_bytes;	/* sent since the last AckReq */
+	u32			rd_pkts;	/* of the outstanding: response packets of READs */
+	u8			rd_out;		/* READs outstanding */
+	u8			retry;		/* left */
+	u8			rnr_retry;	/* left */
+	bool			rnr_wait;
+	bool			went_back;	/* since the last progress, for a gap */
+	bool			armed;		/* the retry timer runs */
+	unsigned long		deadline;	/* jiffies */
+};
+
+/* A READ to be answered */
+struct mrdma_rjob {
+	u64			va;
+	u32			rkey;
+	u32			length;
+	u32			off;		/* bytes sent */
+	u32			psn;		/* of the first response packet */
+	u32			msn;
+};
+
+struct mrdma_resp {
+	u32			psn;		/* expected */
+	u32			msn;
+	u16			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
+	bool			have_wqe;	/* wqe holds the RQ's oldest element */
+	bool			ack_pending;
+	bool			nak_pending;
+	bool			nak_sent;	/* waiting for the expected packet: no other NAK */
+	u8			nak;		/* AETH syndrome */
+	u32			nak_psn;
+	u32			len;		/* bytes received of this message */
+	u32			total;		/* of a WRITE */
+	u32			rkey;
+	u64			va;
+	struct mrdma_rwqe	wqe;
+	struct mrdma_rjob	*job;		/* ring of MRDMA_MAX_RD_ATOMIC */
+	u32			job_head;
+	u32			job_tail;
+};
+
+struct mrdma_qp {
+	struct ib_qp		ibqp;
+	spinlock_t		lock;		/* protects: all below, lock table above */
+	struct kref		ref;
+	struct completion	idle;
+	struct ib_qp_attr	attr;
+	struct mrdma_av		av;		/* RC */
+	enum ib_qp_state	state;
+	enum ib_sig_type	sig_type;
+	u32			mtu;		/* bytes */
+	u16			ip_id;
+	bool			user;
+	bool			dead;		/* being destroyed: nothing is armed any more */
+	bool			waiting;	/* for room in ring or loop */
+	bool			woken;		/* there is room: waiting ends (xchg, any context) */
+	bool			polled;		/* on a list of mrdma_poll */
+	bool			comm_est;
+	bool			sqd_notify;
+	u32			events;		/* BIT(enum ib_event_type), raised at unlock */
+	struct mrdma_sq		sq;
+	struct mrdma_rq		rq;
+	struct mrdma_req	req;
+	struct mrdma_resp	resp;
+	struct timer_list	timer;		/* retry */
+	struct timer_list	rnr_timer;
+	struct tasklet_struct	task;		/* goes on where a budget or the ring ended */
+	struct mrdma_chan_waiter waiter;	/* for the ring */
+	struct mrdma_chan_waiter loop_waiter;	/* for the loop */
+	struct list_head	poll_entry;	/* per-CPU list, owned with polled */
+};
+
+static inline struct mrdma_dev *to_mrdma_dev(struct ib_device *ibdev)
+{
+	return container_of(ibdev, struct mrdma_dev, ibdev);
+}
+
+static inline struct mrdma_ah *to_mrdma_ah(struct ib_ah *ibah)
+{
+	return container_of(ibah, struct mrdma_ah, ibah);
+}
+
+static inline struct mrdma_mr *to_mrdma_mr(struct ib_mr *ibmr)
+{
+	return container_of(ibmr, struct mrdma_mr, ibmr);
+}
+
+static inline struct mrdma_cq *to_mrdma_cq(struct ib_cq *ibcq)
+{
+	return container_of(ibcq, struct mrdma_cq, ibcq);
+}
+
+static inline struct mrdma_qp *to_mrdma_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct mrdma_qp, ibqp);
+}
+
+static inline struct mrdma_dev *mrdma_qp_dev(struct mrdma_qp *qp)
+{
+	return to_mrdma_dev(qp->ibqp.device);
+}
+
+static inline void mrdma_count(struct mrdma_dev *dev, enum mrdma_counter c, u32 n)
+{
+	this_cpu_add(dev->stats->count[c], n);
+}
+
+static inline struct mrdma_swqe *mrdma_swqe(struct mrdma_sq *sq, u32 idx)
+{
+	return (struct mrdma_swqe *)(sq->wqe + (size_t)(idx & sq->mask) * sq->wqe_size);
+}
+
+/* ---- sending: net.c, loop.c ---- */
+
+enum mrdma_tx_result {
+	MRDMA_TX_OK,
+	MRDMA_TX_FULL,		/* the QP now waits for room */
+	MRDMA_TX_LOST,		/* link down: as if it had been sent */
+};
+
+/* One session of sending under a QP lock; the ring's lock is taken at the first burst. */
+struct mrdma_tx {
+	struct mrdma_dev	*dev;
+	bool			held;
+	struct mrdma_loop_pkt	*pkt;	/* reserved in the loop */
+};
+
+/* What the headers of a burst say */
+struct mrdma_tmpl {
+	const struct mrdma_av	*av;
+	u32			dqpn;
+	u32			psn;
+	u16			nseg;
+	u16			seg_len;
+	u8			op_first;
+	u8			op_mid;
+	u8			op_last;
+	u8			ext_first;	/* bytes of ext */
+	u8			ext_last;	/* bytes of ext behind them */
+	bool			ack_req;
+	bool			solicited;
+	u8			ext[MRDMA_MAX_EXT];
+	u32			payload;	/* bytes */
+};
+
+/* Largest payload of one burst on this path, bytes */
+u32 mrdma_tx_max(const struct mrdma_av *av);
+void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);
+enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
+				    const struct mrdma_tmpl *t, struct msr_desc *d, u8 **payload);
+void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
+void mrdma_tx_end(struct mrdma_tx *tx);
+
+int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
+		  struct mrdma_av *av);
+
+struct mrdma_loop_pkt {
+	struct list_head	entry;
+	struct msr_desc		d;
+	u8			data[];
+};
+
+#define MRDMA_LOOP_BURST	(16u << 10)	/* payload bytes: what the page allocator has at hand */
+
+void mrdma_loop_init(struct mrdma_dev *dev);
+void mrdma_loop_stop(struct mrdma_dev *dev);
+/* NULL with *full: too much under way, waiter @w is registered; NULL: no memory */
+struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
+					  struct mrdma_chan_waiter *w, bool *full);
+void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt);
+void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w);
+
+/* ---- receiving: rx.c ---- */
+
+/* A checked burst: headers are a private copy, payload is the sender's memory */
+struct mrdma_burst {
+	u8			hdr[MSR_MAX_BURST_HDR];
+	u8			l3;		/* offsets in hdr */
+	u8			bth;
+	bool			ipv6;
+	bool			ack_req;	/* in the last packet */
+	bool			solicited;
+	u8			op_first;
+	u8			op_mid;
+	u8			op_last;
+	u8			ext_first;	/* bytes */
+	u8			ext_last;
+	u16			nseg;
+	u16			seg_len;
+	u32			psn;
+	const u8		*payload;
+	u32			len;		/* payload bytes */
+};
+
+/* One packet of a burst, or all those between the first and the last */
+struct mrdma_piece {
+	u8			op;
+	bool			ack_req;
+	bool			solicited;
+	u16			npkts;
+	u32			psn;
+	const u8		*ext;
+	const u8		*data;
+	u32			len;
+};
+
+bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
+void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
+void mrdma_rx_flush(void);
+void mrdma_rx_init(void);
+
+/* ---- the port: verbs.c ---- */
+
+enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
+
+/* ---- queue pairs: qp.c, modify.c; requester, completer, responder ---- */
+
+int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
+int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
+int mrdma_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		   struct ib_qp_init_attr *init);
+int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+
+struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn);
+void mrdma_qp_put(struct mrdma_qp *qp);
+void mrdma_qp_lock(struct mrdma_qp *qp);
+void mrdma_qp_unlock(struct mrdma_qp *qp);
+void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
+void mrdma_qp_error(struct mrdma_qp *qp);
+void mrdma_qp_run(struct mrdma_qp *qp);
+void mrdma_qp_reset(struct mrdma_qp *qp);
+
+int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
+		    const struct ib_send_wr **bad_wr);
+void mrdma_req_reset(struct mrdma_qp *qp);
+bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
+void mrdma_req_seek(struct mrdma_qp *qp);
+void mrdma_req_retry(struct mrdma_qp *qp);
+void mrdma_req_rnr(struct mrdma_qp *qp, u8 code);
+void mrdma_req_arm(struct mrdma_qp *qp);
+void mrdma_req_timeout(struct timer_list *t);
+void mrdma_req_rnr_timeout(struct timer_list *t);
+bool mrdma_sq_pull(struct mrdma_qp *qp);
+
+void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
+void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_sq_flush(struct mrdma_qp *qp);
+
+int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
+		    const struct ib_recv_wr **bad_wr);
+void mrdma_resp_reset(struct mrdma_qp *qp);
+void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
+bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
+void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
+bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe);
+void mrdma_rq_advance(struct mrdma_qp *qp);
+void mrdma_rq_flush(struct mrdma_qp *qp);
+
+/* ---- memory: mr.c ---- */
+
+enum mrdma_dir {
+	MRDMA_FROM_MR,
+	MRDMA_TO_MR,
+};
+
+struct ib_mr *mrdma_get_dma_mr(struct ib_pd *ibpd, int access);
+struct ib_mr *mrdma_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
+				struct ib_udata *udata);
+int mrdma_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
+/* 0, or -EACCES: no such key, domain, right or range */
+int mrdma_mr_check(struct ib_pd *pd, u32 key, u64 va, u32 len, int access);
+int mrdma_mr_copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int access,
+		  enum mrdma_dir dir);
+int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,
+		   void *buf, u32 len, enum mrdma_dir dir);
+
+/* ---- completion queues: cq.c ---- */
+
+int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
+		  struct ib_udata *udata);
+int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata);
+int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata);
+int mrdma_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
+int mrdma_peek_cq(struct ib_cq *ibcq, int num);
+int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
+void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
+
+/* ---- address handles: ah.c ---- */
+
+int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_udata *udata);
+int mrdma_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr);
+int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr);
+int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags);
+bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av);
+
+/* ---- counters: stats.c ---- */
+
+struct rdma_hw_stats *mrdma_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
+int mrdma_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
+
+#endif /* MRDMA_H */

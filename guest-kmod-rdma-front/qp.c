@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Life of a queue pair: creation, lookup by number, references, the lock with
+ * the events it defers, and the one place where a QP sends (mrdma_qp_run).
+ */
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "mrdma.h"
+
+#define RUN_BYTES	(256u << 10)	/* payload sent in one go before others get the CPU */
+
+static void release_qp(struct kref *ref)
+{
+	struct mrdma_qp *qp = container_of(ref, struct mrdma_qp, ref);
+
+	complete(&qp->idle);
+}
+
+/* Packets come in softirq; the reference is taken under the array's lock. */
+struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn)
+{
+	struct mrdma_qp *qp;
+
+	xa_lock_bh(&dev->qps);
+	qp = xa_load(&dev->qps, qpn);
+	if (qp)
+		kref_get(&qp->ref);
+	xa_unlock_bh(&dev->qps);
+	return qp;
+}
+
+void mrdma_qp_put(struct mrdma_qp *qp)
+{
+	kref_put(&qp->ref, release_qp);
+}
+
+void mrdma_qp_lock(struct mrdma_qp *qp)
+{
+	spin_lock_bh(&qp->lock);
+}
+
+/* The caller holds a reference or is a verb on the QP: event handlers run after the unlock. */
+void mrdma_qp_unlock(struct mrdma_qp *qp)
+{
+	unsigned long events = qp->events;
+	unsigned int bit;
+
+	qp->events = 0;
+	spin_unlock_bh(&qp->lock);
+	if (likely(!events))
+		return;
+	for_each_set_bit(bit, &events, 32) {
+		struct ib_event ev = {
+			.device = qp->ibqp.device,
+			.element.qp = &qp->ibqp,
+			.event = bit,
+		};
+
+		if (qp->ibqp.event_handler)
+			qp->ibqp.event_handler(&ev, qp->ibqp.qp_context);
+	}
+}
+
+void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event)
+{
+	lockdep_assert_held(&qp->lock);
+	qp->events |= BIT(event);
+}
+
+/* To the error state; mrdma_qp_run flushes. */
+void mrdma_qp_error(struct mrdma_qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	if (qp->state == IB_QPS_ERR || qp->state == IB_QPS_RESET)
+		return;
+	qp->state = IB_QPS_ERR;
+	tasklet_schedule(&qp->task);
+}
+
+/*
+ * Sends what can be sent: answers first, then requests. Called under the QP lock
+ * after anything that may have made progress possible.
+ */
+void mrdma_qp_run(struct mrdma_qp *qp)
+{
+	u32 budget = RUN_BYTES;
+	struct mrdma_tx tx;
+	bool again = false;
+
+	lockdep_assert_held(&qp->lock);
+	if (qp->dead)
+		return;
+	switch (qp->state) {
+	case IB_QPS_RTR:
+	case IB_QPS_RTS:
+	case IB_QPS_SQD:
+		break;
+	case IB_QPS_SQE:
+		mrdma_sq_flush(qp);
+		return;
+	case IB_QPS_ERR:
+		mrdma_sq_flush(qp);
+		mrdma_rq_flush(qp);
+		if (!qp->resp.nak_pending)
+			return;
+		break;
+	default:
+		return;
+	}
+	if (qp->waiting)
+		return;
+
+	mrdma_tx_begin(&tx, mrdma_qp_dev(qp));
+	if (qp->ibqp.qp_type == IB_QPT_RC)
+		again = mrdma_resp_run(qp, &tx, &budget);
+	if (!qp->waiting && (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD))
+		again |= mrdma_req_run(qp, &tx, &budget);
+	mrdma_tx_end(&tx);
+	if (again && !qp->waiting)
+		tasklet_schedule(&qp->task);
+}
+
+static void run_task(struct tasklet_struct *t)
+{
+	struct mrdma_qp *qp = from_tasklet(qp, t, task);
+
+	mrdma_qp_lock(qp);
+	if (xchg(&qp->woken, false))
+		qp->waiting = false;
+	mrdma_qp_run(qp);
+	mrdma_qp_unlock(qp);
+}
+
+/* Under the lock of whoever wakes: no QP lock may be taken here. */
+static void wake_qp(struct mrdma_qp *qp)
+{
+	xchg(&qp->woken, true);
+	tasklet_schedule(&qp->task);
+}
+
+static void wake_ring(struct mrdma_chan_waiter *w)
+{
+	wake_qp(container_of(w, struct mrdma_qp, waiter));
+}
+
+static void wake_loop(struct mrdma_chan_waiter *w)
+{
+	wake_qp(container_of(w, struct mrdma_qp, loop_waiter));
+}
+
+void mrdma_qp_reset(struct mrdma_qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	mrdma_req_reset(qp);
+	mrdma_resp_reset(qp);
+	qp->comm_est = false;
+	qp->events = 0;
+}
+
+static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
+{
+	struct ib_qp_cap *cap = &init->cap;
+
+	if (init->create_flags || init->srq || init->rwq_ind_tbl)
+		return -EOPNOTSUPP;
+	switch (init->qp_type) {
+	case IB_QPT_RC:
+	case IB_QPT_UD:
+		break;
+	case IB_QPT_GSI:
+		if (udata)
+			return -EOPNOTSUPP;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!init->send_cq || !init->recv_cq)
+		return -EINVAL;
+	if (cap->max_send_wr > MRDMA_MAX_QP_WR || cap->max_recv_wr > MRDMA_MAX_QP_WR ||
+	    cap->max_send_sge > MRDMA_MAX_SGE || cap->max_recv_sge > MRDMA_MAX_SGE ||
+	    cap->max_inline_data > MRDMA_MAX_INLINE)
+		return -EINVAL;
+	return 0;
+}
+
+static int init_sq(struct mrdma_qp *qp, struct ib_qp_init_attr *init, struct ib_ucontext *uctx,
+		   struct mminfo *mi)
+{
+	struct ib_qp_cap *cap = &init->cap;
+	struct mrdma_sq *sq = &qp->sq;
+	u32 bytes;
+	int err;
+
+	/* gather list and inline data share the place */
+	bytes = max_t(u32, cap->max_send_sge * sizeof(struct rxe_sge), cap->max_inline_data);
+	bytes = ALIGN(bytes, sizeof(struct rxe_sge));
+	sq->max_sge = bytes / sizeof(struct rxe_sge);
+	sq->max_inline = bytes;
+	sq->mask = roundup_pow_of_two(cap->max_send_wr + 1) - 1;
+	sq->wqe_size = ALIGN(sizeof(struct mrdma_swqe) + bytes, 16);
+	spin_lock_init(&sq->lock);
+	sq->wqe = kvcalloc(sq->mask + 1, sq->wqe_size, GFP_KERNEL);
+	if (!sq->wqe)
+		return -ENOMEM;
+	if (uctx) {
+		err = mrdma_queue_create(&sq->q, uctx, sq->mask,
+					 sizeof(struct rxe_send_wqe) + bytes, mi);
+		if (err)
+			goto err_free_wqe;
+	}
+	cap->max_send_wr = sq->mask;
+	cap->max_send_sge = sq->max_sge;
+	cap->max_inline_data = sq->max_inline;
+	return 0;
+
+err_free_wqe:
+	kvfree(sq->wqe);
+	return err;
+}
+
+static int init_rq(struct mrdma_qp *qp, struct ib_qp_init_attr *init, struct ib_ucontext *uctx,
+		   struct mminfo *mi)
+{
+	struct ib_qp_cap *cap = &init->cap;
+	struct mrdma_rq *rq = &qp->rq;
+	int err;
+
+	rq->max_sge = cap->max_recv_sge;
+	spin_lock_init(&rq->lock);
+	err = mrdma_queue_create(&rq->q, uctx, cap->max_recv_wr, sizeof(struct rxe_recv_wqe) +
+				 rq->max_sge * sizeof(struct rxe_sge), mi);
+	if (err)
+		return err;
+	cap->max_recv_wr = rq->q.mask;
+	return 0;
+}
+
+static void free_queues(struct mrdma_qp *qp)
+{
+	mrdma_queue_destroy(&qp->sq.q);
+	mrdma_queue_destroy(&qp->rq.q);
+	kvfree(qp->sq.wqe);
+	kfree(qp->resp.job);
+}
+
+static int publish_qp(struct mrdma_dev *dev, struct mrdma_qp *qp)
+{
+	u32 qpn = 1;
+	int err;
+
+	xa_lock_bh(&dev->qps);
+	if (qp->ibqp.qp_type == IB_QPT_GSI)
+		err = __xa_insert(&dev->qps, qpn, qp, GFP_KERNEL);
+	else
+		err = __xa_alloc_cyclic(&dev->qps, &qpn, qp,
+					XA_LIMIT(MRDMA_MIN_QPN, MRDMA_QPN_MASK - 1),
+					&dev->next_qpn, GFP_KERNEL);
+	xa_unlock_bh(&dev->qps);
+	if (err < 0)
+		return err;
+	qp->ibqp.qp_num = qpn;
+	return 0;
+}
+
+int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata)
+{
+	struct mrdma_ucontext *uctx = rdma_udata_to_drv_context(udata, struct mrdma_ucontext, ibuc);
+	struct mrdma_dev *dev = to_mrdma_dev(ibqp->device);
+	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
+	struct rxe_create_qp_resp resp = {};
+	int err;
+
+	err = check_init(init, udata);
+	if (err)
+		return err;
+	if (udata && udata->outlen < sizeof(resp))
+		return -EINVAL;
+
+	spin_lock_init(&qp->lock);
+	kref_init(&qp->ref);
+	init_completion(&qp->idle);
+	INIT_LIST_HEAD(&qp->poll_entry);
+	tasklet_setup(&qp->task, run_task);
+	timer_setup(&qp->timer, mrdma_req_timeout, 0);
+	timer_setup(&qp->rnr_timer, mrdma_req_rnr_timeout, 0);
+	mrdma_chan_waiter_init(&qp->waiter, wake_ring);
+	mrdma_chan_waiter_init(&qp->loop_waiter, wake_loop);
+	qp->user = udata;
+	qp->state = IB_QPS_RESET;
+	qp->sig_type = init->sq_sig_type;
+	/* datagrams go up to the link's MTU; RC sets its path's */
+	qp->mtu = 4096;
+
+	qp->resp.job = kcalloc(MRDMA_MAX_RD_ATOMIC, sizeof(*qp->resp.job), GFP_KERNEL);
+	if (!qp->resp.job)
+		return -ENOMEM;
+	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
+	if (err)
+		goto err_free_job;
+	err = init_rq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.rq_mi);
+	if (err)
+		goto err_free_queues;
+	qp->attr.cap = init->cap;
+	if (udata) {
+		err = ib_copy_to_udata(udata, &resp, sizeof(resp));
+		if (err)
+			goto err_free_queues;
+	}
+	err = publish_qp(dev, qp);
+	if (err)
+		goto err_free_queues;
+	return 0;
+
+err_free_queues:
+	free_queues(qp);
+	return err;
+err_free_job:
+	kfree(qp->resp.job);
+	return err;
+}
+
+/*
+ * When it is erased from the array, softirqs may still hold references, timers
+ * may run and a wake may be under way: each is waited for, in this order, after
+ * "dead" has stopped all of them from starting the others again.
+ */
+int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibqp->device);
+	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
+
+	xa_erase_bh(&dev->qps, ibqp->qp_num);
+	mrdma_qp_lock(qp);
+	qp->dead = true;
+	qp->state = IB_QPS_RESET;
+	qp->events = 0;
+	mrdma_qp_unlock(qp);
+
+	mrdma_qp_put(qp);
+	wait_for_completion(&qp->idle);
+	del_timer_sync(&qp->timer);
+	del_timer_sync(&qp->rnr_timer);
+	mrdma_chan_unwait(dev->chan, &qp->waiter);
+	mrdma_loop_unwait(dev, &qp->loop_waiter);
+	tasklet_kill(&qp->task);
+	free_queues(qp);
+	return 0;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Receive queues and the receiver of datagrams. A receive request is copied out
+ * of its queue once, when a message begins to fill it. Shared receive queues join
+ * here.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <rdma/ib_cache.h>
+#include <rdma/ib_mad.h>
+
+#include "mrdma.h"
+
+/* The oldest receive request, copied and checked; it stays in the queue. */
+bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe)
+{
+	struct mrdma_rq *rq = &qp->rq;
+	const struct rxe_recv_wqe *u;
+	u64 length = 0;
+	u32 i, n;
+
+	lockdep_assert_held(&qp->lock);
+	if (mrdma_queue_prod(&rq->q) == (rq->cons & rq->q.mask))
+		return false;
+	u = mrdma_queue_elem(&rq->q, rq->cons);
+	wqe->wr_id = READ_ONCE(u->wr_id);
+	n = READ_ONCE(u->dma.num_sge);
+	/* more than the queue was made for: as if it had none, any payload is too long */
+	wqe->num_sge = n <= rq->max_sge ? n : 0;
+	memcpy(wqe->sge, u->dma.sge, wqe->num_sge * sizeof(wqe->sge[0]));
+	for (i = 0; i < wqe->num_sge; i++)
+		length += wqe->sge[i].length;
+	wqe->length = min_t(u64, length, U32_MAX);
+	return true;
+}
+
+void mrdma_rq_advance(struct mrdma_qp *qp)
+{
+	struct mrdma_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&qp->lock);
+	rq->cons++;
+	mrdma_queue_set_cons(&rq->q, rq->cons);
+}
+
+/* State ERR: all that is posted ends unused. */
+void mrdma_rq_flush(struct mrdma_qp *qp)
+{
+	struct mrdma_rwqe *wqe = &qp->resp.wqe;
+	u32 n;
+
+	qp->resp.have_wqe = false;
+	for (n = 0; n <= qp->rq.q.mask && mrdma_rq_peek(qp, wqe); n++) {
+		struct ib_wc wc = {
+			.wr_id = wqe->wr_id,
+			.status = IB_WC_WR_FLUSH_ERR,
+			.opcode = IB_WC_RECV,
+			.qp = &qp->ibqp,
+			.port_num = 1,
+		};
+
+		mrdma_rq_advance(qp);
+		mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+	}
+}
+
+static int post_one(struct mrdma_rq *rq, const struct ib_recv_wr *wr)
+{
+	struct rxe_recv_wqe *u;
+	int i;
+
+	if (((rq->prod + 1) & rq->q.mask) == mrdma_queue_cons(&rq->q))
+		return -ENOMEM;
+	if (wr->num_sge > rq->max_sge)
+		return -EINVAL;
+	u = mrdma_queue_elem(&rq->q, rq->prod);
+	u->wr_id = wr->wr_id;
+	u->dma.num_sge = wr->num_sge;
+	for (i = 0; i < wr->num_sge; i++)
+		u->dma.sge[i] = (struct rxe_sge) {
+			.addr = wr->sg_list[i].addr,
+			.length = wr->sg_list[i].length,
+			.lkey = wr->sg_list[i].lkey,
+		};
+	rq->prod = (rq->prod + 1) & rq->q.mask;
+	mrdma_queue_set_prod(&rq->q, rq->prod);
+	return 0;
+}
+
+/* Kernel users; librxe writes a user's queue itself, without a call. */
+int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
+		    const struct ib_recv_wr **bad_wr)
+{
+	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
+	struct mrdma_rq *rq = &qp->rq;
+	unsigned long flags;
+	int err = 0;
+
+	*bad_wr = wr;
+	if (qp->user || READ_ONCE(qp->state) == IB_QPS_RESET)
+		return -EINVAL;
+	spin_lock_irqsave(&rq->lock, flags);
+	for (; wr; wr = wr->next) {
+		err = post_one(rq, wr);
+		if (err) {
+			*bad_wr = wr;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&rq->lock, flags);
+	/* partner: the state is stored before the flush looks at the queue, under the QP lock */
+	smp_mb();
+	if (READ_ONCE(qp->state) == IB_QPS_ERR)
+		tasklet_schedule(&qp->task);
+	return err;
+}
+
+/* Is the packet's destination one of this device's addresses? */
+static bool own_address(struct mrdma_dev *dev, const struct mrdma_burst *b)
+{
+	const struct ib_gid_attr *attr;
+	union ib_gid gid;
+
+	if (b->ipv6)
+		memcpy(gid.raw, b->hdr + b->l3 + offsetof(struct ipv6hdr, daddr), 16);
+	else
+		ipv6_addr_set_v4mapped(*(const __be32 *)(b->hdr + b->l3 +
+							 offsetof(struct iphdr, daddr)),
+				       (struct in6_addr *)&gid);
+	attr = rdma_find_gid_by_port(&dev->ibdev, &gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, NULL);
+	if (IS_ERR(attr))
+		return false;
+	rdma_put_gid_attr(attr);
+	return true;
+}
+
+/* The 40 bytes in front of a datagram: the IPv6 header, or an IPv4 header in their second half */
+static void make_grh(u8 *grh, const struct mrdma_burst *b)
+{
+	memset(grh, 0, sizeof(struct ib_grh));
+	if (b->ipv6)
+		memcpy(grh, b->hdr + b->l3, sizeof(struct ipv6hdr));
+	else
+		memcpy(grh + sizeof(struct ib_grh) - sizeof(struct iphdr), b->hdr + b->l3,
+		       sizeof(struct iphdr));
+}
+
+/* Datagrams that do not fit in are dropped without a trace but a counter, as the wire may do. */
+void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
+{
+	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+	struct mrdma_rwqe *wqe = &qp->resp.wqe;
+	u8 grh[sizeof(struct ib_grh)];
+	struct mrdma_deth deth;
+	struct mrdma_piece p;
+	u32 qkey, total;
+	struct ib_wc wc;
+
+	lockdep_assert_held(&qp->lock);
+	if (qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR || b->nseg != 1)
+		goto drop;
+	mrdma_burst_piece(b, 0, &p);
+	memcpy(&deth, p.ext, sizeof(deth));
+	qkey = qp->ibqp.qp_type == IB_QPT_GSI ? IB_QP1_QKEY : qp->attr.qkey;
+	if (be32_to_cpu(deth.qkey) != qkey || !own_address(dev, b))
+		goto drop;
+	if (!mrdma_rq_peek(qp, wqe))
+		goto drop;
+	total = sizeof(grh) + p.len;
+	if (total > wqe->length)
+		goto drop;
+
+	make_grh(grh, b);
+	wc = (struct ib_wc) {
+		.wr_id = wqe->wr_id,
+		.status = IB_WC_SUCCESS,
+		.opcode = IB_WC_RECV,
+		.byte_len = total,
+		.qp = &qp->ibqp,
+		.src_qp = be32_to_cpu(deth.sqp) & MRDMA_QPN_MASK,
+		.wc_flags = IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE | IB_WC_WITH_SMAC,
+		.port_num = 1,
+		.vlan_id = 0xffff,
+		.network_hdr_type = b->ipv6 ? RDMA_NETWORK_IPV6 : RDMA_NETWORK_IPV4,
+	};
+	memcpy(wc.smac, b->hdr + ETH_ALEN, ETH_ALEN);
+	if (b->l3 != ETH_HLEN) {
+		__be16 tci;
+
+		memcpy(&tci, b->hdr + ETH_HLEN, sizeof(tci));
+		wc.vlan_id = ntohs(tci) & VLAN_VID_MASK;
+		wc.sl = ntohs(tci) >> VLAN_PRIO_SHIFT;
+		wc.wc_flags |= IB_WC_WITH_VLAN;
+	}
+	if (mrdma_op[p.op].flags & MOP_IMM) {
+		wc.wc_flags |= IB_WC_WITH_IMM;
+		memcpy(&wc.ex.imm_data, p.ext + sizeof(deth), MRDMA_IMM_BYTES);
+	}
+	if (mrdma_sge_copy(qp->ibqp.pd, wqe->sge, wqe->num_sge, 0, grh, sizeof(grh),
+			   MRDMA_TO_MR) ||
+	    mrdma_sge_copy(qp->ibqp.pd, wqe->sge, wqe->num_sge, sizeof(grh), (void *)p.data,
+			   p.len, MRDMA_TO_MR))
+		wc.status = IB_WC_LOC_PROT_ERR;
+	mrdma_rq_advance(qp);
+	mrdma_count(dev, MRDMA_CNT_RECVS, 1);
+	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p.solicited);
+	if (wc.status != IB_WC_SUCCESS)
+		mrdma_qp_error(qp);
+	return;
+
+drop:
+	mrdma_count(dev, MRDMA_CNT_DROP, 1);
+}

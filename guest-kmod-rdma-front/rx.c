@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What comes from the ring or the loop: every header field of a burst is checked
+ * here before a QP sees it, on a private copy. QPs that then have something to
+ * send are collected per CPU and run once at the end of the batch, which is
+ * where acknowledgements coalesce.
+ */
+#include <linux/etherdevice.h>
+#include <linux/ip.h>
+#include <linux/percpu.h>
+#include <rdma/ib_cache.h>
+
+#include "mrdma.h"
+
+/* QPs to run at the end of the batch; only the CPU's softirqs touch its list */
+static DEFINE_PER_CPU(struct list_head, poll_list);
+
+void mrdma_rx_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(per_cpu_ptr(&poll_list, cpu));
+}
+
+/* Ethernet, IP and UDP; false: not for us or not RoCEv2 */
+static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
+{
+	const struct ethhdr *eth = (const void *)b->hdr;
+	u32 pos = ETH_HLEN;
+	__be16 proto = eth->h_proto;
+	struct udphdr udp;
+
+	if (!ether_addr_equal(eth->h_dest, dev->netdev->dev_addr))
+		return false;
+	if (proto == htons(ETH_P_8021Q)) {
+		memcpy(&proto, b->hdr + pos + 2, sizeof(proto));
+		pos += VLAN_HLEN;
+	}
+	b->l3 = pos;
+	if (proto == htons(ETH_P_IP)) {
+		struct iphdr ip;
+
+		memcpy(&ip, b->hdr + pos, sizeof(ip));
+		if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP ||
+		    (ip.frag_off & htons(IP_MF | IP_OFFSET)))
+			return false;
+		b->ipv6 = false;
+		pos += sizeof(ip);
+	} else if (proto == htons(ETH_P_IPV6)) {
+		struct ipv6hdr ip;
+
+		memcpy(&ip, b->hdr + pos, sizeof(ip));
+		if (ip.version != 6 || ip.nexthdr != IPPROTO_UDP)
+			return false;
+		b->ipv6 = true;
+		pos += sizeof(ip);
+	} else {
+		return false;
+	}
+	memcpy(&udp, b->hdr + pos, sizeof(udp));
+	if (udp.dest != htons(MRDMA_UDP_PORT))
+		return false;
+	b->bth = pos + sizeof(udp);
+	return b->bth + sizeof(struct mrdma_bth) + b->ext_first + b->ext_last <= hdr_len;
+}
+
+/* Opcodes against each other, extension headers and lengths */
+static bool check_ops(const struct mrdma_burst *b, const struct mrdma_bth *bth)
+{
+	const struct mrdma_op_info *first = &mrdma_op[b->op_first];
+	const struct mrdma_op_info *mid = &mrdma_op[b->op_mid];
+	const struct mrdma_op_info *last = &mrdma_op[b->op_last];
+	const u16 same = MOP_RC | MOP_UD | MOP_KIND | MOP_RESP | MOP_PAYLOAD;
+	u32 pad = bth->flags >> MRDMA_BTH_PAD_SHIFT & MRDMA_BTH_PAD_MASK;
+
+	if (!first->flags)
+		return false;
+	if (b->nseg == 1)
+		return first->ext == b->ext_first + b->ext_last &&
+		       pad == (-b->len & 3) && (!b->len || first->flags & MOP_PAYLOAD);
+
+	if (((first->flags ^ last->flags) | (first->flags ^ mid->flags)) & same ||
+	    !(first->flags & MOP_PAYLOAD))
+		return false;
+	return !(first->flags & MOP_END) && !(last->flags & MOP_START) &&
+	       !(b->nseg > 2 && mid->flags & (MOP_START | MOP_END)) &&
+	       first->ext == b->ext_first && last->ext == b->ext_last && !pad;
+}
+
+/* An RC packet comes from where the QP is connected to and goes to the QP's own address. */
+static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
+{
+	const u8 *in = b->hdr + b->l3, *out = av->hdr + av->l3;
+
+	if (b->ipv6 != av->ipv6)
+		return false;
+	if (b->ipv6)
+		return !memcmp(in + 8, out + 24, 16) && !memcmp(in + 24, out + 8, 16);
+	return !memcmp(in + 12, out + 16, 4) && !memcmp(in + 16, out + 12, 4);
+}
+
+static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b)
+{
+	u16 flags = mrdma_op[b->op_first].flags;
+
+	lockdep_assert_held(&qp->lock);
+	if (flags & MOP_UD) {
+		if (qp->ibqp.qp_type != IB_QPT_UD && qp->ibqp.qp_type != IB_QPT_GSI)
+			return false;
+		mrdma_ud_rx(qp, b);
+		return true;
+	}
+	if (qp->ibqp.qp_type != IB_QPT_RC || !same_path(b, &qp->av))
+		return false;
+	if (flags & MOP_RESP) {
+		if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+			return false;
+		mrdma_comp_rx(qp, b);
+	} else {
+		if (qp->state != IB_QPS_RTR && qp->state != IB_QPS_RTS &&
+		    qp->state != IB_QPS_SQD)
+			return false;
+		mrdma_resp_rx(qp, b);
+	}
+	return true;
+}
+
+/* Softirq. @d has passed msr_check_desc(); @data may change while it is read. */
+void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
+{
+	struct mrdma_burst b;
+	struct mrdma_bth bth;
+	struct mrdma_qp *qp;
+	bool taken;
+	u32 apsn;
+
+	memcpy(b.hdr, data, d->hdr_len);
+	/* a short header is padded, so that no field is read from the stack's past */
+	memset(b.hdr + d->hdr_len, 0, sizeof(b.hdr) - d->hdr_len);
+	b.ext_first = d->burst.ext_first;
+	b.ext_last = d->burst.ext_last;
+	if (!parse_l4(dev, &b, d->hdr_len))
+		goto drop;
+
+	memcpy(&bth, b.hdr + b.bth, sizeof(bth));
+	apsn = ntohl(bth.apsn);
+	b.nseg = d->burst.nseg;
+	b.seg_len = d->burst.seg_len;
+	b.op_first = bth.opcode;
+	b.op_last = b.nseg > 1 ? d->burst.op_last : bth.opcode;
+	b.op_mid = b.nseg > 2 ? d->burst.op_mid : b.op_last;
+	b.psn = apsn & MRDMA_PSN_MASK;
+	b.payload = data + d->hdr_len;
+	b.len = d->len - d->hdr_len;
+	b.ack_req = d->flags & MSR_BURST_ACK_REQ ||
+		    (b.nseg == 1 && apsn & MRDMA_BTH_ACKREQ);
+	b.solicited = d->flags & MSR_BURST_SOLICITED ||
+		      (b.nseg == 1 && bth.flags & MRDMA_BTH_SE);
+	if (bth.flags & MRDMA_BTH_TVER_MASK || !check_ops(&b, &bth) ||
+	    (ntohs(bth.pkey) & 0x7fff) != (MRDMA_PKEY & 0x7fff))
+		goto drop;
+
+	qp = mrdma_qp_get(dev, ntohl(bth.qpn) & MRDMA_QPN_MASK);
+	if (!qp)
+		goto drop;
+	mrdma_qp_lock(qp);
+	taken = deliver(dev, qp, &b);
+	if (taken && !qp->polled) {
+		qp->polled = true;
+		list_add_tail(&qp->poll_entry, this_cpu_ptr(&poll_list));
+		mrdma_qp_unlock(qp);
+		/* the list keeps the reference */
+	} else {
+		mrdma_qp_unlock(qp);
+		mrdma_qp_put(qp);
+	}
+	if (!taken)
+		goto drop;
+	mrdma_count(dev, MRDMA_CNT_RCVD_PKTS, b.nseg);
+	return;
+
+drop:
+	mrdma_count(dev, MRDMA_CNT_DROP, d->burst.nseg);
+}
+
+/* Softirq: end of a batch on this CPU. */
+void mrdma_rx_flush(void)
+{
+	struct list_head *list = this_cpu_ptr(&poll_list);
+	struct mrdma_qp *qp;
+
+	while ((qp = list_first_entry_or_null(list, struct mrdma_qp, poll_entry))) {
+		mrdma_qp_lock(qp);
+		list_del(&qp->poll_entry);
+		qp->polled = false;
+		mrdma_qp_run(qp);
+		mrdma_qp_unlock(qp);
+		mrdma_qp_put(qp);
+	}
+}
+
+/* Piece @i of a burst: the first packet, those between, the last. */
+bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p)
+{
+	const u8 *ext = b->hdr + b->bth + sizeof(struct mrdma_bth);
+	u32 body = (b->nseg - 1) * b->seg_len;	/* bytes before the last packet's */
+
+	switch (i) {
+	case 0:
+		*p = (struct mrdma_piece) {
+			.op = b->op_first,
+			.npkts = 1,
+			.psn = b->psn,
+			.ext = ext,
+			.data = b->payload,
+			.len = b->nseg == 1 ? b->len : b->seg_len,
+			.ack_req = b->nseg == 1 && b->ack_req,
+			.solicited = b->nseg == 1 && b->solicited,
+		};
+		return true;
+	case 1:
+		if (b->nseg < 2)
+			return false;
+		/* with two packets there is none between: an empty piece */
+		*p = (struct mrdma_piece) {
+			.op = b->op_mid,
+			.npkts = b->nseg - 2,
+			.psn = mrdma_psn_add(b->psn, 1),
+			.data = b->payload + b->seg_len,
+			.len = (b->nseg - 2) * b->seg_len,
+		};
+		return true;
+	case 2:
+		*p = (struct mrdma_piece) {
+			.op = b->op_last,
+			.npkts = 1,
+			.psn = mrdma_psn_add(b->psn, b->nseg - 1),
+			.ext = ext + b->ext_first,
+			.data = b->payload + body,
+			.len = b->len - body,
+			.ack_req = b->ack_req,
+			.solicited = b->solicited,
+		};
+		return true;
+	}
+	return false;
+}
+
+void mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data)
+{
+	/* partner: the store-release in mrdma_ib_register; the device is complete */
+	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
+
+	if (dev)
+		mrdma_rx_burst(dev, d, data);
+}
+
+void mrdma_rx_end(struct mrdma_front *front)
+{
+	mrdma_rx_flush();
+}

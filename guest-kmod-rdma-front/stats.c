@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hardware counters, by the names that rdma_rxe has made known, and one of our
+ * own for packets that no rule lets in.
+ */
+#include "mrdma.h"
+
+static const struct rdma_stat_desc descs[MRDMA_NR_COUNTERS] = {
+	[MRDMA_CNT_SENT_PKTS].name	= "sent_pkts",
+	[MRDMA_CNT_RCVD_PKTS].name	= "rcvd_pkts",
+	[MRDMA_CNT_DUP_REQ].name	= "duplicate_request",
+	[MRDMA_CNT_OUT_OF_SEQ].name	= "out_of_seq_request",
+	[MRDMA_CNT_RCV_RNR].name	= "rcvd_rnr_err",
+	[MRDMA_CNT_SND_RNR].name	= "send_rnr_err",
+	[MRDMA_CNT_RCV_SEQ_ERR].name	= "rcvd_seq_err",
+	[MRDMA_CNT_ACK_DEFERRED].name	= "ack_deferred",
+	[MRDMA_CNT_RETRY_EXCEEDED].name	= "retry_exceeded_err",
+	[MRDMA_CNT_RNR_EXCEEDED].name	= "retry_rnr_exceeded_err",
+	[MRDMA_CNT_RETRY].name		= "completer_retry_err",
+	[MRDMA_CNT_SEND_ERR].name	= "send_err",
+	[MRDMA_CNT_LINK_DOWNED].name	= "link_downed",
+	[MRDMA_CNT_SENDS].name		= "rdma_sends",
+	[MRDMA_CNT_RECVS].name		= "rdma_recvs",
+	[MRDMA_CNT_DROP].name		= "rcvd_dropped_pkts",
+};
+
+struct rdma_hw_stats *mrdma_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
+{
+	return rdma_alloc_hw_stats_struct(descs, ARRAY_SIZE(descs),
+					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+}
+
+int mrdma_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibdev);
+	int cpu, i;
+
+	if (!port || !stats)
+		return -EINVAL;
+	for (i = 0; i < MRDMA_NR_COUNTERS; i++) {
+		u64 sum = 0;
+
+		for_each_possible_cpu(cpu)
+			sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[i]);
+		stats->value[i] = sum;
+	}
+	return MRDMA_NR_COUNTERS;
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ib_device: its attributes, the table of verbs, registration, and the port's
+ * state as the Ethernet vNIC has it. librxe of rdma-core finds the device by
+ * its name; the driver id is none, as rdma_rxe takes every device of its id for its own.
+ */
+#include <linux/etherdevice.h>
+#include <net/addrconf.h>
+#include <rdma/ib_mad.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "kcompat.h"
+#include "mrdma.h"
+
+/* <rdma/rdma_user_rxe.h>, as librxe knows it */
+#define UVERBS_ABI_VER	2
+
+static enum ib_mtu link_mtu(const struct net_device *netdev)
+{
+	int mtu = READ_ONCE(netdev->mtu) - MRDMA_WIRE_OVERHEAD;
+
+	if (mtu >= 4096)
+		return IB_MTU_4096;
+	if (mtu >= 2048)
+		return IB_MTU_2048;
+	if (mtu >= 1024)
+		return IB_MTU_1024;
+	return mtu >= 512 ? IB_MTU_512 : IB_MTU_256;
+}
+
+enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
+{
+	return link_mtu(dev->netdev);
+}
+
+static enum ib_port_state port_state(const struct net_device *netdev)
+{
+	return netif_running(netdev) && netif_carrier_ok(netdev) ? IB_PORT_ACTIVE : IB_PORT_DOWN;
+}
+
+static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
+			struct ib_udata *udata)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibdev);
+
+	if (udata->inlen || udata->outlen)
+		return -EINVAL;
+	*attr = (struct ib_device_attr) {
+		.vendor_id = 0xffffff,
+		.max_mr_size = U64_MAX,
+		.page_size_cap = 0xfffff000,
+		.max_qp = MRDMA_MAX_QP,
+		.max_qp_wr = MRDMA_MAX_QP_WR - 1,
+		.device_cap_flags = IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_CURR_QP_STATE_MOD |
+				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
+				    IB_DEVICE_UD_AV_PORT_ENFORCE,
+		.kernel_cap_flags = IBK_ALLOW_USER_UNREG,
+		.max_send_sge = MRDMA_MAX_SGE,
+		.max_recv_sge = MRDMA_MAX_SGE,
+		.max_sge_rd = MRDMA_MAX_SGE,
+		.max_cq = MRDMA_MAX_CQ,
+		.max_cqe = MRDMA_MAX_CQE - 1,
+		.max_mr = MRDMA_MAX_MR,
+		.max_pd = MRDMA_MAX_PD,
+		.max_qp_rd_atom = MRDMA_MAX_RD_ATOMIC,
+		.max_res_rd_atom = MRDMA_MAX_RD_ATOMIC * 1024,
+		.max_qp_init_rd_atom = MRDMA_MAX_RD_ATOMIC,
+		.atomic_cap = IB_ATOMIC_NONE,
+		.max_ah = MRDMA_MAX_AH,
+		.max_pkeys = 1,
+		.local_ca_ack_delay = 15,
+	};
+	addrconf_addr_eui48((u8 *)&attr->sys_image_guid, dev->netdev->dev_addr);
+	return 0;
+}
+
+static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *attr)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibdev);
+
+	if (port != 1)
+		return -EINVAL;
+	attr->state = port_state(dev->netdev);
+	attr->phys_state = attr->state == IB_PORT_ACTIVE ? IB_PORT_PHYS_STATE_LINK_UP :
+							   IB_PORT_PHYS_STATE_DISABLED;
+	attr->max_mtu = IB_MTU_4096;
+	attr->active_mtu = link_mtu(dev->netdev);
+	attr->gid_tbl_len = MRDMA_GID_TBL;
+	attr->ip_gids = true;
+	attr->port_cap_flags = IB_PORT_CM_SUP;
+	attr->max_msg_sz = MRDMA_MAX_MSG;
+	attr->pkey_tbl_len = 1;
+	attr->max_vl_num = 1;
+	return ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width);
+}
+
+static int get_port_immutable(struct ib_device *ibdev, u32 port, struct ib_port_immutable *imm)
+{
+	imm->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
+	imm->pkey_tbl_len = 1;
+	imm->gid_tbl_len = MRDMA_GID_TBL;
+	imm->max_mad_size = IB_MGMT_MAD_SIZE;
+	return 0;
+}
+
+static enum rdma_link_layer get_link_layer(struct ib_device *ibdev, u32 port)
+{
+	return IB_LINK_LAYER_ETHERNET;
+}
+
+static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
+{
+	if (index)
+		return -EINVAL;
+	*pkey = MRDMA_PKEY;
+	return 0;
+}
+
+static int alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static void dealloc_ucontext(struct ib_ucontext *uctx)
+{
+}
+
+static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
+		     mrdma_create_cq_arg *arg)
+{
+	return mrdma_cq_init(to_mrdma_cq(ibcq), attr, mrdma_create_cq_udata(arg));
+}
+
+static const struct ib_device_ops ops = {
+	.owner = THIS_MODULE,
+	.driver_id = RDMA_DRIVER_UNKNOWN,
+	.uverbs_abi_ver = UVERBS_ABI_VER,
+	.uverbs_no_driver_id_binding = 1,
+
+	.query_device = query_device,
+	.query_port = query_port,
+	.query_pkey = query_pkey,
+	.get_port_immutable = get_port_immutable,
+	.get_link_layer = get_link_layer,
+	.alloc_hw_port_stats = mrdma_alloc_hw_port_stats,
+	.get_hw_stats = mrdma_get_hw_stats,
+
+	.alloc_ucontext = alloc_ucontext,
+	.dealloc_ucontext = dealloc_ucontext,
+	.mmap = mrdma_mmap,
+	.mmap_free = mrdma_mmap_free,
+	.alloc_pd = alloc_pd,
+	.dealloc_pd = dealloc_pd,
+
+	.create_ah = mrdma_create_ah,
+	.create_user_ah = mrdma_create_ah,
+	.modify_ah = mrdma_modify_ah,
+	.query_ah = mrdma_query_ah,
+	.destroy_ah = mrdma_destroy_ah,
+
+	.create_qp = mrdma_create_qp,
+	.modify_qp = mrdma_modify_qp,
+	.query_qp = mrdma_query_qp,
+	.destroy_qp = mrdma_destroy_qp,
+	.post_send = mrdma_post_send,
+	.post_recv = mrdma_post_recv,
+
+	.create_cq = create_cq,
+	.destroy_cq = mrdma_destroy_cq,
+	.resize_cq = mrdma_resize_cq,
+	.poll_cq = mrdma_poll_cq,
+	.peek_cq = mrdma_peek_cq,
+	.req_notify_cq = mrdma_req_notify_cq,
+
+	.get_dma_mr = mrdma_get_dma_mr,
+	.reg_user_mr = mrdma_reg_user_mr,
+	.dereg_mr = mrdma_dereg_mr,
+
+	INIT_RDMA_OBJ_SIZE(ib_ah, mrdma_ah, ibah),
+	INIT_RDMA_OBJ_SIZE(ib_cq, mrdma_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_pd, mrdma_pd, ibpd),
+	INIT_RDMA_OBJ_SIZE(ib_qp, mrdma_qp, ibqp),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, mrdma_ucontext, ibuc),
+};
+
+/* Under RTNL. */
+static int netdev_event(struct notifier_block *nb, unsigned long event, void *arg)
+{
+	struct mrdma_dev *dev = container_of(nb, struct mrdma_dev, netdev_nb);
+	struct ib_event ev = { .device = &dev->ibdev, .element.port_num = 1 };
+	int state;
+
+	if (netdev_notifier_info_to_dev(arg) != dev->netdev)
+		return NOTIFY_DONE;
+	switch (event) {
+	case NETDEV_UP:
+	case NETDEV_DOWN:
+	case NETDEV_CHANGE:
+		state = port_state(dev->netdev);
+		if (state == dev->port_state)
+			break;
+		dev->port_state = state;
+		ev.event = state == IB_PORT_ACTIVE ? IB_EVENT_PORT_ACTIVE : IB_EVENT_PORT_ERR;
+		if (state != IB_PORT_ACTIVE)
+			mrdma_count(dev, MRDMA_CNT_LINK_DOWNED, 1);
+		ib_dispatch_event(&ev);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+int mrdma_ib_register(struct mrdma_front *front)
+{
+	struct mrdma_dev *dev;
+	int err;
+
+	dev = ib_alloc_device(mrdma_dev, ibdev);
+	if (!dev)
+		return -ENOMEM;
+	dev->front = front;
+	dev->netdev = front->netdev;
+	dev->chan = &front->chan;
+	dev->port_state = port_state(front->netdev);
+	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
+	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	mrdma_loop_init(dev);
+	dev->stats = alloc_percpu(struct mrdma_stats);
+	if (!dev->stats) {
+		err = -ENOMEM;
+		goto err_dealloc;
+	}
+
+	strscpy(dev->ibdev.node_desc, "multios", sizeof(dev->ibdev.node_desc));
+	dev->ibdev.node_type = RDMA_NODE_IB_CA;
+	dev->ibdev.phys_port_cnt = 1;
+	dev->ibdev.num_comp_vectors = num_possible_cpus();
+	dev->ibdev.local_dma_lkey = 0;
+	dev->ibdev.uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
+				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
+	addrconf_addr_eui48((u8 *)&dev->ibdev.node_guid, dev->netdev->dev_addr);
+	ib_set_device_ops(&dev->ibdev, &ops);
+	err = ib_device_set_netdev(&dev->ibdev, dev->netdev, 1);
+	if (err)
+		goto err_free_stats;
+
+	dev->netdev_nb.notifier_call = netdev_event;
+	err = register_netdevice_notifier(&dev->netdev_nb);
+	if (err)
+		goto err_free_stats;
+	/* partner: the load-acquire in mrdma_rx; what is set up above is seen by packets */
+	smp_store_release(&front->ib, dev);
+	/* no parent device and no DMA device: see the file's head and ib_dma_*() */
+	err = ib_register_device(&dev->ibdev, "rxe_mos%d", NULL);
+	if (err)
+		goto err_unpublish;
+	return 0;
+
+err_unpublish:
+	WRITE_ONCE(front->ib, NULL);
+	synchronize_net();
+	mrdma_loop_stop(dev);
+	unregister_netdevice_notifier(&dev->netdev_nb);
+err_free_stats:
+	free_percpu(dev->stats);
+err_dealloc:
+	ib_dealloc_device(&dev->ibdev);
+	return err;
+}
+
+/* Waits for all users of the device; packets may come until the last QP is gone. */
+void mrdma_ib_unregister(struct mrdma_front *front)
+{
+	struct mrdma_dev *dev = front->ib;
+
+	if (!dev)
+		return;
+	ib_unregister_device(&dev->ibdev);
+	WRITE_ONCE(front->ib, NULL);
+	/* softirqs that have loaded it are over after this */
+	synchronize_net();
+	mrdma_loop_stop(dev);
+	unregister_netdevice_notifier(&dev->netdev_nb);
+	free_percpu(dev->stats);
+	xa_destroy(&dev->qps);
+	xa_destroy(&dev->mrs);
+	xa_destroy(&dev->ahs);
+	ib_dealloc_device(&dev->ibdev);
+}
