@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The unmodified RDMA programs that the demo and the test suite run between two guests of a lab: one table, one runner.
+# Source after setting LAB_NAME; needs nothing else of the scripts.
+
+PROGRAMS_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
+
+# Columns, separated by |: name | how to know that the server waits | server | client | what is shown of the client's output.
+#   waits   tcp:PORT    it listens on PORT          cm   it waits for an event of rdma_cm
+#           listen      a cm_id of it listens
+#   {dev} {gid} are the guest's own RDMA device and the index of its IPv4 GID, {addr} the server's address.
+#   shows   bw, lat (perftest's last line), pp (pingpong), count (lines that tell of a message)
+# The time-out -u 18 (1 s) is for busy hosts: with perftest's default of 67 ms they cause retransmissions.
+programs_table() {
+	cat <<-'END'
+		ibv_rc_pingpong|tcp:18515|ibv_rc_pingpong -d {dev} -g {gid} -n 200|ibv_rc_pingpong -d {dev} -g {gid} -n 200 {addr}|pp
+		ibv_ud_pingpong|tcp:18515|ibv_ud_pingpong -d {dev} -g {gid} -s 1024 -n 200|ibv_ud_pingpong -d {dev} -g {gid} -s 1024 -n 200 {addr}|pp
+		rping|listen|rping -s -a {addr} -C 10 -v -S 1000|rping -c -a {addr} -C 10 -v -S 1000|count
+		ucmatose|cm|ucmatose -b {addr} -C 50|ucmatose -s {addr} -C 50|status
+		udaddy|cm|udaddy -b {addr} -C 50|udaddy -s {addr} -C 50|status
+	END
+	local test cm kind
+	for cm in '' ' -R'; do
+		for test in ib_send_bw ib_send_lat ib_write_bw ib_write_lat ib_read_bw ib_read_lat; do
+			kind=${test##*_}
+			printf '%s|%s|%s|%s {addr}|%s\n' "$test$cm" "$([[ -n $cm ]] && echo cm || echo tcp:18515)" \
+				"$test -d {dev} -u 18 -F -n 100$cm" "$test -d {dev} -u 18 -F -n 100$cm" "$kind"
+		done
+	done
+}
+
+# programs_exec GUEST SECONDS SCRIPT [ARG...]
+programs_exec() { "$PROGRAMS_LAB" exec --name "${LAB_NAME:-default}" "$1" --timeout "$2" -- sh -c "$3" sh "${@:4}"; }
+
+# programs_dev GUEST: its RDMA device.
+programs_dev() { programs_exec "$1" 20 'ls /sys/class/infiniband' | head -n 1; }
+
+# programs_gid GUEST DEV ADDRESS: index of the GID that is ADDRESS (IPv4).
+programs_gid() {
+	# shellcheck disable=SC2016
+	programs_exec "$1" 20 'want=$(printf "0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x" $(echo "$2" | tr . " "))
+		for g in /sys/class/infiniband/$1/ports/1/gids/*; do
+			[ "$(cat "$g" 2>/dev/null)" != "$want" ] || { echo "${g##*/}"; exit 0; }
+		done; exit 1' "$2" "$3"
+}
+
+# What runs in the server's guest: the program in the background, then waiting for it to wait.
+# shellcheck disable=SC2016
+PROGRAMS_SERVE='
+	rm -f /tmp/program.rc /tmp/program.out
+	(sh -c "exec $1"; echo $? >/tmp/program.rc) >/tmp/program.out 2>&1 </dev/null &
+	i=0
+	while [ $i -lt 200 ]; do
+		pid=$(pgrep -n -x "$(echo "${1%% *}" | cut -c1-15)")
+		case $2 in
+		tcp:*) [ -z "$(ss -ltnH "sport = :${2#tcp:}")" ] || exit 0 ;;
+		listen) ! rdma resource show cm_id 2>/dev/null | grep -q "state LISTEN" || exit 0 ;;
+		cm) [ -z "$pid" ] || ! cat /proc/$pid/task/*/stack 2>/dev/null | grep -q ucma_get_event || exit 0 ;;
+		esac
+		if [ -e /tmp/program.rc ]; then break; fi
+		i=$((i + 1))
+		sleep 0.1
+	done
+	echo "the server does not wait for clients:"
+	cat /tmp/program.out
+	exit 1'
+
+# shellcheck disable=SC2016
+PROGRAMS_END='
+	i=0
+	while [ ! -s /tmp/program.rc ] && [ $i -lt 100 ]; do
+		i=$((i + 1))
+		sleep 0.1
+	done
+	[ -s /tmp/program.rc ] || {
+		pkill -x "$(echo "${1%% *}" | cut -c1-15)"
+		echo "the server did not end within 10 s of the client"
+		cat /tmp/program.out
+		exit 124
+	}
+	cat /tmp/program.out
+	exit "$(cat /tmp/program.rc)"'
+
+# programs_figure KIND: what is shown of the client's output on stdin.
+programs_figure() {
+	awk -v kind="$1" '
+		kind == "bw" && $1 ~ /^[0-9]+$/ && NF >= 5 { figure = $4 " MB/s" }
+		kind == "lat" && $1 ~ /^[0-9]+$/ && NF >= 5 { figure = $5 " us" }
+		kind == "pp" && /usec\/iter/ { figure = $(NF - 1) " us/iteration" }
+		kind == "count" && /^ping data/ { n++; figure = n " messages" }
+		kind == "status" && /^return status/ { figure = "status " $3 }
+		END { print figure }'
+}
+
+# program_run SERVER CLIENT ADDRESS SECONDS WAITS SERVER-CMD CLIENT-CMD SHOWS: one program between two guests. PROGRAM_FIGURE
+# and PROGRAM_OUTPUT are set; false when either side failed or the client printed no result.
+program_run() {
+	local server=$1 client=$2 address=$3 seconds=$4 waits=$5 server_cmd=$6 client_cmd=$7 shows=$8 rc=0 key
+	PROGRAM_FIGURE='' PROGRAM_OUTPUT=''
+	for key in server client; do
+		local dev gid cmd=${key}_cmd guest=${!key} own=$address
+		[[ $key == server ]] || own=${PROGRAMS_ADDRESS[$guest]}
+		if [[ -z ${PROGRAMS_DEV[$guest]:-} ]]; then
+			PROGRAMS_DEV[$guest]=$(programs_dev "$guest") || true
+			PROGRAMS_GID[$guest]=$(programs_gid "$guest" "${PROGRAMS_DEV[$guest]:-none}" "${PROGRAMS_ADDRESS[$guest]:-$own}") || true
+		fi
+		dev=${PROGRAMS_DEV[$guest]} gid=${PROGRAMS_GID[$guest]}
+		if [[ -z $dev || -z $gid ]]; then
+			PROGRAM_OUTPUT="$guest: RDMA device '${dev:-none}', no GID for its address"
+			unset "PROGRAMS_DEV[$guest]"
+			return 1
+		fi
+		local line=${!cmd}
+		line=${line//\{dev\}/$dev} line=${line//\{gid\}/$gid} line=${line//\{addr\}/$address}
+		printf -v "$cmd" '%s' "$line"
+	done
+	PROGRAM_OUTPUT=$(programs_exec "$server" 40 "$PROGRAMS_SERVE" "$server_cmd" "$waits" 2>&1) || return 1
+	PROGRAM_OUTPUT=$(programs_exec "$client" "$seconds" "exec $client_cmd" 2>&1) || rc=$?
+	PROGRAM_FIGURE=$(programs_figure "$shows" <<<"$PROGRAM_OUTPUT")
+	PROGRAM_OUTPUT+=$'\n--- server:\n'$(programs_exec "$server" 30 "$PROGRAMS_END" "$server_cmd" 2>&1) || rc=${rc/#0/1}
+	((rc == 0)) && [[ -n $PROGRAM_FIGURE && $PROGRAM_FIGURE != 'status '[1-9-]* ]]
+}
+declare -A PROGRAMS_DEV=() PROGRAMS_GID=()
+# shellcheck disable=SC2034
+declare -A PROGRAMS_ADDRESS=([front]=10.77.0.1 [peer]=10.77.0.2)
