@@ -42,7 +42,9 @@ kvm_probe() {
 	local out line pid deadline=$((SECONDS + 20))
 	out=$(mktemp)
 	log "trying whether /dev/kvm runs a stock guest ..."
-	"$1" -nodefaults -no-user-config -display none -M q35 -accel kvm -cpu host -m 256M -no-reboot -serial "file:$out" \
+	# Through a shell of its own, which keeps it to itself when QEMU is killed by a signal.
+	# shellcheck disable=SC2016
+	setsid sh -c '"$@"; exit $?' sh "$1" -nodefaults -no-user-config -display none -M q35 -accel kvm -cpu host -m 256M -no-reboot -serial "file:$out" \
 		-kernel "$2/vmlinuz" -append "console=ttyS0 earlyprintk=serial panic=-1" >"$out.err" 2>&1 </dev/null &
 	pid=$!
 	while :; do
@@ -60,7 +62,7 @@ kvm_probe() {
 		fi
 		sleep 0.1
 	done
-	kill "$pid" 2>/dev/null || true
+	kill -- "-$pid" 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
 	rm -f "$out" "$out.err"
 	echo "$line"
