@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2034 # much here is for the suites
+# What the VM suites share: a lab, commands in its guests, checks that are counted, kernel logs that are read.
+#
+# A suite sources this, calls vm_begin "$@", runs checks, and ends with vm_end. Options of every suite:
+#   --plain      an ordinary VM with stock rdma_rxe in the front's place: proves the suite itself
+#   --long       the variants that take long, too
+#   --seed N     of everything random (else a new one, printed)
+#   --keep       leave the lab running at the end, and use one that a suite left
+#   --up ARG     one further argument of lab up (repeatable)
+
+set -u
+set -o pipefail
+VM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+VM_BUILD=$VM_ROOT/build/vm
+SUITE=${0##*/}
+SUITE=${SUITE%.sh}
+LAB=${VM_LAB:-vmtest}
+LAB_DIR=$VM_ROOT/build/lab/$LAB
+PLAIN=0 LONG=${VM_LONG:-0} KEEP=${VM_KEEP:-0} SEED=${VM_SEED:-$(date +%s)}
+UP_ARGS=()
+PASSED=0 FAILED=0 SKIPPED=0 STARTED=$SECONDS
+export LC_ALL=C.UTF-8
+
+say() { printf '%s: %s\n' "$SUITE" "$*"; }
+pass() { PASSED=$((PASSED + 1)); say "ok      $*"; }
+fail() { FAILED=$((FAILED + 1)); say "FAILED  $*"; }
+skip() { SKIPPED=$((SKIPPED + 1)); say "skipped $*"; }
+
+# Cannot go on: what was not run counts as failed.
+vm_abort() {
+	fail "$*"
+	vm_end
+}
+
+# check NAME CMD...: CMD decides; the end of its output is shown when it failed.
+check() {
+	local name=$1 out rc=0
+	shift
+	out=$("$@" 2>&1) || rc=$?
+	if ((rc)); then
+		fail "$name (exit $rc)"
+		tail -n "${CHECK_LINES:-15}" <<<"$out" | sed 's/^/    /'
+		return 1
+	fi
+	pass "$name"
+}
+
+# check_eq NAME VALUE EXPECTED
+check_eq() {
+	if [[ $2 == "$3" ]]; then
+		pass "$1"
+	else
+		fail "$1: is '$2', must be '$3'"
+	fi
+}
+
+vm_begin() {
+	while (($#)); do
+		case $1 in
+		--plain) PLAIN=1 ;;
+		--long) LONG=1 ;;
+		--keep) KEEP=1 ;;
+		--seed) SEED=${2:?--seed takes a number}; shift ;;
+		--up) UP_ARGS+=("${2:?--up takes an argument}"); shift ;;
+		-h | --help)
+			sed -n -e '1,/^# SPDX/d' -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"
+			echo
+			sed -n -e '/^# A suite sources/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+			exit 0
+			;;
+		*)
+			say "error: unknown option '$1' (see --help)" >&2
+			exit 2
+			;;
+		esac
+		shift
+	done
+	((PLAIN)) && UP_ARGS=(--plain "${UP_ARGS[@]}")
+	mkdir -p "$VM_BUILD"
+	say "seed $SEED"
+	trap vm_leave EXIT
+	trap 'exit 130' INT TERM
+}
+
+vm_end() {
+	say "$((SECONDS - STARTED)) s"
+	printf '%s passed, %s failed, %s skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+	# Nothing passed means nothing was tested.
+	if ((FAILED || !PASSED)); then exit 1; fi
+	exit 0
+}
+
+vm_leave() {
+	((KEEP)) || lab down >/dev/null 2>&1 || true
+}
+
+### The lab
+
+# What the suites that share one lab start it with.
+SHARED_LAB='--front-vcpus 2 --mtu 9000'
+
+# lab COMMAND ARGS...
+lab() {
+	local command=$1
+	shift
+	"$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@"
+}
+
+# vm_up ARGS...: a lab that was started with just these arguments, running already or anew.
+vm_up() {
+	local args="$* ${UP_ARGS[*]}" log=$VM_BUILD/$SUITE-up.log
+	if [[ -f $LAB_DIR/config && $(cat "$VM_BUILD/$LAB.args" 2>/dev/null) == "$args" ]] && lab status >/dev/null 2>&1; then
+		say "using the lab that runs: $args"
+	else
+		lab down >/dev/null 2>&1
+		say "lab up $args"
+		lab up "$@" "${UP_ARGS[@]}" >"$log" 2>&1 || {
+			tail -n 40 "$log" | sed 's/^/    /'
+			return 1
+		}
+		echo "$args" >"$VM_BUILD/$LAB.args"
+		tail -n 1 "$log"
+	fi
+		GUESTS=$(lab_config GUESTS)
+	log_mark
+}
+
+# lab_config NAME: what the running lab was started with.
+lab_config() {
+	# shellcheck source=/dev/null
+	(. "$LAB_DIR/config" && echo "${!1}")
+}
+
+has_guest() { [[ " $GUESTS " == *" $1 "* ]]; }
+
+# on GUEST [-t SECONDS] SCRIPT [ARG...]: a shell script in a guest; its output and status.
+on() {
+	local guest=$1 seconds=60
+	shift
+	if [[ $1 == -t ]]; then
+		seconds=$2
+		shift 2
+	fi
+	lab exec "$guest" --timeout "$seconds" -- sh -c "$1" sh "${@:2}"
+}
+
+# start_on GUEST NAME SCRIPT: in the background of the guest; its output goes to /tmp/NAME.out, its status to /tmp/NAME.rc.
+start_on() {
+	on "$1" "rm -f /tmp/$2.rc /tmp/$2.out; (sh -c \"\$1\"; echo \$? >/tmp/$2.rc) >/tmp/$2.out 2>&1 </dev/null & echo \$! >/tmp/$2.pid" "$3"
+}
+
+# end_of GUEST NAME SECONDS: waits for it, prints its output, returns its status (124: not done in time).
+end_of() {
+	on "$1" -t $(($3 + 10)) "i=0; while [ ! -s /tmp/$2.rc ]; do i=\$((i + 1)); [ \$i -lt $(($3 * 5)) ] || { cat /tmp/$2.out; exit 124; }; sleep 0.2; done
+		cat /tmp/$2.out; exit \$(cat /tmp/$2.rc)"
+}
+
+# push GUEST FILE DEST
+push() { lab push "$@"; }
+
+# The front's and the peer's Ethernet device; the back's NIC.
+# shellcheck disable=SC2016 # the guest's variables
+netdev() {
+	case $1 in
+	back | peer-back) on "$1" 'for d in /sys/class/net/*; do case $(readlink -f $d/device) in */pci*) echo ${d##*/} ;; esac; done' ;;
+	*) on "$1" 'for d in /sys/class/net/*; do [ ! -e $d/device ] || echo ${d##*/}; done' ;;
+	esac | head -n 1
+}
+
+# The RDMA device of a guest.
+rdma_dev() { on "$1" 'ls /sys/class/infiniband' | head -n 1; }
+
+
+front_ip=10.77.0.1 front_ip6=fd77::1 peer_ip=10.77.0.2 peer_ip6=fd77::2 back_ip=10.77.0.3 back_ip6=fd77::3
+
+# set_mtu N: of every device on the way. The lab must be up with at least that.
+set_mtu() {
+	local mtu=$1 guest
+	for guest in $GUESTS; do
+		case $guest in
+		*back) on "$guest" "for d in $(netdev "$guest") mos0 br0; do [ ! -e /sys/class/net/\$d ] || ip link set \$d mtu $mtu || exit 1; done" ;;
+		*) on "$guest" "ip link set $(netdev "$guest") mtu $mtu" ;;
+		esac || return 1
+	done
+	# A path MTU that was learnt while the devices disagreed must not linger.
+	for guest in front peer; do on "$guest" 'ip route flush cache; ip -6 route flush cache'; done
+	reachable
+}
+
+# reachable: front and peer answer each other in both families, waiting up to 20 s for it.
+reachable() {
+	on front -t 50 "i=0; until ping -c 1 -W 1 $peer_ip && ping -c 1 -W 1 $peer_ip6; do i=\$((i + 1)); [ \$i -lt 20 ] || exit 1; done"
+}
+
+### Our modules
+
+# unload front|back, load front|back: the module and what the guest's start did with it.
+unload() {
+	local module=multios_rdma
+	[[ $1 == front ]] || module=multios_net
+	on "$1" -t 40 "rmmod $module"
+}
+
+load() {
+	case $1 in
+	front)
+		on front -t 40 "modprobe multios_rdma && i=0; until dev=\$(ls -d /sys/bus/pci/drivers/multios_rdma/0*/net/* 2>/dev/null) && [ -n \"\$dev\" ]; do
+				i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; sleep 0.1; done
+			udevadm settle -t 10; dev=\$(ls -d /sys/bus/pci/drivers/multios_rdma/0*/net/*); dev=\${dev##*/}
+			ip link set \$dev mtu ${2:-1500} && ip addr replace $front_ip/24 dev \$dev && ip addr replace $front_ip6/64 dev \$dev nodad && ip link set \$dev up"
+		;;
+	back)
+		on back -t 40 "modprobe multios_net && i=0; until [ -e /sys/class/net/mos0 ]; do i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; sleep 0.1; done
+			ip link set mos0 mtu ${2:-1500} && ip link set mos0 master br0 && ip link set mos0 up"
+		;;
+	esac
+}
+
+### Programs of ours
+
+# tool NAME: builds build/vm/NAME when its sources are newer.
+tool() {
+	local name=$1 out=$VM_BUILD/$1 sources headers=() flags=()
+	case $name in
+	verbs-check)
+		sources=("$VM_ROOT"/tests/vm/verbs-check/*.c)
+		headers=("$VM_ROOT"/tests/vm/verbs-check/*.h)
+		flags=(-libverbs)
+		host_has /usr/include/infiniband/verbs.h libibverbs-dev
+		;;
+	*)
+		sources=("$VM_ROOT/tests/vm/bad/$name.c")
+		flags=(-static)
+		;;
+	esac
+	if [[ ! -x $out || -n $(find "${sources[@]}" "${headers[@]}" -newer "$out") ]]; then
+		gcc -O2 -g -Wall -Wextra -Werror -o "$out.new" "${sources[@]}" "${flags[@]}" 2>"$out.log" || {
+			cat "$out.log" >&2
+			return 1
+		}
+		mv "$out.new" "$out"
+	fi
+	echo "$out"
+}
+
+# host_has COMMAND-OR-FILE PACKAGE: installs a Debian package of the host when it is missing.
+host_has() {
+	MULTIOS_PROG=$SUITE bash -c '. "$1/scripts/lib.sh"; host_packages <<<"$2 $3"' bash "$VM_ROOT" "$1" "$2" >&2
+}
+
+# put_tool NAME GUEST...: the program as /tmp/NAME in guests, once per boot.
+put_tool() {
+	local name=$1 file guest sum
+	shift
+	file=$(tool "$name") || vm_abort "building $name"
+	sum=$(sha256sum <"$file" | cut -c1-16)
+	for guest; do
+		on "$guest" "[ -e /tmp/$name.$sum ]" || push "$guest" "$file" "/tmp/$name" || vm_abort "copying $name to $guest"
+		on "$guest" "touch /tmp/$name.$sum"
+	done
+}
+
+# verbs_check SERVER CLIENT ADDRESS SECONDS OPTIONS...: SERVER's ADDRESS is what CLIENT connects to. Prints both sides' output.
+verbs_check() {
+	local server=$1 client=$2 address=$3 seconds=$4 rc=0 rc2=0
+	shift 4
+	start_on "$server" vcs "/tmp/verbs-check -w 60" || return
+	on "$client" -t "$seconds" "/tmp/verbs-check -w 30 $* $address" || rc=$?
+	end_of "$server" vcs 30 | sed 's/^/server: /' || rc2=$?
+	((!rc && !rc2))
+}
+
+### Kernel logs
+
+LOG_BAD='BUG:|BUG at|WARNING:|Oops|general protection|Call Trace|possible (circular|recursive)|inconsistent lock state'
+LOG_BAD+='|unregister_netdevice: waiting|refcount_t:|KASAN|UBSAN|list_(add|del) corruption|soft lockup|hard LOCKUP|self-detected stall'
+LOG_BAD+='|rcu.*stall|blocked for more than|Bad page (state|map)|nobody cared|Kernel panic|scheduling while atomic|sleeping function'
+LOG_BAD+='|page allocation failure|NETDEV WATCHDOG|Tainted: .*[BDW]|bad: scheduling|double fault|stack segment|invalid opcode|unable to handle'
+
+# log_mark: from here on.
+log_mark() {
+	local guest
+	for guest in $GUESTS; do LOG_FROM[$guest]=$(wc -c <"$LAB_DIR/$guest.log"); done
+	for guest in $GUESTS; do on "$guest" "echo 'multios-test: $SUITE' >/dev/kmsg"; done
+}
+declare -A LOG_FROM=()
+
+# log_since GUEST: kernel log and console since the mark.
+log_since() {
+	tail -c "+$((${LOG_FROM[$1]:-0} + 1))" "$LAB_DIR/$1.log" | tr -d '\r'
+	on "$1" -t 20 dmesg 2>/dev/null | awk -v m="multios-test: $SUITE" 'index($0, m) { n = 0; delete l } { l[n++] = $0 } END { for (i = 0; i < n; i++) print l[i] }'
+}
+
+# check_logs NAME: no guest has complained since the mark.
+check_logs() {
+	local guest bad=0 found
+	for guest in $GUESTS; do
+		if ! on "$guest" -t 20 true; then
+			fail "$1: $guest does not answer"
+			tail -n 20 "$LAB_DIR/$guest.log" | tr -d '\r' | sed 's/^/    /'
+			bad=1
+			continue
+		fi
+		found=$(log_since "$guest" | grep -aE "$LOG_BAD" | sort -u | head -n 15)
+		[[ -z $found ]] && continue
+		fail "$1: kernel log of $guest"
+		# shellcheck disable=SC2001 # each line
+		sed 's/^/    /' <<<"$found"
+		bad=1
+	done
+	((bad)) || pass "$1: kernel logs of $GUESTS are clean"
+}
+
+# Counter NAME of ethtool -S of a device, 0 if there is none.
+counter() { on "$1" "ethtool -S $2" | awk -F': *' -v n="$3" '{ gsub(/^ +/, "", $1) } $1 == n { v = $2 } END { print v + 0 }'; }
