@@ -199,6 +199,16 @@ static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 }
 
 /*
+ * Producer only: gives back the end of a reservation of @len bytes of which only the first
+ * @used are needed. For who cannot know the length beforehand.
+ */
+static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
+{
+	tx->data_next -= ((len + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u)) -
+			 ((used + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u));
+}
+
+/*
  * Producer only, after msr_tx_reserve: the slot, to be filled in place (all 32
  * bytes) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit, whose copy
  * waits for the narrow stores that made *@d.
