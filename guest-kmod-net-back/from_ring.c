@@ -173,7 +173,8 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 		napi_complete(napi);
 		return 0;
 	}
-	mos_txq_wake(rq->txq, q, MSR_MAX_BURST_HDR + MNET_ROCE_MAX_MTU);
+	mnet_roce_flush(rq);
+	mos_txq_wake(rq->txq, q, MNET_RUN_ROOM);
 	/* a packet, not a burst, is what the budget is about */
 	while (work < budget) {
 		result = msr_rx_next(&q->rx, &b.d);

@@ -26,12 +26,27 @@ enum {
 };
 
 struct platform_device;
+struct mnet;
+
+/*
+ * Packets of one message that came one after the other: one burst in the making. It is in the
+ * ring's data area but not committed. Under the tx lock.
+ */
+struct mnet_run {
+	bool open;
+	u8 *data;			/* reservation of MNET_RUN_ROOM bytes */
+	struct msr_desc d;		/* as it would be committed now */
+	u8 next_mid, next_last, next_last_imm;	/* opcodes that continue it */
+	u32 next_psn;
+	u64 bytes;			/* on the wire so far */
+};
 
 /* RoCE bursts of the front become packets of the stack, and the other way round. */
 struct mnet_roce_queue {
 	struct mnet *mnet;
 	struct mos_queue *q;
 	struct netdev_queue *txq;	/* its lock is q's to-ring lock */
+	struct mnet_run run;
 	struct napi_struct napi;
 };
 
@@ -64,5 +79,12 @@ int mnet_roce_poll(struct napi_struct *napi, int budget);
 bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb);
 /* Under the transmit queue's lock. */
 netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb);
+/* Poll: ends a run that waited for more. */
+void mnet_roce_flush(struct mnet_roce_queue *rq);
+/* Link down, nobody else there: forgets a run. */
+void mnet_roce_abandon(struct mnet_roce_queue *rq);
+
+/* the most that a run takes: headers, the longest extension at its end, payload */
+#define MNET_RUN_ROOM	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
 #endif /* MNET_H */

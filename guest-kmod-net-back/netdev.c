@@ -177,4 +177,5 @@ void mnet_netdev_down(struct mnet *mnet)
 	__netif_tx_lock_bh(mnet->roce.txq);
 	__netif_tx_unlock_bh(mnet->roce.txq);
 	napi_disable(&mnet->roce.napi);
+	mnet_roce_abandon(&mnet->roce);
 }

@@ -84,6 +84,59 @@ int mnet_roce_ext_len(u8 opcode)
 	return ext_len[opcode] - 1;
 }
 
+bool mnet_roce_run(u8 opcode, struct mnet_roce_run *run)
+{
+	switch (opcode) {
+	case 0x00:
+	case 0x01:
+	case 0x20:
+	case 0x21:
+		*run = (struct mnet_roce_run) { 0x01, 0x02, 0x03 };
+		break;
+	case 0x06:
+	case 0x07:
+	case 0x26:
+	case 0x27:
+		*run = (struct mnet_roce_run) { 0x07, 0x08, 0x09 };
+		break;
+	case 0x0d:
+	case 0x0e:
+		*run = (struct mnet_roce_run) { 0x0e, 0x0f, 0x0f };
+		break;
+	default:
+		return false;
+	}
+	/* UC's opcodes are RC's with this bit */
+	run->mid |= opcode & 0x20;
+	run->last |= opcode & 0x20;
+	run->last_ext |= opcode & 0x20;
+	return true;
+}
+
+bool mnet_roce_same_flow(const u8 *a, const u8 *b, const struct mnet_roce *r)
+{
+	const u8 *a3 = a + r->l3, *b3 = b + r->l3;
+	const u8 *bth_a = a + r->bth, *bth_b = b + r->bth;
+
+	if (memcmp(a, b, r->l3))
+		return false;
+	if (r->ipv6) {
+		/* version, class and flow; addresses */
+		if (memcmp(a3, b3, offsetof(struct ipv6hdr, payload_len)) ||
+		    memcmp(a3 + offsetof(struct ipv6hdr, saddr), b3 + offsetof(struct ipv6hdr, saddr),
+			   2 * sizeof(struct in6_addr)))
+			return false;
+	} else if (a3[offsetof(struct iphdr, tos)] != b3[offsetof(struct iphdr, tos)] ||
+		   memcmp(a3 + offsetof(struct iphdr, saddr), b3 + offsetof(struct iphdr, saddr),
+			  2 * sizeof(__be32))) {
+		return false;
+	}
+	/* source port; P_Key, congestion bits, QP */
+	return !memcmp(a + r->udp, b + r->udp, sizeof(__be16)) &&
+	       !memcmp(bth_a + 2, bth_b + 2, MNET_BTH_ACK - 2) &&
+	       !((bth_a[MNET_BTH_FLAGS] ^ bth_b[MNET_BTH_FLAGS]) & 0x40);
+}
+
 bool mnet_roce_parse(const u8 *head, unsigned int len, struct mnet_roce *r)
 {
 	unsigned int off = offsetof(struct ethhdr, h_proto);

@@ -46,6 +46,22 @@ bool mnet_roce_parse(const u8 *head, unsigned int len, struct mnet_roce *r);
 /* Bytes of extension headers that follow the BTH with this opcode; negative: not known. */
 int mnet_roce_ext_len(u8 opcode);
 
+/* What a run of packets of one message looks like, by the opcode it begins with. */
+struct mnet_roce_run {
+	u8 mid;			/* continues */
+	u8 last;		/* ends it */
+	u8 last_ext;		/* ends it, too, with extension headers; equal to last when there is none */
+};
+
+/* False: no run begins with this opcode (it is the last or only one of its message). */
+bool mnet_roce_run(u8 opcode, struct mnet_roce_run *run);
+
+/*
+ * Do two packets differ in nothing but what differs from packet to packet of one flow (lengths,
+ * checksums, identification, TTL, opcode, PSN and flags)? Both have been parsed to @r.
+ */
+bool mnet_roce_same_flow(const u8 *a, const u8 *b, const struct mnet_roce *r);
+
 /* CRC state after masked pseudo headers and BTH of the packet; go on with crc32_le(), then mnet_roce_icrc(). */
 u32 mnet_roce_crc_base(const u8 *head, const struct mnet_roce *r);
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * RoCE packets of the stack to bursts for the front: everything that the wire may have got
- * wrong is found here, so that the front spends no time on it. Pad and ICRC stay behind.
+ * wrong is found here, so that the front spends no time on it. Pad and ICRC stay behind, and
+ * packets of one message that come one after the other become one burst.
+ *
+ * A run is published when its message ends, when something else comes, and otherwise by
+ * the poll, which softirq runs after the NIC's: what is held back is held back for less
+ * than one batch of the NIC. Packets that nothing can follow are published at once.
  */
 #include <linux/crc32.h>
 #include <linux/etherdevice.h>
@@ -15,6 +20,22 @@
 #include "../guest-kmod-common/kcompat.h"
 #include "mnet.h"
 #include "roce.h"
+
+/* room for the longest extension header that ends a run (immediate data, AETH) */
+#define RUN_EXT_LAST	4
+
+/* A packet of the wire, checked but for its ICRC. */
+struct packet {
+	struct mnet_roce r;
+	u32 base;		/* bytes up to and with the BTH */
+	u32 ext;		/* extension headers */
+	u32 payload;
+	u32 tail;		/* pad and ICRC */
+	u32 psn;
+	u8 opcode;
+	u8 flags;		/* MSR_BURST_* */
+	u8 head[MNET_ROCE_MAX_BASE + 28];
+};
 
 bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 {
@@ -36,17 +57,17 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
  * Offset of the ICRC, found from the lengths in the headers, which must agree: behind it there may be
  * Ethernet padding. 0: they do not.
  */
-static u32 find_icrc(const u8 *pkt, u32 len, const struct mnet_roce *r)
+static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
 {
-	u32 udp_len = get_unaligned_be16(pkt + r->udp + offsetof(struct udphdr, len));
+	u32 udp_len = get_unaligned_be16(head + r->udp + offsetof(struct udphdr, len));
 	u32 ip_payload;
 
 	if (r->ipv6) {
-		ip_payload = get_unaligned_be16(pkt + r->l3 + offsetof(struct ipv6hdr, payload_len));
+		ip_payload = get_unaligned_be16(head + r->l3 + offsetof(struct ipv6hdr, payload_len));
 	} else {
-		ip_payload = get_unaligned_be16(pkt + r->l3 + offsetof(struct iphdr, tot_len)) -
+		ip_payload = get_unaligned_be16(head + r->l3 + offsetof(struct iphdr, tot_len)) -
 			     sizeof(struct iphdr);
-		if (ip_fast_csum(pkt + r->l3, sizeof(struct iphdr) / 4))
+		if (ip_fast_csum(head + r->l3, sizeof(struct iphdr) / 4))
 			return 0;
 	}
 	if (udp_len != ip_payload || r->udp + udp_len > len ||
@@ -55,89 +76,251 @@ static u32 find_icrc(const u8 *pkt, u32 len, const struct mnet_roce *r)
 	return r->udp + udp_len - MNET_ICRC_LEN;
 }
 
-/*
- * Fills @d from the packet at @pkt, @len bytes. Returns the reason to drop it, or MOS_NR_STATS when it is
- * good.
- */
-static enum mos_stat describe(const u8 *pkt, u32 len, struct msr_desc *d)
+/* Takes the headers out and checks them. The reason to drop it, or MOS_NR_STATS when it is good. */
+static enum mos_stat dissect(const struct sk_buff *skb, struct packet *p)
 {
-	u32 icrc, pad, crc;
-	struct mnet_roce r;
+	u32 head_len = min_t(u32, skb->len, sizeof(p->head));
 	const u8 *bth;
+	u32 icrc, pad;
 	int ext;
 
-	if (!mnet_roce_parse(pkt, len, &r))
+	if (skb_copy_bits(skb, 0, p->head, head_len) || !mnet_roce_parse(p->head, head_len, &p->r))
 		return MOS_STAT_DROP_HEADER;
-	icrc = find_icrc(pkt, len, &r);
-	bth = pkt + r.bth;
+	icrc = find_icrc(p->head, skb->len, &p->r);
+	bth = p->head + p->r.bth;
 	ext = mnet_roce_ext_len(bth[MNET_BTH_OPCODE]);
 	pad = (bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_PAD) >> MNET_BTH_PAD_SHIFT;
+	p->base = p->r.bth + MNET_BTH_LEN;
 	if (!icrc || bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_TVER || ext < 0 ||
-	    r.bth + MNET_BTH_LEN + ext + pad > icrc)
+	    p->base + ext + pad > icrc)
 		return MOS_STAT_DROP_HEADER;
-	d->hdr_len = r.bth + MNET_BTH_LEN + ext;
-	d->len = icrc - pad;
-	if (d->len - d->hdr_len > MNET_ROCE_MAX_MTU)
+	p->ext = ext;
+	p->payload = icrc - pad - ext - p->base;
+	p->tail = pad + MNET_ICRC_LEN;
+	if (p->payload > MNET_ROCE_MAX_MTU)
 		return MOS_STAT_DROP_SIZE;
-	crc = mnet_roce_crc_base(pkt, &r);
-	crc = crc32_le(crc, bth + MNET_BTH_LEN, icrc - r.bth - MNET_BTH_LEN);
-	if (get_unaligned((__le32 *)(pkt + icrc)) != mnet_roce_icrc(crc))
-		return MOS_STAT_DROP_ICRC;
-
-	d->flags = MSR_BURST_ICRC_OK;
+	p->psn = get_unaligned_be24(bth + MNET_BTH_PSN);
+	p->opcode = bth[MNET_BTH_OPCODE];
+	p->flags = MSR_BURST_ICRC_OK;
 	if (bth[MNET_BTH_ACK] & MNET_BTH_ACK_REQ)
-		d->flags |= MSR_BURST_ACK_REQ;
+		p->flags |= MSR_BURST_ACK_REQ;
 	if (bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_SE)
-		d->flags |= MSR_BURST_SOLICITED;
-	d->burst.nseg = 1;
-	d->burst.op_mid = bth[MNET_BTH_OPCODE];
-	d->burst.op_last = bth[MNET_BTH_OPCODE];
-	d->burst.ext_first = ext;
+		p->flags |= MSR_BURST_SOLICITED;
 	return MOS_NR_STATS;
+}
+
+/* Copies the payload to @to, which is in the own section, where nobody else writes, and checks the ICRC. */
+static bool take_payload(const struct sk_buff *skb, const struct packet *p, u8 *to)
+{
+	u8 tail[3 + MNET_ICRC_LEN];
+	u32 crc;
+
+	if (skb_copy_bits(skb, p->base + p->ext, to, p->payload) ||
+	    skb_copy_bits(skb, p->base + p->ext + p->payload, tail, p->tail))
+		return false;
+	crc = mnet_roce_crc_base(p->head, &p->r);
+	crc = crc32_le(crc, p->head + p->base, p->ext);
+	crc = crc32_le(crc, to, p->payload);
+	crc = crc32_le(crc, tail, p->tail - MNET_ICRC_LEN);
+	return get_unaligned((__le32 *)(tail + p->tail - MNET_ICRC_LEN)) == mnet_roce_icrc(crc);
+}
+
+static void commit(struct mnet_roce_queue *rq, const struct msr_desc *d, u64 bytes)
+{
+	struct mos_queue *q = rq->q;
+
+	msr_tx_commit(&q->tx, d);
+	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
+	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, d->burst.nseg);
+	mos_stat_add(q->to_ring, MOS_STAT_BYTES, bytes);
+}
+
+static void close_run(struct mnet_roce_queue *rq)
+{
+	struct mnet_run *run = &rq->run;
+
+	if (!run->open)
+		return;
+	run->open = false;
+	msr_tx_trim(&rq->q->tx, MNET_RUN_ROOM, run->d.len);
+	commit(rq, &run->d, run->bytes);
+}
+
+/* Does the packet continue the open run? */
+static bool continues(const struct mnet_run *run, const struct packet *p)
+{
+	const struct msr_burst *m = &run->d.burst;
+
+	if (!run->open || p->psn != run->next_psn || m->nseg == MSR_MAX_SEGS ||
+	    run->d.len - run->d.hdr_len + p->payload > MSR_MAX_BURST_DATA)
+		return false;
+	if (p->opcode == run->next_mid)
+		return p->payload == m->seg_len && mnet_roce_same_flow(run->data, p->head, &p->r);
+	if (p->opcode == run->next_last || p->opcode == run->next_last_imm)
+		return p->payload && p->payload <= m->seg_len && p->ext <= RUN_EXT_LAST &&
+		       mnet_roce_same_flow(run->data, p->head, &p->r);
+	return false;
+}
+
+/* Can packets follow, and is the first such that a burst can hold them? */
+static bool begins_run(const struct packet *p, struct mnet_roce_run *next)
+{
+	return p->payload >= 256 && is_power_of_2(p->payload) &&
+	       !(p->flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED)) &&
+	       mnet_roce_run(p->opcode, next);
+}
+
+/* Puts a packet that @continues accepted behind the run's. False: its ICRC is wrong, the run is as before. */
+static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p)
+{
+	struct mnet_run *run = &rq->run;
+	struct msr_burst *m = &run->d.burst;
+	u32 ext_at = p->base + m->ext_first;
+
+	if (!take_payload(skb, p, run->data + run->d.len))
+		return false;
+	if (m->nseg > 1)
+		m->op_mid = m->op_last;
+	else
+		m->op_mid = p->opcode;
+	m->op_last = p->opcode;
+	if (p->opcode != run->next_mid) {
+		memcpy(run->data + ext_at, p->head + p->base, p->ext);
+		m->ext_last = p->ext;
+	}
+	m->nseg++;
+	run->d.flags = p->flags;
+	run->d.len += p->payload;
+	run->next_psn = (p->psn + 1) & 0xffffff;
+	run->bytes += skb->len;
+	/* the flags belong to the last packet of a burst; so does what ends a message */
+	if (p->opcode != run->next_mid || p->flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED))
+		close_run(rq);
+	return true;
+}
+
+/*
+ * A packet that starts something new, in the ring's reservation at @data of a length that the caller has
+ * seen to. False: its ICRC is wrong.
+ */
+static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p,
+		  u8 *data, u32 off, const struct mnet_roce_run *next)
+{
+	struct msr_desc d = {
+		.off		= off,
+		.type		= MSR_DESC_BURST,
+		.flags		= p->flags,
+		.hdr_len	= p->base + p->ext + (next ? RUN_EXT_LAST : 0),
+		.burst = {
+			.nseg		= 1,
+			.seg_len	= p->payload,
+			.op_mid		= p->opcode,
+			.op_last	= p->opcode,
+			.ext_first	= p->ext,
+		},
+	};
+	struct mnet_run *run = &rq->run;
+
+	d.len = d.hdr_len + p->payload;
+	memcpy(data, p->head, p->base + p->ext);
+	if (!take_payload(skb, p, data + d.hdr_len))
+		return false;
+	if (!next) {
+		commit(rq, &d, skb->len);
+		return true;
+	}
+	memset(data + p->base + p->ext, 0, RUN_EXT_LAST);
+	*run = (struct mnet_run) {
+		.open		= true,
+		.data		= data,
+		.d		= d,
+		.next_mid	= next->mid,
+		.next_last	= next->last,
+		.next_last_imm	= next->last_ext,
+		.next_psn	= (p->psn + 1) & 0xffffff,
+		.bytes		= skb->len,
+	};
+	return true;
+}
+
+/* The reason to drop it, MOS_STAT_FULL to try again later, or MOS_NR_STATS. */
+static enum mos_stat enqueue(struct mnet_roce_queue *rq, const struct sk_buff *skb)
+{
+	struct mos_queue *q = rq->q;
+	struct mnet_roce_run next;
+	enum msr_result result;
+	enum mos_stat drop;
+	struct packet p;
+	u8 *data = NULL;
+	bool runs;
+	u32 off;
+
+	drop = dissect(skb, &p);
+	if (unlikely(drop != MOS_NR_STATS))
+		return drop;
+	if (continues(&rq->run, &p))
+		return append(rq, skb, &p) ? MOS_NR_STATS : MOS_STAT_DROP_ICRC;
+	close_run(rq);
+	runs = begins_run(&p, &next);
+	if (runs)
+		data = msr_tx_reserve(&q->tx, MNET_RUN_ROOM, &off, &result);
+	if (!data) {
+		/* nothing can follow, or a near-full ring has no room for more than this one */
+		runs = false;
+		data = msr_tx_reserve(&q->tx, p.base + p.ext + p.payload, &off, &result);
+	}
+	if (unlikely(!data)) {
+		if (result == MSR_EMPTY)
+			return MOS_STAT_FULL;
+		mos_queue_fault(q, result, true, NULL);
+		return MOS_STAT_DROP_DOWN;
+	}
+	return begin(rq, skb, &p, data, off, runs ? &next : NULL) ? MOS_NR_STATS : MOS_STAT_DROP_ICRC;
 }
 
 netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb)
 {
-	struct msr_desc d = { .type = MSR_DESC_BURST };
 	struct mos_queue *q = rq->q;
-	enum msr_result result;
 	enum mos_stat drop;
-	void *data;
 
 	if (unlikely(!mos_link_usable(q->link))) {
 		mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, 1);
 		dev_kfree_skb_any(skb);
 		return NETDEV_TX_OK;
 	}
-	drop = MOS_STAT_DROP_SIZE;
-	if (unlikely(skb->len > MSR_MAX_BURST_HDR + MNET_ROCE_MAX_MTU))
-		goto err_drop;
-	data = msr_tx_reserve(&q->tx, skb->len, &d.off, &result);
-	if (unlikely(!data)) {
-		/* the queue is stopped before this can happen, unless the peer is at fault */
-		drop = MOS_STAT_DROP_DOWN;
-		if (result == MSR_BAD_INDEX)
-			mos_queue_fault(q, result, true, NULL);
-		goto err_drop;
+	drop = enqueue(rq, skb);
+	if (likely(drop == MOS_NR_STATS)) {
+		dev_consume_skb_any(skb);
+	} else if (unlikely(drop == MOS_STAT_FULL)) {
+		/* room for a run was kept, but the one that was open took it */
+		mos_txq_finish(rq->txq, q, MNET_RUN_ROOM);
+		return NETDEV_TX_BUSY;
+	} else {
+		mos_stat_add(q->to_ring, drop, 1);
+		dev_kfree_skb_any(skb);
 	}
-	/* into the own section, where nobody else writes: it can be checked in place */
-	drop = MOS_STAT_DROP_HEADER;
-	if (unlikely(skb_copy_bits(skb, 0, data, skb->len)))
-		goto err_drop;
-	drop = describe(data, skb->len, &d);
-	if (unlikely(drop != MOS_NR_STATS))
-		goto err_drop;
-	msr_tx_commit(&q->tx, &d);
-	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_BYTES, skb->len);
-	dev_consume_skb_any(skb);
-	mos_txq_finish(rq->txq, q, MSR_MAX_BURST_HDR + MNET_ROCE_MAX_MTU);
+	if (rq->run.open)
+		napi_schedule(&rq->napi);
+	else
+		mos_txq_finish(rq->txq, q, MNET_RUN_ROOM);
 	return NETDEV_TX_OK;
+}
 
-err_drop:
-	mos_stat_add(q->to_ring, drop, 1);
-	dev_kfree_skb_any(skb);
-	mos_txq_finish(rq->txq, q, MSR_MAX_BURST_HDR + MNET_ROCE_MAX_MTU);
-	return NETDEV_TX_OK;
+void mnet_roce_flush(struct mnet_roce_queue *rq)
+{
+	/* set in this softirq or by another CPU that schedules the poll afterwards */
+	if (!READ_ONCE(rq->run.open))
+		return;
+	__netif_tx_lock(rq->txq, smp_processor_id());
+	if (mos_link_usable(rq->q->link)) {
+		close_run(rq);
+		mos_txq_finish(rq->txq, rq->q, MNET_RUN_ROOM);
+		mos_queue_publish(rq->q);
+	}
+	__netif_tx_unlock(rq->txq);
+}
+
+void mnet_roce_abandon(struct mnet_roce_queue *rq)
+{
+	rq->run.open = false;
 }
