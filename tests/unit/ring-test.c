@@ -155,7 +155,7 @@ static void half_of_data(void **arg)
 {
 	enum msr_result result;
 	struct pair p;
-	__u32 pos, off;
+	__u32 pos, off = 0;
 
 	(void)arg;
 	for (pos = 0; pos < PAIR_DATA_SIZE; pos += MSR_CACHE_LINE) {

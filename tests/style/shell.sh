@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck over every shell script, by its first line.
+. "$(dirname "$0")/lib.sh"
+
+command -v shellcheck >/dev/null || { echo "SKIP: shellcheck is not installed (scripts/setup installs it)"; exit 77; }
+files '*' | while read -r f; do
+	case $(head -c 64 "$f" | tr -d '\0' | head -n 1) in
+	'#!'*sh | '#!'*'sh '*) printf '%s\n' "$f" ;;
+	*) [ "${f%.sh}" = "$f" ] || printf '%s\n' "$f" ;;
+	esac
+done >"$work/list"
+[ -s "$work/list" ] || { echo "no scripts"; exit 1; }
+# what runs in a guest runs in busybox or dash, both of which know ulimit -l and -n
+grep '^scripts/guest/' "$work/list" >"$work/guest" || true
+grep -v '^scripts/guest/' "$work/list" | xargs -d '\n' shellcheck -x -P SCRIPTDIR || bad=$((bad + 1))
+while read -r f; do
+	case $(head -n 1 "$f") in
+	*bash*) shellcheck -x -P SCRIPTDIR "$f" ;;
+	*) shellcheck -s dash -e SC3045 "$f" ;;
+	esac || bad=$((bad + 1))
+done <"$work/guest"
+finish "$(wc -l <"$work/list") scripts"
