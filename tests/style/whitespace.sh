@@ -20,8 +20,8 @@ lint() {
 		line = $0
 		gsub(/\t/, "        ", line)
 		# strings are not broken for the sake of a limit
-		if (length(line) > 132 && line !~ /"/)
-			say("longer than 132 columns")
+		if (length(line) > 140 && line !~ /"/)
+			say("longer than 140 columns")
 	}
 	END { if (FNR > 900) printf "%s: %d lines; split at 900\n", FILENAME, FNR }
 	' "$2"
