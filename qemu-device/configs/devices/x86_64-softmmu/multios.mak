@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Devices of a multios build: what the front, the back and an ordinary
+# peer VM are made of. Everything else of x86_64 is left out, which makes
+# the build about four times shorter.
+
+CONFIG_PC=y
+CONFIG_I440FX=y
+CONFIG_Q35=y
+CONFIG_MULTIOS=y
+
+# PCI topology and IOMMUs
+CONFIG_PCIE_PORT=y
+CONFIG_IOH3420=y
+CONFIG_XIO3130=y
+CONFIG_PCI_DEVICES=y
+CONFIG_VTD=y
+CONFIG_AMD_IOMMU=y
+CONFIG_VFIO=y
+CONFIG_VFIO_PCI=y
+
+# virtio
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_SCSI=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_VIRTIO_BALLOON=y
+
+# NICs for the back's bus, and two with INTx only that it must refuse
+CONFIG_E1000_PCI=y
+CONFIG_E1000E_PCI_EXPRESS=y
+CONFIG_IGB_PCI_EXPRESS=y
+CONFIG_VMXNET3_PCI=y
+CONFIG_RTL8139_PCI=y
+CONFIG_NE2000_PCI=y
+
+# Disks and consoles
+CONFIG_AHCI_ICH9=y
+CONFIG_NVME_PCI=y
+CONFIG_VIRTIO_9P=y
+CONFIG_SERIAL_ISA=y
+CONFIG_SERIAL_PCI=y
+CONFIG_ISA_DEBUG=y
+CONFIG_PVPANIC_ISA=y
+CONFIG_EDU=y
+CONFIG_TEST_DEVICES=y

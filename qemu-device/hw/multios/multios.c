@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * multios: the device, its properties and registers, and the back's life cycle
+ *
+ * All changes of the back's state are made in one bottom half in the main
+ * loop, where the back's vCPUs can be waited for. Whoever wants a change (a
+ * register write of either OS, a triple fault, a management client) asks for
+ * it with multios_request().
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "qemu/main-loop.h"
+#include "qapi/error.h"
+#include "exec/address-spaces.h"
+#include "hw/boards.h"
+#include "hw/i386/x86.h"
+#include "hw/multios/multios.h"
+#include "hw/pci/msix.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci-host/q35.h"
+#include "hw/qdev-properties.h"
+#include "migration/blocker.h"
+#include "net/util.h"
+#include "qapi/visitor.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "trace.h"
+
+#define BAR_REGISTERS   0
+#define BAR_MSIX        1
+#define BAR_SIZE        0x1000
+
+static const QEnumLookup state_lookup = {
+    .array = (const char *const[]) {
+        [MULTIOS_BACK_OFF] = "off",
+        [MULTIOS_BACK_RUNNING] = "running",
+        [MULTIOS_BACK_STOPPED] = "stopped",
+        [MULTIOS_BACK_CRASHED] = "crashed",
+    },
+    .size = MULTIOS_BACK__MAX,
+};
+
+/* Sets bits of IRQ_STATUS or IRQ_ENABLE; a message goes out on 0 -> 1. */
+static void update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
+{
+    bool was = s->irq_status & s->irq_enable;
+
+    s->irq_status = status;
+    s->irq_enable = enable;
+    if (!was && (status & enable)) {
+        msix_notify(&s->parent_obj, 0);
+    }
+}
+
+/* A start counts as a change even if the back was running before. */
+static void set_state(MultiOSState *s, MultiOSBackState state)
+{
+    trace_multios_state(state_lookup.array[s->state],
+                        state_lookup.array[state], s->generation);
+    s->state = state;
+    update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
+}
+
+static void stop_back(MultiOSState *s, MultiOSBackState state)
+{
+    multios_vcpus_hold(s);
+    /* Its devices must not write to memory that the next kernel uses. */
+    multios_bus_reset(s);
+    multios_page_reset(s);
+    if (s->state != state) {
+        set_state(s, state);
+    }
+}
+
+static void start_back(MultiOSState *s)
+{
+    multios_vcpus_hold(s);
+    multios_bus_reset(s);
+    multios_page_reset(s);
+    multios_boot_load(s);
+    s->generation++;
+    multios_vcpus_start(s);
+    set_state(s, MULTIOS_BACK_RUNNING);
+}
+
+static void life_cycle_bh(void *opaque)
+{
+    MultiOSState *s = opaque;
+    unsigned what = qatomic_xchg(&s->pending, 0);
+
+    if ((what & MULTIOS_DO_CRASH) && s->state == MULTIOS_BACK_RUNNING) {
+        stop_back(s, MULTIOS_BACK_CRASHED);
+    }
+    if ((what & MULTIOS_DO_PANIC) && s->state == MULTIOS_BACK_RUNNING) {
+        /* Its vCPUs go on, for with panic=N it is about to reset itself. */
+        set_state(s, MULTIOS_BACK_CRASHED);
+    }
+    if (what & MULTIOS_DO_STOP) {
+        stop_back(s, MULTIOS_BACK_STOPPED);
+    }
+    if ((what & MULTIOS_DO_RESTART) ||
+        ((what & MULTIOS_DO_START) && s->state != MULTIOS_BACK_RUNNING) ||
+        ((what & MULTIOS_DO_TAKEOVER) && s->state == MULTIOS_BACK_OFF)) {
+        start_back(s);
+    }
+}
+
+/* Any thread; with the BQL or without. */
+void multios_request(MultiOSState *s, unsigned what)
+{
+    trace_multios_request(what);
+    qatomic_or(&s->pending, what);
+    qemu_bh_schedule(s->bh);
+}
+
+/* The registers that front and back have in common. */
+bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
+{
+    const uint8_t *mac = s->mac.a;
+
+    switch (addr) {
+    case MULTIOS_REG_MAGIC:
+        *val = MULTIOS_MAGIC;
+        return true;
+    case MULTIOS_REG_VERSION:
+        *val = MULTIOS_VERSION;
+        return true;
+    case MULTIOS_REG_SHM_BASE:
+        *val = extract64(s->shared_base, 0, 32);
+        return true;
+    case MULTIOS_REG_SHM_BASE + 4:
+        *val = extract64(s->shared_base, 32, 32);
+        return true;
+    case MULTIOS_REG_SHM_SIZE:
+        *val = extract64(s->shared_mem, 0, 32);
+        return true;
+    case MULTIOS_REG_SHM_SIZE + 4:
+        *val = extract64(s->shared_mem, 32, 32);
+        return true;
+    case MULTIOS_REG_MAC_LO:
+        *val = ldl_le_p(mac);
+        return true;
+    case MULTIOS_REG_MAC_HI:
+        *val = lduw_le_p(mac + 4);
+        return true;
+    case MULTIOS_REG_FRONT_VCPUS:
+        *val = s->first_back_cpu;
+        return true;
+    case MULTIOS_REG_BACK_VCPUS:
+        *val = s->back_vcpus;
+        return true;
+    }
+    return false;
+}
+
+static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
+{
+    MultiOSState *s = opaque;
+    uint64_t val = 0;
+
+    if (!multios_ro_register(s, addr, &val)) {
+        switch (addr) {
+        case MULTIOS_REG_BACK_STATE:
+            val = s->state;
+            break;
+        case MULTIOS_REG_GENERATION:
+            val = s->generation;
+            break;
+        case MULTIOS_REG_IRQ_STATUS:
+            val = s->irq_status;
+            break;
+        case MULTIOS_REG_IRQ_ENABLE:
+            val = s->irq_enable;
+            break;
+        default:
+            qemu_log_mask(LOG_GUEST_ERROR, "multios: read of offset 0x%"
+                          HWADDR_PRIx ", which is no readable register\n",
+                          addr);
+        }
+    }
+    trace_multios_bar_read(addr, val, size);
+    return val;
+}
+
+static void bar_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
+{
+    MultiOSState *s = opaque;
+
+    trace_multios_bar_write(addr, val, size);
+    switch (addr) {
+    case MULTIOS_REG_BACK_CTL:
+        switch (val) {
+        case MULTIOS_CTL_START:
+            multios_request(s, MULTIOS_DO_START);
+            return;
+        case MULTIOS_CTL_STOP:
+            multios_request(s, MULTIOS_DO_STOP);
+            return;
+        case MULTIOS_CTL_RESTART:
+            multios_request(s, MULTIOS_DO_RESTART);
+            return;
+        }
+        break;
+    case MULTIOS_REG_IRQ_STATUS:
+        update_irq(s, s->irq_status & ~val, s->irq_enable);
+        return;
+    case MULTIOS_REG_IRQ_ENABLE:
+        update_irq(s, s->irq_status, val & MULTIOS_IRQ_BACK_STATE);
+        return;
+    }
+    qemu_log_mask(LOG_GUEST_ERROR, "multios: write of 0x%" PRIx64 " to offset "
+                  "0x%" HWADDR_PRIx ", ignored\n", val, addr);
+}
+
+static const MemoryRegionOps bar_ops = {
+    .read = bar_read,
+    .write = bar_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 4, .max_access_size = 8 },
+    .impl = { .min_access_size = 4, .max_access_size = 4 },
+};
+
+/*
+ * With all vCPUs stopped. The first page of the shared segment is cleared: it
+ * holds the layout's magic, and what an earlier life of the machine left must
+ * not look like a peer.
+ */
+static void multios_reset(DeviceState *dev)
+{
+    MultiOSState *s = MULTIOS(dev);
+    static const uint8_t zero[4 * KiB];
+
+    qatomic_set(&s->pending, 0);
+    multios_vcpus_held_by_reset(s);
+    multios_page_reset(s);
+    s->front_took_over = false;
+    s->irq_status = 0;
+    s->irq_enable = 0;
+    if (s->state != MULTIOS_BACK_OFF) {
+        trace_multios_state(state_lookup.array[s->state],
+                            state_lookup.array[MULTIOS_BACK_OFF],
+                            s->generation);
+        s->state = MULTIOS_BACK_OFF;
+    }
+    address_space_write(&address_space_memory, s->shared_base,
+                        MEMTXATTRS_UNSPECIFIED, zero, sizeof(zero));
+}
+
+static bool check_machine(MultiOSState *s, Error **errp)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    Object *q35 = object_resolve_path_type("", TYPE_Q35_HOST_DEVICE, NULL);
+    bool ambiguous = false;
+
+    if (!q35) {
+        error_setg(errp, "multios: the machine is '%s', it must be q35",
+                   MACHINE_GET_CLASS(ms)->name);
+        error_append_hint(errp, "Use -machine q35\n");
+        return false;
+    }
+    object_resolve_path_type("", TYPE_MULTIOS, &ambiguous);
+    if (ambiguous) {
+        error_setg(errp, "multios: there are two multios devices, there must "
+                   "be one in a machine");
+        return false;
+    }
+    if (!DEVICE(s)->id) {
+        error_setg(errp, "multios: id is missing, it must be given (as in "
+                   "id=mos0): the back's bus is named after it");
+        return false;
+    }
+    if (pci_get_bus(&s->parent_obj) != PCI_HOST_BRIDGE(q35)->bus) {
+        error_setg(errp, "multios: bus is '%s', it must be q35's own pcie.0",
+                   BUS(pci_get_bus(&s->parent_obj))->name);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_mac(MultiOSState *s, Error **errp)
+{
+    static const MACAddr zero;
+
+    if (!s->mac_str) {
+        qemu_macaddr_default_if_unset(&s->mac);
+        return true;
+    }
+    if (net_parse_macaddr(s->mac.a, s->mac_str) < 0 || (s->mac.a[0] & 1) ||
+        !memcmp(&s->mac, &zero, sizeof(zero))) {
+        error_setg(errp, "multios: mac is '%s', it must be a unicast Ethernet "
+                   "address such as 52:54:00:12:34:56", s->mac_str);
+        return false;
+    }
+    return true;
+}
+
+static void machine_done(Notifier *notifier, void *opaque)
+{
+    MultiOSState *s = container_of(notifier, MultiOSState, machine_done);
+    Error *err = NULL;
+
+    if (!multios_bus_check(s, &err)) {
+        error_report_err(err);
+        exit(EXIT_FAILURE);
+    }
+    multios_views_init(s);
+}
+
+/*
+ * There is no unrealize: the device cannot be hot-plugged or unplugged, and
+ * where realize fails QEMU ends.
+ */
+static void multios_realize(PCIDevice *pdev, Error **errp)
+{
+    MultiOSState *s = MULTIOS(pdev);
+
+    if (!check_machine(s, errp) || !parse_mac(s, errp) ||
+        !multios_vcpus_init(s, errp) || !multios_segments_init(s, errp) ||
+        !multios_boot_init(s, errp) || !multios_bus_init(s, errp) ||
+        !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
+        return;
+    }
+
+    error_setg(&s->migration_blocker, "multios: a machine with a back OS "
+               "cannot be migrated or saved yet: the state of the back's life "
+               "cycle and of its held vCPUs is not part of the stream");
+    if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
+        return;
+    }
+
+    memory_region_init_io(&s->bar, OBJECT(s), &bar_ops, s, "multios-registers",
+                          BAR_SIZE);
+    pci_register_bar(pdev, BAR_REGISTERS, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->bar);
+    if (msix_init_exclusive_bar(pdev, 1, BAR_MSIX, errp) < 0) {
+        return;
+    }
+    msix_vector_use(pdev, 0);
+
+    /* Unguarded: it lets go of the BQL, and the OSes go on meanwhile. */
+    s->bh = qemu_bh_new(life_cycle_bh, s);
+    s->machine_done.notify = machine_done;
+    qemu_add_machine_init_done_notifier(&s->machine_done);
+}
+
+static int get_back_state(Object *obj, Error **errp)
+{
+    return MULTIOS(obj)->state;
+}
+
+static void get_back_generation(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &MULTIOS(obj)->generation, errp);
+}
+
+static bool get_back_run(Object *obj, Error **errp)
+{
+    return MULTIOS(obj)->state == MULTIOS_BACK_RUNNING;
+}
+
+/* In the main loop, so back-state is the new one when qom-set returns. */
+static void set_back_run(Object *obj, bool run, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    if (!DEVICE(s)->realized || !phase_check(PHASE_MACHINE_READY)) {
+        error_setg(errp, "multios: back-run can be set at run time only, the "
+                   "back is off until the front's OS has started");
+        return;
+    }
+    if (!run) {
+        stop_back(s, MULTIOS_BACK_STOPPED);
+    } else if (s->state != MULTIOS_BACK_RUNNING) {
+        start_back(s);
+    }
+}
+
+static const Property multios_properties[] = {
+    DEFINE_PROP_STRING("back-kernel", MultiOSState, back_kernel),
+    DEFINE_PROP_STRING("back-initrd", MultiOSState, back_initrd),
+    DEFINE_PROP_STRING("back-append", MultiOSState, back_append),
+    DEFINE_PROP_STRING("back-console", MultiOSState, back_console),
+    DEFINE_PROP_STRING("mac", MultiOSState, mac_str),
+    DEFINE_PROP_UINT32("back-vcpus", MultiOSState, back_vcpus, 1),
+    DEFINE_PROP_SIZE("back-mem", MultiOSState, back_mem, 512 * MiB),
+    DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
+};
+
+static void multios_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
+
+    k->realize = multios_realize;
+    k->vendor_id = PCI_VENDOR_ID_REDHAT_QUMRANET;
+    k->device_id = MULTIOS_PCI_DEVICE_ID;
+    k->revision = MULTIOS_VERSION;
+    k->class_id = PCI_CLASS_SYSTEM_OTHER;
+    dc->desc = "multios: a second operating system in this machine";
+    /* Memory map, ACPI tables and vCPUs are fixed when the machine is done. */
+    dc->hotpluggable = false;
+    device_class_set_legacy_reset(dc, multios_reset);
+    device_class_set_props(dc, multios_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+
+    object_class_property_add_enum(klass, "back-state", "MultiOSBackState",
+                                   &state_lookup, get_back_state, NULL);
+    object_class_property_set_description(klass, "back-state",
+                                          "off, running, stopped or crashed");
+    object_class_property_add(klass, "back-generation", "uint32",
+                              get_back_generation, NULL, NULL, NULL);
+    object_class_property_set_description(klass, "back-generation",
+                                          "how often the back was started");
+    object_class_property_add_bool(klass, "back-run", get_back_run,
+                                   set_back_run);
+    object_class_property_set_description(klass, "back-run",
+                                          "set to start or stop the back");
+}
+
+static const TypeInfo multios_types[] = {
+    {
+        .name = TYPE_MULTIOS,
+        .parent = TYPE_PCI_DEVICE,
+        .instance_size = sizeof(MultiOSState),
+        .class_init = multios_class_init,
+        .interfaces = (InterfaceInfo[]) {
+            { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+            { },
+        },
+    },
+};
+
+DEFINE_TYPES(multios_types)

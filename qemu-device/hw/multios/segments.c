@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * multios: the three memory segments
+ *
+ * The back's and the shared segment are carved from -m beneath 4 GiB and
+ * reserved in the front's e820, which SeaBIOS, OVMF and the front's kernel
+ * honour; what is left is the front's. Beneath 4 GiB because the boot
+ * parameters have 32-bit fields, and because every PCI device reaches it.
+ *
+ *   0                                            low RAM's end (<= 2 GiB)
+ *   | front ... | back | shared | front's initrd | firmware's tables |
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "exec/address-spaces.h"
+#include "hw/boards.h"
+#include "hw/i386/pc.h"
+#include "hw/i386/x86.h"
+#include "hw/multios/multios.h"
+#include "hw/i386/e820_memory_layout.h"
+#include "trace.h"
+
+/*
+ * SeaBIOS and OVMF take their permanent memory from the top of low RAM: OVMF
+ * about 40 MiB, SeaBIOS a few.
+ */
+#define FIRMWARE_SPACE      (64 * MiB)
+/* What the front's firmware and kernel need beneath the segments. */
+#define FRONT_MIN           (192 * MiB)
+#define BACK_MIN            (64 * MiB)
+
+static bool check_size(const char *name, uint64_t size, uint64_t min,
+                       Error **errp)
+{
+    if (!size) {
+        error_setg(errp, "multios: %s is 0, it must be at least %" PRIu64
+                   " MiB", name, min / MiB);
+        return false;
+    }
+    if (size % MULTIOS_SEGMENT_ALIGN) {
+        error_setg(errp, "multios: %s is %" PRIu64 " bytes, it must be a "
+                   "multiple of 2 MiB (the kernels map it with 2 MiB pages)",
+                   name, size);
+        return false;
+    }
+    if (size < min) {
+        error_setg(errp, "multios: %s is %" PRIu64 " MiB, it must be at least %"
+                   PRIu64 " MiB", name, size / MiB, min / MiB);
+        return false;
+    }
+    return true;
+}
+
+/* Where x86_load_linux() puts the initrd at most, beside low RAM's end. */
+static uint64_t front_initrd_limit(MachineState *ms)
+{
+    uint8_t header[0x260] = { 0 };
+    FILE *f = ms->kernel_filename ? fopen(ms->kernel_filename, "rb") : NULL;
+    size_t got = 0;
+
+    if (f) {
+        got = fread(header, 1, sizeof(header), f);
+        fclose(f);
+    }
+    if (got < sizeof(header) || memcmp(header + 0x202, "HdrS", 4) ||
+        (lduw_le_p(header + 0x206) >= 0x20c && (header[0x236] & 2))) {
+        return UINT64_MAX;
+    }
+    return ldl_le_p(header + 0x22c);
+}
+
+bool multios_segments_init(MultiOSState *s, Error **errp)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    X86MachineState *x86ms = X86_MACHINE(ms);
+    uint64_t low = x86ms->below_4g_mem_size;
+    uint64_t initrd = 0;
+    uint64_t need, top, limit;
+
+    if (!check_size("back-mem", s->back_mem, BACK_MIN, errp) ||
+        !check_size("shared-mem", s->shared_mem, MULTIOS_SEGMENT_ALIGN, errp)) {
+        return false;
+    }
+
+    /*
+     * x86_load_linux() puts the front's initrd (-initrd) at the end of low
+     * RAM, where linuxboot_dma copies it without a look at the e820.
+     */
+    if (x86ms->initrd_mapped_file) {
+        initrd = g_mapped_file_get_length(x86ms->initrd_mapped_file);
+        initrd = ROUND_UP(initrd, MULTIOS_SEGMENT_ALIGN);
+    }
+
+    /* Each alone first, so that the sum cannot wrap. */
+    need = FRONT_MIN + FIRMWARE_SPACE + initrd;
+    if (s->back_mem > low || s->shared_mem > low ||
+        s->back_mem + s->shared_mem + need > low) {
+        error_setg(errp, "multios: back-mem (%" PRIu64 " MiB) and shared-mem (%"
+                   PRIu64 " MiB) with %" PRIu64 " MiB for the front's kernel, "
+                   "initrd and firmware must fit beneath 4 GiB, where -m gives "
+                   "%" PRIu64 " MiB", s->back_mem / MiB, s->shared_mem / MiB,
+                   need / MiB, low / MiB);
+        error_append_hint(errp, "Use a larger -m (q35 has up to 2 GiB of it "
+                          "beneath 4 GiB), or less back-mem or shared-mem\n");
+        return false;
+    }
+    if (pc_pci_hole64_start() > MULTIOS_ECAM_BASE - 64 * GiB) {
+        error_setg(errp, "multios: -m is %" PRIu64 " GiB, it must be at most "
+                   "256 GiB: the back's PCI windows are at 384 GiB",
+                   (uint64_t)ms->maxram_size / GiB);
+        return false;
+    }
+
+    /*
+     * A kernel from before 3.8 does not take its initrd above the limit in
+     * its header, and the loader goes that far down with it.
+     */
+    limit = front_initrd_limit(ms);
+    if (initrd && limit < low - FIRMWARE_SPACE) {
+        error_setg(errp, "multios: the front's -kernel %s takes its -initrd "
+                   "beneath %" PRIu64 " MiB only, where the segments are: use "
+                   "a kernel with XLF_CAN_BE_LOADED_ABOVE_4G (3.8 or later)",
+                   ms->kernel_filename, limit / MiB);
+        return false;
+    }
+
+    top = QEMU_ALIGN_DOWN(low - FIRMWARE_SPACE - initrd, MULTIOS_SEGMENT_ALIGN);
+    s->shared_base = top - s->shared_mem;
+    s->back_base = s->shared_base - s->back_mem;
+
+    /* etc/e820 is made when the machine is done, so this is early enough. */
+    e820_add_entry(s->back_base, s->back_mem + s->shared_mem, E820_RESERVED);
+    e820_add_entry(MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE, E820_RESERVED);
+    trace_multios_segments(s->back_base, s->back_mem, s->shared_base,
+                           s->shared_mem);
+    return true;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * multios: a second operating system in the same machine
+ *
+ * QEMU interface:
+ *  + PCI function 1af4:10f1 on q35's pcie.0 (the front OS's view), see
+ *    MULTIOS_REG_*; one MSI-X vector in BAR 1
+ *  + PCIe root bus "<id>.pcie" for the devices of the back OS
+ *  + a page of registers, a UART and an IOAPIC for the back OS at fixed
+ *    addresses, see MULTIOS_*_BASE
+ *  + properties: back-kernel, back-initrd, back-append, back-vcpus, back-mem,
+ *    shared-mem, back-console, mac; at run time back-state, back-generation
+ *    (read only) and back-run
+ *
+ * The user's side of all this is qemu-device/SPEC.md.
+ */
+
+#ifndef HW_MULTIOS_H
+#define HW_MULTIOS_H
+
+#include "qemu/units.h"
+#include "hw/pci/pci_device.h"
+#include "hw/core/cpu.h"
+#include "net/net.h"
+#include "qom/object.h"
+
+#define TYPE_MULTIOS "multios"
+OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
+
+#define MULTIOS_PCI_DEVICE_ID   0x10f1
+#define MULTIOS_MAGIC           0x31534f4d /* "MOS1" */
+#define MULTIOS_VERSION         1
+
+/* Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the */
+/* back's control page as well. */
+enum {
+    MULTIOS_REG_MAGIC        = 0x00,
+    MULTIOS_REG_VERSION      = 0x04,
+    MULTIOS_REG_SHM_BASE     = 0x08,
+    MULTIOS_REG_SHM_SIZE     = 0x10,
+    MULTIOS_REG_MAC_LO       = 0x18,
+    MULTIOS_REG_MAC_HI       = 0x1c,
+    MULTIOS_REG_BACK_STATE   = 0x20,
+    MULTIOS_REG_BACK_CTL     = 0x24,
+    MULTIOS_REG_GENERATION   = 0x28,
+    MULTIOS_REG_FRONT_VCPUS  = 0x2c,
+    MULTIOS_REG_BACK_VCPUS   = 0x30,
+    MULTIOS_REG_IRQ_STATUS   = 0x34,
+    MULTIOS_REG_IRQ_ENABLE   = 0x38,
+    /* control page only */
+    MULTIOS_REG_RESET        = 0x40,
+    MULTIOS_REG_POWEROFF     = 0x44,
+    MULTIOS_REG_SLEEP_STATUS = 0x48,
+};
+
+enum {
+    MULTIOS_CTL_START   = 1,
+    MULTIOS_CTL_STOP    = 2,
+    MULTIOS_CTL_RESTART = 3,
+};
+
+#define MULTIOS_IRQ_BACK_STATE  1u
+#define MULTIOS_RESET_VALUE     1
+#define MULTIOS_S5_SLEEP_TYPE   5
+
+typedef enum {
+    MULTIOS_BACK_OFF,
+    MULTIOS_BACK_RUNNING,
+    MULTIOS_BACK_STOPPED,
+    MULTIOS_BACK_CRASHED,
+    MULTIOS_BACK__MAX,
+} MultiOSBackState;
+
+/*
+ * The back's MMIO. 0xfef00000-0xfeffbfff is free on q35: beneath are the
+ * IOAPIC, HPET, TPM, RCBA, the IOMMUs and the local APIC with its MSI window,
+ * above are KVM's identity map and TSS.
+ */
+#define MULTIOS_PAGE_BASE       0xfef10000ULL
+#define MULTIOS_PAGE_SIZE       0x1000
+#define MULTIOS_UART_BASE       0xfef11000ULL
+#define MULTIOS_PANIC_BASE      0xfef12000ULL
+#define MULTIOS_IOAPIC_BASE     0xfef20000ULL
+
+/*
+ * The back's PCI windows. The front's firmware allocates 32-bit BARs beneath
+ * the IOAPIC, and flash is at most 8 MiB beneath 4 GiB. The 64-bit part is
+ * above the front's 64-bit hole, beneath the upper eighth of 39 address bits
+ * (where SeaBIOS and OVMF place large BARs on such a CPU), and within 39 bits
+ * because many client CPUs that KVM runs on have no more.
+ */
+#define MULTIOS_MM32_BASE       0xff000000ULL
+#define MULTIOS_MM32_SIZE       (8 * MiB)
+#define MULTIOS_ECAM_BASE       0x6000000000ULL /* 384 GiB */
+#define MULTIOS_BUSES           16
+#define MULTIOS_ECAM_SIZE       (MULTIOS_BUSES * 1 * MiB)
+#define MULTIOS_MM64_BASE       (MULTIOS_ECAM_BASE + 1 * GiB)
+#define MULTIOS_MM64_SIZE       (32 * GiB)
+#define MULTIOS_PHYS_BITS       39
+#define MULTIOS_PCI_SEGMENT     1
+
+/*
+ * Memory below 1 MiB that the back gets for the real-mode trampoline which
+ * starts its second vCPU. No firmware or boot loader needs this range.
+ */
+#define MULTIOS_LOW_BASE        0x70000
+#define MULTIOS_LOW_SIZE        0x10000
+
+/* Layout of the back's segment, offsets from its base. */
+#define MULTIOS_OFF_BOOT_PARAMS 0x00000 /* one page */
+#define MULTIOS_OFF_PAGE_TABLES 0x01000 /* MULTIOS_PAGE_TABLES_SIZE */
+#define MULTIOS_PAGE_TABLES_SIZE 0x7000
+#define MULTIOS_OFF_CMDLINE     0x08000 /* to 0x10000 */
+#define MULTIOS_CMDLINE_SPACE   0x08000
+#define MULTIOS_OFF_ACPI        0x10000
+#define MULTIOS_ACPI_SPACE      0x10000
+#define MULTIOS_OFF_FREE        0x20000
+#define MULTIOS_OFF_KERNEL      0x200000 /* at least; then kernel_alignment */
+
+#define MULTIOS_SEGMENT_ALIGN   (2 * MiB)
+
+/* A range of I/O ports that answers all ones to the back, see views.c. */
+typedef struct MultiOSPortView {
+    MultiOSState *s;
+    MemoryRegion mr;
+    unsigned base;
+    unsigned len;
+    MemoryRegion **under; /* per port: what the front's access reaches */
+    hwaddr *under_offset;
+} MultiOSPortView;
+
+/* What boot.c writes into the back's segment at each start. */
+typedef struct MultiOSBlob {
+    hwaddr addr;
+    gsize len;
+    void *data;
+} MultiOSBlob;
+
+struct MultiOSState {
+    PCIDevice parent_obj;
+
+    /* properties */
+    char *back_kernel;
+    char *back_initrd;
+    char *back_append;
+    char *back_console;
+    char *mac_str;
+    uint32_t back_vcpus;
+    uint64_t back_mem;   /* bytes */
+    uint64_t shared_mem; /* bytes */
+
+    /* fixed from realize on */
+    MACAddr mac;
+    unsigned first_back_cpu; /* index; the back's are this one to the last */
+    uint64_t back_base;
+    uint64_t shared_base;
+    uint64_t tsc_khz; /* 0: the back has a better source */
+    Error *migration_blocker;
+    Notifier machine_done;
+
+    /* boot.c */
+    GArray *blobs; /* of MultiOSBlob */
+    uint64_t entry;
+
+    /* life cycle, protected by the BQL */
+    MultiOSBackState state;
+    uint32_t generation;
+    bool front_took_over; /* since the last machine reset */
+    QEMUBH *bh;
+    unsigned pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
+    uint32_t irq_status;
+    uint32_t irq_enable;
+
+    /* front's view */
+    MemoryRegion bar;
+
+    /* back's view */
+    BusState *sysbus;
+    DeviceState *pcihost;
+    PCIBus *bus;
+    MemoryRegion ecam, mm32, mm64;
+    MemoryRegion page;
+    MemoryRegion panic;
+    MemoryRegion ioapic;
+    uint8_t ioapic_select;
+    uint32_t ioapic_reg[0x40];
+
+    MemoryRegion takeover; /* the front's PM1_EN register, see views.c */
+    GArray *port_views;    /* of MultiOSPortView * */
+};
+
+/* What multios.c's bottom half is asked to do, in this order. */
+enum {
+    MULTIOS_DO_CRASH    = 1 << 0, /* a back vCPU has shut down */
+    MULTIOS_DO_PANIC    = 1 << 1, /* the back says so, and may yet reset */
+    MULTIOS_DO_STOP     = 1 << 2,
+    MULTIOS_DO_RESTART  = 1 << 3,
+    MULTIOS_DO_START    = 1 << 4,
+    MULTIOS_DO_TAKEOVER = 1 << 5, /* the front OS is up: first start */
+};
+
+/* multios.c */
+void multios_request(MultiOSState *s, unsigned what);
+bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val);
+
+/* segments.c: where the back and the shared segment are */
+bool multios_segments_init(MultiOSState *s, Error **errp);
+
+/* boot.c: what the back's first vCPU finds in memory */
+bool multios_boot_init(MultiOSState *s, Error **errp);
+void multios_boot_uninit(MultiOSState *s);
+void multios_boot_load(MultiOSState *s);
+
+/* acpi.c: the back's tables */
+GArray *multios_acpi_build(MultiOSState *s, hwaddr base);
+
+/* bus.c: the back's PCIe root */
+bool multios_bus_init(MultiOSState *s, Error **errp);
+bool multios_bus_check(MultiOSState *s, Error **errp);
+void multios_bus_reset(MultiOSState *s);
+
+/* page.c: the back's control page, UART, panic register and IOAPIC */
+bool multios_page_init(MultiOSState *s, Error **errp);
+void multios_page_reset(MultiOSState *s);
+
+/* views.c: who sees which I/O ports */
+void multios_views_init(MultiOSState *s);
+bool multios_takeover_init(MultiOSState *s, Error **errp);
+
+/* vcpus.c: which vCPUs are the back's and what they do */
+bool multios_vcpus_init(MultiOSState *s, Error **errp);
+bool multios_vcpu_is_back(MultiOSState *s, CPUState *cs);
+uint32_t multios_vcpu_apic_id(MultiOSState *s, unsigned nth);
+void multios_vcpus_held_by_reset(MultiOSState *s);
+void multios_vcpus_hold(MultiOSState *s);
+void multios_vcpus_start(MultiOSState *s);
+
+#endif
