@@ -54,7 +54,7 @@ static void deliver(struct tasklet_struct *t)
 		mrdma_rx_burst(dev, &pkt->d, pkt->data);
 		kfree(pkt);
 	}
-	mrdma_rx_flush();
+	mrdma_rx_flush(dev);
 	wake_all(loop);
 	if (n == LOOP_BUDGET)
 		tasklet_schedule(&loop->task);

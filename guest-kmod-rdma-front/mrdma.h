@@ -111,6 +111,7 @@ struct mrdma_dev {
 	u32			next_ah;
 	struct mrdma_loop	loop;
 	struct mrdma_stats __percpu *stats;
+	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
 	int			port_state;	/* enum ib_port_state last announced */
 };
@@ -441,8 +442,9 @@ struct mrdma_piece {
 
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
 void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
-void mrdma_rx_flush(void);
-void mrdma_rx_init(void);
+void mrdma_rx_flush(struct mrdma_dev *dev);
+int mrdma_rx_init(struct mrdma_dev *dev);
+void mrdma_rx_uninit(struct mrdma_dev *dev);
 
 /* ---- the port: verbs.c ---- */
 

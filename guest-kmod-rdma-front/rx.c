@@ -12,15 +12,22 @@
 
 #include "mrdma.h"
 
-/* QPs to run at the end of the batch; only the CPU's softirqs touch its list */
-static DEFINE_PER_CPU(struct list_head, poll_list);
-
-void mrdma_rx_init(void)
+int mrdma_rx_init(struct mrdma_dev *dev)
 {
 	int cpu;
 
+	dev->poll = alloc_percpu(struct list_head);
+	if (!dev->poll)
+		return -ENOMEM;
 	for_each_possible_cpu(cpu)
-		INIT_LIST_HEAD(per_cpu_ptr(&poll_list, cpu));
+		INIT_LIST_HEAD(per_cpu_ptr(dev->poll, cpu));
+	return 0;
+}
+
+/* Every list is empty: it is so at the end of each batch, and no batch begins any more. */
+void mrdma_rx_uninit(struct mrdma_dev *dev)
+{
+	free_percpu(dev->poll);
 }
 
 /* Ethernet, IP and UDP; false: not for us or not RoCEv2 */
@@ -168,7 +175,7 @@ void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *d
 	taken = deliver(dev, qp, &b);
 	if (taken && !qp->polled) {
 		qp->polled = true;
-		list_add_tail(&qp->poll_entry, this_cpu_ptr(&poll_list));
+		list_add_tail(&qp->poll_entry, this_cpu_ptr(dev->poll));
 		mrdma_qp_unlock(qp);
 		/* the list keeps the reference */
 	} else {
@@ -185,9 +192,9 @@ drop:
 }
 
 /* Softirq: end of a batch on this CPU. */
-void mrdma_rx_flush(void)
+void mrdma_rx_flush(struct mrdma_dev *dev)
 {
-	struct list_head *list = this_cpu_ptr(&poll_list);
+	struct list_head *list = this_cpu_ptr(dev->poll);
 	struct mrdma_qp *qp;
 
 	while ((qp = list_first_entry_or_null(list, struct mrdma_qp, poll_entry))) {
@@ -258,5 +265,8 @@ void mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *dat
 
 void mrdma_rx_end(struct mrdma_front *front)
 {
-	mrdma_rx_flush();
+	struct mrdma_dev *dev = READ_ONCE(front->ib);
+
+	if (dev)
+		mrdma_rx_flush(dev);
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ib_device: its attributes, the table of verbs, registration, and the port's
- * state as the Ethernet vNIC has it. librxe of rdma-core finds the device by
- * its name; the driver id is none, as rdma_rxe takes every device of its id for its own.
+ * state as the Ethernet vNIC has it.
+ *
+ * librxe of rdma-core speaks for driver id RXE, and uverbs refuses an ioctl whose
+ * driver id is not the device's, so RXE it is. rdma_rxe takes any device of that id
+ * that ib_device_get_by_netdev() finds for its own; that looks at ports which were told their
+ * netdev (ib_device_set_netdev). Ours answers when asked (get_netdev), and is not found.
  */
 #include <linux/etherdevice.h>
 #include <net/addrconf.h>
@@ -54,7 +58,6 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.device_cap_flags = IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_CURR_QP_STATE_MOD |
 				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 				    IB_DEVICE_UD_AV_PORT_ENFORCE,
-		.kernel_cap_flags = IBK_ALLOW_USER_UNREG,
 		.max_send_sge = MRDMA_MAX_SGE,
 		.max_recv_sge = MRDMA_MAX_SGE,
 		.max_sge_rd = MRDMA_MAX_SGE,
@@ -108,6 +111,17 @@ static enum rdma_link_layer get_link_layer(struct ib_device *ibdev, u32 port)
 	return IB_LINK_LAYER_ETHERNET;
 }
 
+/* The netdev outlives the ib_device; the caller gets a reference. */
+static struct net_device *get_netdev(struct ib_device *ibdev, u32 port)
+{
+	struct mrdma_dev *dev = to_mrdma_dev(ibdev);
+
+	if (port != 1)
+		return NULL;
+	dev_hold(dev->netdev);
+	return dev->netdev;
+}
+
 static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 {
 	if (index)
@@ -143,15 +157,15 @@ static int create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 static const struct ib_device_ops ops = {
 	.owner = THIS_MODULE,
-	.driver_id = RDMA_DRIVER_UNKNOWN,
+	.driver_id = RDMA_DRIVER_RXE,
 	.uverbs_abi_ver = UVERBS_ABI_VER,
-	.uverbs_no_driver_id_binding = 1,
 
 	.query_device = query_device,
 	.query_port = query_port,
 	.query_pkey = query_pkey,
 	.get_port_immutable = get_port_immutable,
 	.get_link_layer = get_link_layer,
+	.get_netdev = get_netdev,
 	.alloc_hw_port_stats = mrdma_alloc_hw_port_stats,
 	.get_hw_stats = mrdma_get_hw_stats,
 
@@ -240,6 +254,9 @@ int mrdma_ib_register(struct mrdma_front *front)
 		err = -ENOMEM;
 		goto err_dealloc;
 	}
+	err = mrdma_rx_init(dev);
+	if (err)
+		goto err_free_stats;
 
 	strscpy(dev->ibdev.node_desc, "multios", sizeof(dev->ibdev.node_desc));
 	dev->ibdev.node_type = RDMA_NODE_IB_CA;
@@ -250,14 +267,11 @@ int mrdma_ib_register(struct mrdma_front *front)
 				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	addrconf_addr_eui48((u8 *)&dev->ibdev.node_guid, dev->netdev->dev_addr);
 	ib_set_device_ops(&dev->ibdev, &ops);
-	err = ib_device_set_netdev(&dev->ibdev, dev->netdev, 1);
-	if (err)
-		goto err_free_stats;
 
 	dev->netdev_nb.notifier_call = netdev_event;
 	err = register_netdevice_notifier(&dev->netdev_nb);
 	if (err)
-		goto err_free_stats;
+		goto err_rx_uninit;
 	/* partner: the load-acquire in mrdma_rx; what is set up above is seen by packets */
 	smp_store_release(&front->ib, dev);
 	/* no parent device and no DMA device: see the file's head and ib_dma_*() */
@@ -271,6 +285,8 @@ err_unpublish:
 	synchronize_net();
 	mrdma_loop_stop(dev);
 	unregister_netdevice_notifier(&dev->netdev_nb);
+err_rx_uninit:
+	mrdma_rx_uninit(dev);
 err_free_stats:
 	free_percpu(dev->stats);
 err_dealloc:
@@ -291,6 +307,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	synchronize_net();
 	mrdma_loop_stop(dev);
 	unregister_netdevice_notifier(&dev->netdev_nb);
+	mrdma_rx_uninit(dev);
 	free_percpu(dev->stats);
 	xa_destroy(&dev->qps);
 	xa_destroy(&dev->mrs);
