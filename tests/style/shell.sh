@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck over every shell script, by its first line.
+# Runs shellcheck over every shell script, by its first line.
 . "$(dirname "$0")/lib.sh"
 
 command -v shellcheck >/dev/null || { echo "SKIP: shellcheck is not installed (scripts/setup installs it)"; exit 77; }
