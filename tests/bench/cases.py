@@ -116,12 +116,12 @@ CASES = [
     Case("write_bw", 1048576, 8, 1000),
     Case("send_bw", 4096, 500, 20000, events=True),
     Case("read_bw", 4096, 500, 20000, events=True),
-    Case("write_lat", 64, 500, 20000),
-    Case("send_lat", 64, 500, 20000, events=True),
-    Case("read_lat", 64, 500, 20000, events=True),
-    Case("atomic_lat", 8, 500, 20000, events=True),
+    Case("write_lat", 64, 150, 20000),
+    Case("send_lat", 64, 150, 20000, events=True),
+    Case("read_lat", 64, 150, 20000, events=True),
+    Case("atomic_lat", 8, 150, 20000, events=True),
     Case("tcp_bw", 1048576, 16, 2000),
-    Case("tcp_lat", 64, 500, 20000),
+    Case("tcp_lat", 64, 150, 20000),
 ]
 QUICK = ("write_bw:64", "write_bw:65536", "read_bw:4096", "send_lat:64", "tcp_bw:1048576")
 

@@ -45,6 +45,10 @@ class Counters:
     def mark(self, i):
         return self._ask(f"mark {i}")["vcpus"]
 
+    def block(self, addr):
+        """How often each vCPU executed the kernel block at this address."""
+        return self._ask(f"block {addr:x}")["vcpus"]
+
     def profile(self, path):
         """{(vcpu, address of the block): instructions}"""
         self._ask(f"profile {path}")

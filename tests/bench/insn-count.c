@@ -3,7 +3,7 @@
  * TCG plugin of scripts/bench: counts, for each vCPU, what the guest's kernel and its user space execute, and answers
  * questions about the counters on a unix socket, so that one boot serves all measurements.
  *
- * Arguments: socket=PATH (required), profile=on|off (default off: count each kernel translation block apart).
+ * Argument: socket=PATH.
  *
  * Counters of a vCPU, in this order:
  *   kernel   instructions at an address in the upper half
@@ -22,7 +22,8 @@
  *   read             {"vcpus":[[kernel,user,access,string],...]}
  *   wait N MS        waits until there are N marks, at most MS milliseconds: {"marks":number so far}
  *   mark I           the counters at mark I, from 1: as "read"
- *   profile PATH     writes "vcpu address instructions" lines to PATH: {"lines":number}
+ *   block ADDRESS    how often each vCPU executed the kernel block that starts there: {"vcpus":[number,...]}
+ *   profile PATH     writes "vcpu address instructions" lines of all kernel blocks to PATH: {"lines":number}
  * or {"error":"..."}.
  */
 #include <errno.h>
@@ -44,7 +45,7 @@ static const uint8_t MARK[] = { 0x0f, 0x1f, 0x80, 0x4d, 0x4f, 0x53, 0x31 };
 enum {
     MAX_INSN = 15,
     MAX_MARKS = 1 << 16,
-    MAX_BLOCKS = 1 << 18,   /* a booted Debian kernel runs about 60,000 different ones */
+    MAX_BLOCKS = 1 << 18,   /* a booted Debian kernel runs about 100,000 different ones */
 };
 
 typedef struct {
@@ -60,13 +61,14 @@ static GCond mark_cond;
 static GPtrArray *marks;
 
 /*
- * Protects block_slot, block_addr and n_blocks: translation runs on every vCPU's thread. A slot of block_score belongs to
- * the blocks that start at one address, is never reused, and slot 0 takes what finds no other.
+ * Protects block_slot, block_addr, block_insns and n_blocks: translation runs on every vCPU's thread. A slot of block_score counts
+ * the instructions of the kernel blocks that start at one address; it is never reused, and slot 0 takes what finds no other.
  */
 static GMutex block_lock;
 static struct qemu_plugin_scoreboard *block_score;
 static GHashTable *block_slot;
 static uint64_t *block_addr;
+static uint16_t *block_insns;
 static unsigned int n_blocks;
 
 static char *socket_path;
@@ -138,7 +140,7 @@ static unsigned int string_width(const uint8_t *b, size_t n)
     }
 }
 
-static unsigned int slot_of_block(uint64_t addr)
+static unsigned int slot_of_block(uint64_t addr, size_t n_insns)
 {
     unsigned int slot;
 
@@ -147,6 +149,7 @@ static unsigned int slot_of_block(uint64_t addr)
     if (!slot && n_blocks < MAX_BLOCKS) {
         slot = n_blocks++;
         block_addr[slot] = addr;
+        block_insns[slot] = n_insns;
         g_hash_table_insert(block_slot, &block_addr[slot], GUINT_TO_POINTER(slot));
     }
     g_mutex_unlock(&block_lock);
@@ -160,8 +163,8 @@ static void vcpu_tb_trans(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     bool kernel = is_kernel(addr);
 
     qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, kernel ? kernel_insns : user_insns, n);
-    if (kernel && block_score) {
-        qemu_plugin_u64 entry = { block_score, slot_of_block(addr) * sizeof(uint64_t) };
+    if (kernel) {
+        qemu_plugin_u64 entry = { block_score, slot_of_block(addr, n) * sizeof(uint64_t) };
 
         qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, entry, n);
     }
@@ -227,16 +230,30 @@ static void answer_mark(GString *out, unsigned int i)
     g_mutex_unlock(&mark_lock);
 }
 
+static void answer_block(GString *out, uint64_t addr)
+{
+    int vcpu, n_vcpus = qemu_plugin_num_vcpus();
+    unsigned int slot, insns;
+
+    g_mutex_lock(&block_lock);
+    slot = GPOINTER_TO_UINT(g_hash_table_lookup(block_slot, &addr));
+    insns = slot ? block_insns[slot] : 1;
+    g_mutex_unlock(&block_lock);
+    g_string_append(out, "{\"vcpus\":[");
+    for (vcpu = 0; vcpu < n_vcpus; vcpu++) {
+        const uint64_t *count = qemu_plugin_scoreboard_find(block_score, vcpu);
+
+        g_string_append_printf(out, "%s%" PRIu64, vcpu ? "," : "", slot ? count[slot] / insns : 0);
+    }
+    g_string_append(out, "]}");
+}
+
 static void answer_profile(GString *out, const char *path)
 {
     unsigned int slot, n, lines = 0;
     int vcpu, n_vcpus = qemu_plugin_num_vcpus();
     FILE *f;
 
-    if (!block_score) {
-        print_error(out, "the plugin was loaded without profile=on");
-        return;
-    }
     f = fopen(path, "w");
     if (!f) {
         print_error(out, "the file cannot be written");
@@ -266,6 +283,7 @@ static void answer_profile(GString *out, const char *path)
 static void answer(GString *out, const char *line)
 {
     unsigned int a, b;
+    uint64_t addr;
 
     if (!strcmp(line, "read")) {
         g_autoptr(GArray) now = snapshot();
@@ -275,6 +293,8 @@ static void answer(GString *out, const char *line)
         answer_wait(out, a, b);
     } else if (sscanf(line, "mark %u", &a) == 1) {
         answer_mark(out, a);
+    } else if (sscanf(line, "block %" SCNx64, &addr) == 1) {
+        answer_block(out, addr);
     } else if (g_str_has_prefix(line, "profile /")) {
         answer_profile(out, line + strlen("profile "));
     } else {
@@ -351,7 +371,6 @@ static bool open_socket(void)
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    bool profile = false;
     int i;
 
     for (i = 0; i < argc; i++) {
@@ -359,10 +378,8 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 
         if (!g_strcmp0(kv[0], "socket") && kv[1] && kv[1][0]) {
             socket_path = g_strdup(kv[1]);
-        } else if (!g_strcmp0(kv[0], "profile") && qemu_plugin_bool_parse(kv[0], kv[1], &profile)) {
-            continue;
         } else {
-            fprintf(stderr, "insn-count: unknown argument '%s': they are socket=PATH and profile=on|off\n", argv[i]);
+            fprintf(stderr, "insn-count: unknown argument '%s': it takes socket=PATH\n", argv[i]);
             return -1;
         }
     }
@@ -379,12 +396,11 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
     user_insns = qemu_plugin_scoreboard_u64_in_struct(score, Counters, user);
     kernel_access = qemu_plugin_scoreboard_u64_in_struct(score, Counters, access);
     kernel_string = qemu_plugin_scoreboard_u64_in_struct(score, Counters, string);
-    if (profile) {
-        block_score = qemu_plugin_scoreboard_new(MAX_BLOCKS * sizeof(uint64_t));
-        block_slot = g_hash_table_new(g_int64_hash, g_int64_equal);
-        block_addr = g_new0(uint64_t, MAX_BLOCKS);
-        n_blocks = 1;
-    }
+    block_score = qemu_plugin_scoreboard_new(MAX_BLOCKS * sizeof(uint64_t));
+    block_slot = g_hash_table_new(g_int64_hash, g_int64_equal);
+    block_addr = g_new0(uint64_t, MAX_BLOCKS);
+    block_insns = g_new0(uint16_t, MAX_BLOCKS);
+    n_blocks = 1;
     qemu_plugin_register_vcpu_init_cb(id, vcpu_init);
     qemu_plugin_register_vcpu_tb_trans_cb(id, vcpu_tb_trans);
     qemu_plugin_register_atexit_cb(id, plugin_exit, NULL);

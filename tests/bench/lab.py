@@ -82,16 +82,16 @@ class Lab:
             " sleep 0.1; done",
         )
 
-    def start_client(self, argv, seconds):
+    def start(self, guest, argv, seconds):
         """
-        Starts a case's client in the measured guest between two marks, and leaves it alone: a guest agent that is asked for
-        news executes instructions too.
+        Starts a program in a measured guest between two marks, and leaves it alone: a guest agent that is asked for news executes
+        instructions too.
         """
         script = (
             f"cd {WORK}; sleep 0.5; ./mark; timeout {int(seconds)} {shlex.join(argv)} >client.log 2>&1 </dev/null;"
             " echo exit=$? >>client.log; ./mark"
         )
-        self.exec("front", f"rm -f {WORK}/client.log; nohup sh -c {shlex.quote(script)} >/dev/null 2>&1 </dev/null &")
+        self.exec(guest, f"rm -f {WORK}/client.log; nohup sh -c {shlex.quote(script)} >/dev/null 2>&1 </dev/null &")
 
     def finish(self):
         """The client's output; raises CaseError if it failed. Both ends are gone afterwards."""
