@@ -271,6 +271,24 @@ verbs_check() {
 	((!rc && !rc2))
 }
 
+# run_programs [ROW...]: unmodified programs between front and peer, each with the server on either side: rows of
+# scripts/lib-programs.sh's table, without ROW all of it.
+run_programs() {
+	local name waits server client shows
+	LAB_NAME=$LAB
+	# shellcheck source=../../scripts/lib-programs.sh
+	. "$VM_ROOT/scripts/lib-programs.sh"
+	while IFS='|' read -r -u 9 name waits server client shows; do
+		check "$name, client in the front" program peer front "$waits" "$server" "$client" "$shows"
+		check "$name, server in the front" program front peer "$waits" "$server" "$client" "$shows"
+	done 9< <(if (($#)); then printf '%s\n' "$@"; else programs_table; fi)
+}
+program() {
+	program_run "$1" "$2" "${PROGRAMS_ADDRESS[$1]}" 120 "$3" "$4" "$5" "$6" && return
+	echo "$PROGRAM_OUTPUT"
+	return 1
+}
+
 ### Kernel logs
 
 LOG_BAD='BUG:|BUG at|WARNING:|Oops|general protection|Call Trace|possible (circular|recursive)|inconsistent lock state'
