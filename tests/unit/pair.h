@@ -38,19 +38,9 @@ static inline struct msr_queue_info pair_info(__u32 channel)
 	};
 }
 
-/* Both sides start at index @idx and data position @pos instead of 0 */
-static inline void pair_init_at(struct pair *p, __u32 idx, __u32 pos)
+/* Both sides start over at index @idx and data position @pos instead of 0 */
+static inline void pair_reset_at(struct pair *p, __u32 idx, __u32 pos)
 {
-	int i;
-
-	memset(p, 0, sizeof(*p));
-	p->info = pair_info(MSR_CHAN_ETH);
-	for (i = 0; i < 2; i++) {
-		p->section[i] = aligned_alloc(MSR_PAGE, PAIR_SECTION);
-		if (!p->section[i])
-			abort();
-		memset(p->section[i], 0, PAIR_SECTION);
-	}
 	msr_tx_init(&p->tx, p->section[0], &p->info, p->end);
 	msr_rx_init(&p->rx, p->section[1], &p->info);
 	msr_tx_attach(&p->tx, p->section[1], &p->info);
@@ -63,6 +53,21 @@ static inline void pair_init_at(struct pair *p, __u32 idx, __u32 pos)
 	p->rx.cons->idx = idx;
 	p->tx.prod->space_event = idx + (1u << 31);
 	p->rx.cons->data_event = idx + (1u << 31);
+}
+
+static inline void pair_init_at(struct pair *p, __u32 idx, __u32 pos)
+{
+	int i;
+
+	memset(p, 0, sizeof(*p));
+	p->info = pair_info(MSR_CHAN_ETH);
+	for (i = 0; i < 2; i++) {
+		p->section[i] = aligned_alloc(MSR_PAGE, PAIR_SECTION);
+		if (!p->section[i])
+			abort();
+		memset(p->section[i], 0, PAIR_SECTION);
+	}
+	pair_reset_at(p, idx, pos);
 }
 
 static inline void pair_uninit(struct pair *p)

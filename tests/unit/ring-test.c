@@ -158,8 +158,9 @@ static void half_of_data(void **arg)
 	__u32 pos, off = 0;
 
 	(void)arg;
+	pair_init_at(&p, 0, 0);
 	for (pos = 0; pos < PAIR_DATA_SIZE; pos += MSR_CACHE_LINE) {
-		pair_init_at(&p, 5, UINT32_MAX - PAIR_DATA_SIZE + 1 + pos);
+		pair_reset_at(&p, 5, UINT32_MAX - PAIR_DATA_SIZE + 1 + pos);
 		assert_non_null(msr_tx_reserve(&p.tx, PAIR_DATA_SIZE / 2, &off, &result));
 		assert_true(off + PAIR_DATA_SIZE / 2 <= PAIR_DATA_SIZE);
 		assert_non_null(msr_tx_reserve(&p.tx, PAIR_DATA_SIZE / 2 - 1, &off, &result));
@@ -171,8 +172,8 @@ static void half_of_data(void **arg)
 		assert_int_equal(result, MSR_TOO_LONG);
 		/* nothing is waited for in an empty ring */
 		assert_int_equal(msr_tx_arm(&p.tx, 1), MSR_OK);
-		pair_uninit(&p);
 	}
+	pair_uninit(&p);
 	assert_true(MSR_MAX_FRAME + MSR_CACHE_LINE <= (1u << MSR_MIN_DATA_LOG2) / 2);
 	assert_true(MSR_MAX_BURST_DATA + MSR_MAX_BURST_HDR + MSR_CACHE_LINE <=
 		    (1u << MSR_MIN_DATA_LOG2) / 2);
