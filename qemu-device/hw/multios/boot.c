@@ -166,6 +166,10 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
 
     /* The all-but-self shorthand would reach the front's vCPUs. */
     g_string_append(cmd, " no_ipi_broadcast=1");
+    /* On a hardware-reduced machine Linux would try EFI and then all but ACPI. */
+    if (!s->back_append || !strstr(s->back_append, "reboot=")) {
+        g_string_append(cmd, " reboot=acpi");
+    }
     s->tsc_khz = measure_tsc_khz();
     if (s->tsc_khz) {
         g_string_append_printf(cmd, " tsc_early_khz=%" PRIu64, s->tsc_khz);

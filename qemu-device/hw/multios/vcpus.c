@@ -26,6 +26,12 @@
 #include "target/i386/cpu.h"
 #include "trace.h"
 
+/*
+ * MTRRs on, write-back by default: what firmware would have set up. With them
+ * off, KVM takes all memory for uncached when a device is passed through.
+ */
+#define MTRR_DEFTYPE (BIT(11) | 6)
+
 /* Selectors of the 64-bit boot protocol: __BOOT_CS and __BOOT_DS. */
 #define BOOT_CS 0x10
 #define BOOT_DS 0x18
@@ -185,6 +191,7 @@ static void reset_work(CPUState *cs, run_on_cpu_data data)
      */
     apic_designate_bsp(cpu->apic_state, boot);
     x86_cpu_after_reset(cpu);
+    cpu->env.mtrr_deftype = MTRR_DEFTYPE;
     if (boot) {
         set_boot_state(s, &cpu->env);
         cs->halted = 0;

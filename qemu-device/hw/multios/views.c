@@ -5,8 +5,8 @@
  * The PC's legacy devices are the front's. The back's kernel probes them all
  * the same, and one write to the wrong port (8042, CF9) resets the machine.
  * So a region of higher priority lies over them that looks at the vCPU which
- * makes the access: the back reads all ones and its writes vanish, everybody
- * else reaches what is beneath. This works alike in TCG and in KVM, where
+ * makes the access: the back finds nothing there but the date, everybody else
+ * reaches what is beneath. This works alike in TCG and in KVM, where
  * current_cpu is the vCPU whose exit is being handled; only the PIT and PIC in
  * KVM's kernel cannot be hidden, and the ACPI tables keep Linux off those.
  *
@@ -14,15 +14,23 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bcd.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "hw/acpi/ich9.h"
 #include "hw/multios/multios.h"
+#include "hw/rtc/mc146818rtc_regs.h"
 #include "hw/southbridge/ich9.h"
+#include "system/rtc.h"
 #include "trace.h"
 
 /* Over every region that a PC puts there. */
 #define VIEW_PRIORITY 1000
+
+#define PIT_BASE    0x40
+#define PIT_END     0x43
+#define CMOS_INDEX  0x70
+#define CMOS_DATA   0x71
 
 static const struct {
     unsigned base;
@@ -43,6 +51,57 @@ static const struct {
     { 0xcf8, 8 },  /* PCI configuration, and CF9: reset */
 };
 
+/*
+ * The time of day, as a CMOS RTC tells it: Linux reads it once when it boots.
+ * The index is the back's own.
+ */
+static uint8_t back_cmos_read(MultiOSState *s)
+{
+    struct tm tm;
+
+    qemu_get_timedate(&tm, 0);
+    switch (s->cmos_index) {
+    case RTC_SECONDS:
+        return to_bcd(tm.tm_sec);
+    case RTC_MINUTES:
+        return to_bcd(tm.tm_min);
+    case RTC_HOURS:
+        return to_bcd(tm.tm_hour);
+    case RTC_DAY_OF_WEEK:
+        return to_bcd(tm.tm_wday + 1);
+    case RTC_DAY_OF_MONTH:
+        return to_bcd(tm.tm_mday);
+    case RTC_MONTH:
+        return to_bcd(tm.tm_mon + 1);
+    case RTC_YEAR:
+        return to_bcd(tm.tm_year % 100);
+    case RTC_CENTURY:
+        return to_bcd((tm.tm_year + 1900) / 100);
+    case RTC_REG_A:
+        return 0x26; /* 32768 Hz, no update in progress */
+    case RTC_REG_B:
+        return REG_B_24H;
+    case RTC_REG_D:
+        return 0x80; /* valid */
+    }
+    return 0;
+}
+
+static uint64_t back_port_read(MultiOSState *s, unsigned port)
+{
+    /*
+     * A PIT that does not count: with all ones Linux would poll it 100000
+     * times before it gives up calibrating the TSC by it.
+     */
+    if (port >= PIT_BASE && port <= PIT_END) {
+        return 0;
+    }
+    if (port == CMOS_DATA) {
+        return back_cmos_read(s);
+    }
+    return ~0ULL;
+}
+
 static uint64_t view_read(void *opaque, hwaddr addr, unsigned size)
 {
     MultiOSPortView *v = opaque;
@@ -50,6 +109,7 @@ static uint64_t view_read(void *opaque, hwaddr addr, unsigned size)
 
     if (multios_vcpu_is_back(v->s, current_cpu)) {
         trace_multios_hidden_port("read", v->base + addr);
+        val = back_port_read(v->s, v->base + addr);
     } else if (v->under[addr]) {
         memory_region_dispatch_read(v->under[addr], v->under_offset[addr], &val,
                                     size_memop(size) | MO_LE,
@@ -64,6 +124,9 @@ static void view_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
 
     if (multios_vcpu_is_back(v->s, current_cpu)) {
         trace_multios_hidden_port("write", v->base + addr);
+        if (v->base + addr == CMOS_INDEX) {
+            v->s->cmos_index = val & 0x7f;
+        }
     } else if (v->under[addr]) {
         memory_region_dispatch_write(v->under[addr], v->under_offset[addr], val,
                                      size_memop(size) | MO_LE,

@@ -119,7 +119,7 @@ typedef enum {
 
 #define MULTIOS_SEGMENT_ALIGN   (2 * MiB)
 
-/* A range of I/O ports that answers all ones to the back, see views.c. */
+/* A range of I/O ports that the back does not see, see views.c. */
 typedef struct MultiOSPortView {
     MultiOSState *s;
     MemoryRegion mr;
@@ -184,6 +184,7 @@ struct MultiOSState {
     MemoryRegion ioapic;
     uint8_t ioapic_select;
     uint32_t ioapic_reg[0x40];
+    uint8_t cmos_index;
 
     MemoryRegion takeover; /* the front's PM1_EN register, see views.c */
     GArray *port_views;    /* of MultiOSPortView * */
