@@ -157,7 +157,7 @@ class System:
 
 def lab_args(opts, system, sockets):
     # Plugins count under TCG only, and both systems are to be measured alike.
-    args = ["--accel", "tcg", "--front-kernel", opts.kernel, "--peer-kernel", opts.kernel, "--mtu", str(opts.mtu),
+    args = ["--accel", "tcg", "--timeout", "600", "--front-kernel", opts.kernel, "--peer-kernel", opts.kernel, "--mtu", str(opts.mtu),
             "--front-vcpus", str(opts.front_vcpus)]
     if system == "a":
         args.append("--plain")

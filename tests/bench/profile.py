@@ -5,8 +5,8 @@ import bisect
 import collections
 import re
 
-# First functions of net/ and of what follows it in the link order of a stock kernel, by which the network stack is recognised.
-CRC = re.compile(r"^(crc32|crc32c?_)|crc32|_crc_")
+# By name; everything else by module, or by its place: the functions of net/ are next to each other in a stock kernel.
+CRC = re.compile(r"^(__)?crc32")
 COPY = re.compile(
     r"^(__)?(memcpy|memmove|memset|copy_user|rep_movs|rep_stos|_copy_(to|from)_(user|iter)|copy_page|clear_page|clear_user"
     r"|skb_copy_bits|__skb_datagram_iter|csum_partial_copy|simple_copy_to_iter|rxe_mr_copy)"
