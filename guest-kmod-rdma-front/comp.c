@@ -92,8 +92,6 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
 	struct mrdma_req *req = &qp->req;
 
-	if (w->opcode == IB_WR_RDMA_READ && qp->sq.cur != qp->sq.tail && req->rd_out)
-		req->rd_out--;
 	req->una = mrdma_psn_add(w->last_psn, 1);
 	req->rnr_retry = qp->attr.rnr_retry;
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SENDS, 1);
@@ -230,8 +228,8 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	struct mrdma_sq *sq = &qp->sq;
 	struct mrdma_req *req = &qp->req;
 	struct mrdma_swqe *w;
-	u32 skip, off, want;
-	bool last;
+	u32 skip, off, want, end_psn;
+	bool last, end;
 
 	/* requests in front of the READ are done when it is answered */
 	while (sq->tail != sq->numbered) {
@@ -261,11 +259,14 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	p->data += skip * qp->mtu;
 	p->len -= skip * qp->mtu;
 
+	end_psn = mrdma_psn_add(p->psn, p->npkts - 1);
 	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
-	last = mrdma_psn_add(p->psn, p->npkts - 1) == w->last_psn;
+	last = end_psn == w->last_psn;
 	want = last ? w->length - off : p->npkts * qp->mtu;
+	/* the responder's last packet ends one of our requests for this READ, and only it does */
+	end = off + want == mrdma_read_end(w, off);
 	if (mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
-	    last != !!(mrdma_op[p->op].flags & MOP_END)) {
+	    end != !!(mrdma_op[p->op].flags & MOP_END)) {
 		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
 	}
@@ -274,8 +275,12 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
 		return false;
 	}
-	if (sq->cur != sq->tail)
+	/* after going back, what was not asked for again is not counted either */
+	if (mrdma_psn_cmp(end_psn, req->psn) < 0) {
 		req->rd_pkts -= min_t(u32, req->rd_pkts, p->npkts);
+		if (end && req->rd_out)
+			req->rd_out--;
+	}
 	if (last)
 		finish(qp, w);
 	else

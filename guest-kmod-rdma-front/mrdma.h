@@ -346,6 +346,14 @@ static inline struct mrdma_swqe *mrdma_swqe(struct mrdma_sq *sq, u32 idx)
 	return (struct mrdma_swqe *)(sq->wqe + (size_t)(idx & sq->mask) * sq->wqe_size);
 }
 
+#define MRDMA_READ_BYTES	(128u << 10)	/* one READ request asks for at most so much */
+
+/* Where the READ request for the bytes from @off on ends */
+static inline u32 mrdma_read_end(const struct mrdma_swqe *w, u32 off)
+{
+	return min(w->length, round_down(off, MRDMA_READ_BYTES) + MRDMA_READ_BYTES);
+}
+
 /* ---- sending: net.c, loop.c ---- */
 
 enum mrdma_tx_result {

@@ -13,8 +13,6 @@
 #define WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
 #define ACK_EVERY	(64u << 10)	/* bytes at most without AckReq */
 #define ACK_EVERY_MSGS	16		/* and a small message counts as so many bytes' part */
-/* PSNs compare within half of 2^24; this leaves room for one whole message of 1 GiB in 256s */
-#define MAX_PSNS	((1u << 23) - 1)
 
 /* RNR timer field in microseconds (IBTA volume 1, table 45) */
 static const u32 rnr_usecs[32] = {
@@ -297,10 +295,16 @@ enum step {
 	STEP_STOP,	/* an event will bring us back */
 };
 
+/*
+ * A long READ goes out as several requests that share its numbers: the responder sends
+ * without being acknowledged, so what is asked for at once is all that bounds it,
+ * and all that it sends in vain after a loss.
+ */
 static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w)
 {
 	struct mrdma_req *req = &qp->req;
-	u32 pkts = mrdma_psn_diff(w->last_psn, req->psn) + 1;
+	u32 bytes = mrdma_read_end(w, req->off) - req->off;
+	u32 pkts = bytes ? DIV_ROUND_UP(bytes, qp->mtu) : 1;
 	struct mrdma_tmpl t = {
 		.av = &qp->av,
 		.dqpn = qp->attr.dest_qp_num,
@@ -313,12 +317,11 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	struct msr_desc d;
 	u8 *payload;
 
-	if (req->rd_out >= qp->attr.max_rd_atomic)
-		return STEP_STOP;
-	if (mrdma_psn_diff(req->psn, req->una) + pkts > MAX_PSNS)
+	if (req->rd_out >= qp->attr.max_rd_atomic ||
+	    (req->rd_pkts && req->rd_pkts + pkts > WINDOW_BYTES / qp->mtu))
 		return STEP_STOP;
 	/* after a loss only what has not arrived is asked for again */
-	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, w->length - req->off);
+	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, bytes);
 	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
 	if (result == MRDMA_TX_FULL)
 		return STEP_STOP;
@@ -328,8 +331,11 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	req->rd_pkts += pkts;
 	req->noack_bytes = 0;
 	sent(qp, pkts);
-	req->off = 0;
-	qp->sq.cur++;
+	req->off += bytes;
+	if (req->off == w->length) {
+		req->off = 0;
+		qp->sq.cur++;
+	}
 	return STEP_ON;
 }
 
