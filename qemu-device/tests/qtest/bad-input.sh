@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# usage: tests/qtest/bad-input.sh PREFIX
+#
+# Runs the QEMU in PREFIX (as scripts/build-qemu prints it) with one bad option at a time and checks that it ends with
+# one message that names the option, what it was and what it must be. Guests execute nothing (-accel qtest), so no
+# kernel is needed. The last line is "N passed, M failed"; the exit status is 0 if none failed.
+
+set -u
+
+case ${1:-} in
+'') echo "usage: $0 PREFIX" >&2; exit 2 ;;
+-h | --help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,6p'; exit 0 ;;
+esac
+QEMU=$1/bin/qemu-system-x86_64
+[[ -x $QEMU ]] || { echo "$0: $QEMU is missing: PREFIX must be what scripts/build-qemu prints" >&2; exit 2; }
+
+passed=0 failed=0
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# kernel FILE [OFFSET:BYTES]...: a bzImage's header and a sector of code, then changed at OFFSETs (printf escapes).
+kernel() {
+	local f=$1 p
+	shift
+	head -c 1536 /dev/zero >"$f"
+	for p in '497:\x01' '513:\x66' '514:HdrS' '518:\x0f\x02' '529:\x01' '560:\x00\x00\x20\x00' '564:\x01' '566:\x01\x00' \
+		'568:\xff\x07\x00\x00' '608:\x00\x00\x10\x00' "$@"; do
+		# shellcheck disable=SC2059 # the escapes are wanted
+		printf "${p#*:}" | dd of="$f" bs=1 seek="${p%%:*}" conv=notrunc status=none
+	done
+}
+
+# run ARGS...: output in $out, status in $rc. A good machine would go on, hence the time limit.
+run() {
+	out=$(timeout -k 5 20 "$QEMU" -nodefaults -display none -accel qtest "$@" -monitor stdio 2>&1 <<<"${MONITOR:-quit}")
+	rc=$?
+}
+
+verdict() {
+	local name=$1 ok=$2
+	if ((ok)); then
+		echo "ok: $name"
+		passed=$((passed + 1))
+	else
+		echo "FAILED: $name"
+		printf '    %s\n' "$out" "exit status $rc"
+		failed=$((failed + 1))
+	fi
+}
+
+# bad NAME REGEX ARGS...: QEMU must end with status 1 and one error message, which matches REGEX.
+bad() {
+	local name=$1 regex=$2
+	shift 2
+	run "$@"
+	verdict "$name" $((rc == 1 && $(grep -c '^qemu-system-x86_64:' <<<"$out") == 1 && $(grep -cE -e "$regex" <<<"$out") == 1))
+}
+
+# fine NAME REGEX ARGS...: QEMU must start, end by itself with 0, and say REGEX.
+fine() {
+	local name=$1 regex=$2
+	shift 2
+	run "$@"
+	verdict "$name" $((rc == 0 && $(grep -cE -e "$regex" <<<"$out") > 0))
+}
+
+K=$tmp/kernel
+kernel "$K"
+PC=(-machine q35 -m 1G -smp 2)
+
+# mos OPTIONS...: the -device argument with a good kernel
+mos() { printf 'multios,id=mos0,back-kernel=%s,back-mem=128M%s' "$K" "${1:+,$1}"; }
+
+fine "a good machine starts" 'monitor' "${PC[@]}" -device "$(mos)"
+
+# the back's kernel
+bad "back-kernel missing" 'back-kernel is missing, it must name' "${PC[@]}" -device multios,id=mos0
+bad "back-kernel does not exist" "back-kernel=$tmp/nothing cannot be read: .*must be a bzImage" \
+	"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/nothing"
+bad "back-kernel is a folder" "back-kernel=$tmp cannot be read" "${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp"
+head -c 65536 /dev/urandom >"$tmp/noise"
+printf xxxx | dd of="$tmp/noise" bs=1 seek=514 conv=notrunc status=none
+: >"$tmp/empty"
+for f in noise empty; do
+	bad "back-kernel is no bzImage: $f" "back-kernel=$tmp/$f must be an x86-64 bzImage, but no setup header" \
+		"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/$f"
+done
+kernel "$tmp/old" '518:\x0b\x02'
+bad "back-kernel with an old boot protocol" 'boot protocol is 2.11, 2.12 or later' \
+	"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/old"
+kernel "$tmp/32bit" '566:\x00\x00'
+bad "back-kernel without a 64-bit entry" 'no 64-bit entry point \(XLF_KERNEL_64\)' \
+	"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/32bit"
+kernel "$tmp/fixed" '564:\x00'
+bad "back-kernel not relocatable" 'not relocatable' "${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/fixed"
+kernel "$tmp/zimage" '529:\x00'
+bad "back-kernel is a zImage" 'it is a zImage' "${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/zimage"
+kernel "$tmp/align" '560:\x03\x00\x00\x00'
+bad "back-kernel with a bad alignment" 'kernel_alignment is no power of two' \
+	"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/align"
+kernel "$tmp/cut" '497:\xff'
+bad "back-kernel cut off" 'but it is cut off' "${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/cut"
+kernel "$tmp/big" '608:\x00\x00\x00\x0f'
+bad "back-kernel too large" 'needs 240 MiB, but back-mem is 128 MiB: it must be at least' \
+	"${PC[@]}" -device "multios,id=mos0,back-mem=128M,back-kernel=$tmp/big"
+
+# the back's initrd and command line
+bad "back-initrd does not exist" "back-initrd=$tmp/nothing cannot be read" \
+	"${PC[@]}" -device "$(mos "back-initrd=$tmp/nothing")"
+bad "back-initrd empty" "back-initrd=$tmp/empty is empty, it must be" "${PC[@]}" -device "$(mos "back-initrd=$tmp/empty")"
+truncate -s 130M "$tmp/initrd"
+bad "back-initrd too large" "back-initrd=$tmp/initrd has 133120 KiB, it must have at most [0-9]+ KiB" \
+	"${PC[@]}" -device "$(mos "back-initrd=$tmp/initrd")"
+long=$(printf 'x%.0s' {1..2100})
+bad "back-append over the kernel's limit" 'back-append has 2100 characters, it must have at most [0-9]+:.*takes 2047' \
+	"${PC[@]}" -device "$(mos "back-append=$long")"
+
+# memory
+bad "back-mem 0" 'back-mem is 0, it must be at least 64 MiB' "${PC[@]}" -device "$(mos back-mem=0)"
+bad "shared-mem 0" 'shared-mem is 0, it must be at least 2 MiB' "${PC[@]}" -device "$(mos shared-mem=0)"
+bad "back-mem not aligned" 'back-mem is 134217729 bytes, it must be a multiple of 2 MiB' \
+	"${PC[@]}" -device "$(mos back-mem=134217729)"
+bad "shared-mem not aligned" 'shared-mem is 4096 bytes, it must be a multiple of 2 MiB' \
+	"${PC[@]}" -device "$(mos shared-mem=4096)"
+bad "back-mem too small" 'back-mem is 32 MiB, it must be at least 64 MiB' "${PC[@]}" -device "$(mos back-mem=32M)"
+bad "back-mem beyond -m" 'back-mem \(1024 MiB\) and shared-mem \(64 MiB\) .* -m gives 1024 MiB' \
+	"${PC[@]}" -device "$(mos back-mem=1G)"
+bad "shared-mem beyond -m" 'shared-mem \(8192 MiB\) .* -m gives 1024 MiB' "${PC[@]}" -device "$(mos shared-mem=8G)"
+bad "sizes that wrap around" 'back-mem \(17592186044414 MiB\)' "${PC[@]}" -device "$(mos back-mem=18446744073707454464)"
+bad "the default -m" 'must fit beneath 4 GiB, where -m gives 128 MiB' -machine q35 -smp 2 -device "$(mos)"
+kernel "$tmp/front" '566:\x03\x00'
+bad "no room beside the front's initrd" 'with [0-9]+ MiB for the front.s kernel, initrd and firmware' \
+	-machine q35 -m 520M -smp 2 -kernel "$tmp/front" -initrd "$tmp/initrd" -device "$(mos)"
+kernel "$tmp/front38" '556:\xff\xff\xff\x1f'
+bad "a front kernel that takes no initrd so high" 'takes its -initrd beneath 511 MiB only' \
+	"${PC[@]}" -kernel "$tmp/front38" -initrd "$tmp/initrd" -device "$(mos)"
+bad "back-mem no number" "back-mem.*'?lots" "${PC[@]}" -device "$(mos back-mem=lots)"
+
+# vCPUs
+bad "back-vcpus 0" 'back-vcpus is 0, it must be at least 1' "${PC[@]}" -device "$(mos back-vcpus=0)"
+bad "none left for the front" 'back-vcpus is 2 and -smp has 2 vCPUs: back-vcpus must be at most 1' \
+	"${PC[@]}" -device "$(mos back-vcpus=2)"
+bad "more back vCPUs than exist" 'back-vcpus is 7 and -smp has 2 vCPUs: back-vcpus must be at most 1' \
+	"${PC[@]}" -device "$(mos back-vcpus=7)"
+bad "-smp 1" 'back-vcpus is 1 and -smp has 1 vCPUs' -machine q35 -m 1G -smp 1 -device "$(mos)"
+bad "maxcpus" '-smp has cpus=2 and maxcpus=4: they must be equal' -machine q35 -m 1G -smp 2,maxcpus=4 -device "$(mos)"
+bad "too few address bits" 'has 36 physical address bits, it must have at least 39' \
+	"${PC[@]}" -cpu qemu64,phys-bits=36 -device "$(mos)"
+
+# the device's place
+bad "two multios devices" 'there are two multios devices, there must be one' \
+	"${PC[@]}" -device "$(mos)" -device "multios,id=mos1,back-kernel=$K"
+bad "a machine other than q35" "the machine is 'pc-i440fx-.*', it must be q35" -machine pc -m 1G -smp 2 -device "$(mos)"
+bad "no id" 'id is missing, it must be given' "${PC[@]}" -device "multios,back-kernel=$K"
+bad "behind a root port" "bus is 'rp0', it must be q35's own pcie.0" \
+	"${PC[@]}" -device pcie-root-port,id=rp0,slot=1,chassis=1 -device "$(mos bus=rp0)"
+bad "mac no address" "mac is '52:54:00', it must be a unicast Ethernet address" "${PC[@]}" -device "$(mos mac=52:54:00)"
+bad "mac multicast" "mac is '01:00:5e:00:00:01', it must be" "${PC[@]}" -device "$(mos mac=01:00:5e:00:00:01)"
+bad "mac all zero" "mac is '00:00:00:00:00:00', it must be" "${PC[@]}" -device "$(mos mac=00:00:00:00:00:00)"
+bad "back-console unknown" 'back-console=tty9: there is no such character device' "${PC[@]}" -device "$(mos back-console=tty9)"
+bad "back-console in use" 'back-console=c0 must be a -chardev that nothing else uses' \
+	"${PC[@]}" -chardev null,id=c0 -serial chardev:c0 -device "$(mos back-console=c0)"
+bad "back-run at start" 'back-run can be set at run time only' "${PC[@]}" -device "$(mos back-run=on)"
+bad "unknown option" "back-kernle" "${PC[@]}" -device "$(mos back-kernle=x)"
+
+# the back's devices
+for d in ne2k_pci rtl8139 e1000; do
+	bad "$d on the back's bus" "device $d \\(n0\\) on bus=mos0.pcie has neither MSI nor MSI-X" \
+		"${PC[@]}" -device "$(mos)" -device "$d,id=n0,bus=mos0.pcie,romfile="
+done
+for d in virtio-net-pci e1000e igb vmxnet3; do
+	fine "$d on the back's bus" 'monitor' "${PC[@]}" -device "$(mos)" -device "$d,id=n0,bus=mos0.pcie"
+done
+fine "same NIC in the same slot of both buses" 'monitor' "${PC[@]}" -device "$(mos addr=5)" \
+	-device virtio-net-pci,addr=3 -device virtio-net-pci,bus=mos0.pcie,addr=3
+fine "a NIC behind a root port of the back" 'monitor' "${PC[@]}" -device "$(mos)" \
+	-device pcie-root-port,id=rp0,bus=mos0.pcie,slot=1,chassis=1 -device e1000e,bus=rp0
+fine "a NIC on the front's bus only: warned" 'NIC e1000e \(n0\) is on the front.s bus and none is on the back.s: give it bus=mos0.pcie' \
+	"${PC[@]}" -device "$(mos)" -device e1000e,id=n0
+bad "a bus that is not there" "mos1.pcie" "${PC[@]}" -device "$(mos)" -device e1000e,bus=mos1.pcie
+
+# at run time
+MONITOR=$'device_add multios,id=mos1\nquit' fine "hotplug" "Device 'multios' does not support hotplugging" \
+	"${PC[@]}" -device "$(mos)"
+MONITOR=$'device_del mos0\nquit' fine "unplug" "mos0.*not support hotplugging|multios.*not support hotplugging|hotunplug" "${PC[@]}" -device "$(mos)"
+MONITOR=$'migrate exec:cat>/dev/null\nquit' fine "migration" 'multios: a machine with a back OS cannot be migrated or saved yet' \
+	"${PC[@]}" -device "$(mos)"
+
+echo "$passed passed, $failed failed"
+((failed == 0))
