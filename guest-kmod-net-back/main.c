@@ -4,6 +4,7 @@
  * shared segment and orders link and netdev.
  */
 #include <linux/acpi.h>
+#include <linux/io.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
@@ -45,14 +46,25 @@ static const struct mos_link_ops link_ops = {
 static int map_registers(struct mnet *mnet)
 {
 	struct device *dev = &mnet->pdev->dev;
+	struct resource *res;
+	void *regs;
 	u32 value;
 
-	mnet->regs = devm_platform_ioremap_resource(mnet->pdev, 1);
-	if (IS_ERR(mnet->regs)) {
-		dev_err(dev, "control page (second resource of " MOS_ACPI_HID ") cannot be mapped (%pe)\n",
-			mnet->regs);
-		return PTR_ERR(mnet->regs);
+	res = platform_get_resource(mnet->pdev, IORESOURCE_MEM, 1);
+	if (!res) {
+		dev_err(dev, "no control page (second resource of " MOS_ACPI_HID ")\n");
+		return -ENODEV;
 	}
+	/*
+	 * Write-back like ACPI's own mapping of this page (reset and sleep registers of the FADT): another
+	 * memory type beside it is refused. The page is emulated, nothing of it is ever cached.
+	 */
+	regs = devm_memremap(dev, res->start, resource_size(res), MEMREMAP_WB);
+	if (IS_ERR(regs)) {
+		dev_err(dev, "control page %pR cannot be mapped (%pe)\n", res, regs);
+		return PTR_ERR(regs);
+	}
+	mnet->regs = (void __iomem __force *)regs;
 	value = readl(mnet->regs + MOS_REG_MAGIC);
 	if (value != MOS_MAGIC) {
 		dev_err(dev, "magic register is %#x, must be %#x: not a multios device\n", value, MOS_MAGIC);
