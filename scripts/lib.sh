@@ -20,7 +20,13 @@ PATH=$PATH:/usr/sbin:/sbin
 log() { printf '%s: %s\n' "$PROG" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$PROG" "$*" >&2; exit 1; }
 
-trap 'rc=$?; printf "%s: error: line %s: command failed (exit %s): %s\n" "$PROG" "$LINENO" "$rc" "$BASH_COMMAND" >&2' ERR
+# What nobody foresaw still gets a line. Our own scripts and functions have already said what failed.
+unforeseen() {
+	local rc=$1 line=$2 command=$3
+	if ((BASH_SUBSHELL)) || [[ $command =~ MULTIOS_ROOT|^return|^die ]]; then return; fi
+	log "error: line $line: command failed (exit $rc): $command"
+}
+trap 'unforeseen "$?" "$LINENO" "$BASH_COMMAND"' ERR
 
 # usage: prints the comment block after the SPDX line of the calling script, without the leading "# ".
 usage() { sed -n -e '1,/^# SPDX/d' -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"; }
