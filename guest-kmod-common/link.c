@@ -122,7 +122,7 @@ static void reset_rings(struct mos_link *link)
 	for (i = 0; i < link->nr_queues; i++) {
 		struct mos_queue *q = &link->queue[i];
 
-		msr_tx_init(&q->tx, link->own, &q->info, q->end);
+		msr_tx_init(&q->tx, link->own, &q->info);
 		msr_rx_init(&q->rx, link->own, &q->info);
 	}
 }
@@ -413,18 +413,9 @@ void mos_queue_release(struct mos_queue *q, u32 n)
 		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
 }
 
-static void free_ends(struct mos_link *link)
-{
-	unsigned int i;
-
-	for (i = 0; i < link->nr_queues; i++)
-		kvfree(link->queue[i].end);
-}
-
 int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 {
 	u64 half = cfg->size / 2;
-	unsigned int i;
 	int err;
 
 	memset(link, 0, sizeof(*link));
@@ -438,20 +429,11 @@ int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 		return -EINVAL;
 	}
 	lay_out(link);
-	for (i = 0; i < link->nr_queues; i++) {
-		link->queue[i].end = kvcalloc(1u << link->queue[i].info.ring_log2, sizeof(u32),
-					      GFP_KERNEL);
-		if (!link->queue[i].end) {
-			err = -ENOMEM;
-			goto err_ends;
-		}
-	}
 	/* RAM of the machine that neither kernel counts among its own */
 	link->segment = memremap(cfg->base, cfg->size, MEMREMAP_WB);
 	if (!link->segment) {
 		dev_err(cfg->dev, "shared segment at %pa cannot be mapped\n", &cfg->base);
-		err = -ENOMEM;
-		goto err_ends;
+		return -ENOMEM;
 	}
 	link->own = link->segment + (cfg->role == MSR_ROLE_FRONT ? 0 : half);
 	link->peer = link->segment + (cfg->role == MSR_ROLE_FRONT ? half : 0);
@@ -472,8 +454,6 @@ int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 err_unmap:
 	memset(link->own, 0, MSR_PAGE);
 	memunmap(link->segment);
-err_ends:
-	free_ends(link);
 	return err;
 }
 
@@ -516,5 +496,4 @@ void mos_link_uninit(struct mos_link *link)
 	/* nothing of this incarnation may be taken for the next one's */
 	memset(link->own, 0, MSR_PAGE);
 	memunmap(link->segment);
-	free_ends(link);
 }

@@ -47,7 +47,6 @@ struct mos_queue {
 	struct mos_link *link;
 	unsigned int nr;		/* in the section's table */
 	struct msr_queue_info info;	/* own */
-	u32 *end;			/* for tx */
 	struct msr_tx tx;		/* to ring: under the lock of who fills it */
 	u64 to_ring[MOS_NR_STATS];	/* same */
 

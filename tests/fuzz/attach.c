@@ -90,14 +90,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			.data_off = 3 * MSR_PAGE,
 			.data_log2 = MSR_MIN_DATA_LOG2,
 		};
-		__u32 end[1 << MSR_MIN_RING_LOG2];
 		enum msr_result result;
 		struct msr_desc d;
 		struct msr_tx tx;
 		struct msr_rx rx;
 		__u32 off, n;
 
-		msr_tx_init(&tx, own, &mine, end);
+		msr_tx_init(&tx, own, &mine);
 		msr_rx_init(&rx, own, &mine);
 		msr_tx_attach(&tx, peer, q);
 		msr_rx_attach(&rx, peer, q);

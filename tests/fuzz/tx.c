@@ -15,7 +15,6 @@ static struct msr_desc *ring;
 static struct msr_prod *prod;
 static struct msr_cons *cons;
 static __u8 *area;
-static __u32 *end;
 
 static void *alloc(size_t n)
 {
@@ -32,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	struct msr_tx tx = { 0 };
 	enum msr_result result;
+	bool scribbled = false;
 	__u32 off, len, i;
 	struct msr_desc d;
 	void *p;
@@ -41,7 +41,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		prod = alloc(sizeof(*prod));
 		cons = alloc(sizeof(*cons));
 		area = alloc(DATA_SIZE);
-		end = alloc(RING_SIZE * sizeof(*end));
 	}
 	tx.desc = ring;
 	tx.prod = prod;
@@ -49,14 +48,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tx.data = area;
 	tx.mask = RING_SIZE - 1;
 	tx.data_mask = DATA_SIZE - 1;
-	tx.end = end;
 	tx.head = tx.published = tx.tail = tx.belled = take32(&in);
 	tx.data_head = tx.data_tail = take32(&in) & ~(MSR_CACHE_LINE - 1u);
 	cons->idx = tx.tail;
 	prod->idx = tx.head;
 
 	while (in.left) {
-		switch (take8(&in) % 9) {
+		switch (take8(&in) % 10) {
 		case 0:
 			cons->idx = take32(&in);
 			break;
@@ -81,12 +79,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			}
 			MUST(p == area + off && len <= DATA_SIZE && off <= DATA_SIZE - len);
 			MUST(tx.head - tx.tail < RING_SIZE);
-			for (i = tx.tail; i != tx.head; i++)
+			for (i = tx.tail; i != tx.head && !scribbled; i++)
 				MUST(off + len <= sent[i % RING_SIZE].off ||
 				     sent[i % RING_SIZE].off + sent[i % RING_SIZE].len <= off);
 			((__u8 *)p)[0] = 1;
 			if (len)
 				((__u8 *)p)[len - 1] = 1;
+			/* a writer may have begun later or written less than it reserved */
+			if (len > 200 && len & 4) {
+				off += len % 61;
+				len -= len % 61 + len % 97;
+			}
 			d = (struct msr_desc){ .off = off, .len = len, .type = MSR_DESC_FRAME };
 			sent[tx.head % RING_SIZE].off = off;
 			sent[tx.head % RING_SIZE].len = len;
@@ -104,6 +107,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (result == MSR_BAD_INDEX)
 				return 0;
 			MUST(result == MSR_OK || result == MSR_EMPTY);
+			break;
+		case 9:
+			/* where the peer must not write, and can */
+			take(&in, &ring[take8(&in) % RING_SIZE], 8);
+			scribbled = true;
 			break;
 		}
 		MUST(tx.head - tx.tail <= RING_SIZE);

@@ -59,7 +59,6 @@ struct side {
 	struct msr_link_peer seen;
 	struct msr_tx tx[NR_QUEUES];
 	struct msr_rx rx[NR_QUEUES];
-	__u32 end[NR_QUEUES][1 << RING_LOG2];
 	uint32_t sent[NR_QUEUES], received[NR_QUEUES], held[NR_QUEUES];
 	bool tx_full[NR_QUEUES];
 	uint64_t random;
@@ -209,7 +208,7 @@ static void start(struct side *s)
 		i->data_off = off;
 		i->data_log2 = MSR_MIN_DATA_LOG2;
 		off += 1u << MSR_MIN_DATA_LOG2;
-		msr_tx_init(&s->tx[q], s->own, i, s->end[q]);
+		msr_tx_init(&s->tx[q], s->own, i);
 		msr_rx_init(&s->rx[q], s->own, i);
 		s->sent[q] = s->received[q] = s->held[q] = 0;
 		s->tx_full[q] = false;

@@ -22,7 +22,6 @@ struct pair {
 	struct msr_queue_info info;
 	struct msr_tx tx;
 	struct msr_rx rx;
-	__u32 end[PAIR_RING_SIZE];
 };
 
 static inline struct msr_queue_info pair_info(__u32 channel)
@@ -41,7 +40,7 @@ static inline struct msr_queue_info pair_info(__u32 channel)
 /* Both sides start over at index @idx and data position @pos instead of 0 */
 static inline void pair_reset_at(struct pair *p, __u32 idx, __u32 pos)
 {
-	msr_tx_init(&p->tx, p->section[0], &p->info, p->end);
+	msr_tx_init(&p->tx, p->section[0], &p->info);
 	msr_rx_init(&p->rx, p->section[1], &p->info);
 	msr_tx_attach(&p->tx, p->section[1], &p->info);
 	msr_rx_attach(&p->rx, p->section[0], &p->info);

@@ -385,7 +385,7 @@ static void reset(void **arg)
 	pair_init_at(&p, 7, 0);
 	assert_int_equal(send(&p, 64, 0x5a), MSR_OK);
 	msr_tx_publish(&p.tx);
-	msr_tx_init(&p.tx, p.section[0], &p.info, p.end);
+	msr_tx_init(&p.tx, p.section[0], &p.info);
 	msr_rx_init(&p.rx, p.section[1], &p.info);
 	assert_int_equal(p.tx.data[0], 0x5a);
 	msr_tx_attach(&p.tx, p.section[1], &p.info);

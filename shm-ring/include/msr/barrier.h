@@ -39,9 +39,7 @@
 
 #define msr_compiler_barrier()	__asm__ __volatile__("" ::: "memory")
 
-/* ask for a cache line early, to read it or to write all of it */
 #define msr_prefetch(p)		__builtin_prefetch(p)
-#define msr_prefetch_write(p)	__asm__ __volatile__("prefetchw %0" : : "m" (*(const char *)(p)))
 
 /* shared memory in units that are loaded and stored whole, whatever lies in them */
 typedef __u64 __attribute__((__may_alias__)) msr_word;
@@ -55,6 +53,8 @@ static inline void msr_copy_words(void *to, const void *from, unsigned int bytes
 	for (i = 0; i < bytes / sizeof(*dst); i++)
 		msr_store(&dst[i], msr_load(&src[i]));
 }
+
+#define msr_unlikely(x)		__builtin_expect(!!(x), 0)
 
 #define msr_must_check		__attribute__((warn_unused_result))
 

@@ -164,12 +164,15 @@ static inline msr_must_check bool msr_check_frame(const struct msr_desc *d)
 	const struct msr_frame *f = &d->frame;
 	__u8 gso = f->gso_type & ~MSR_GSO_ECN;
 
+	/* what must be zero, in one go */
+	if ((d->flags & ~MSR_FRAME_FLAGS) | f->reserved0 | d->reserved | f->reserved1)
+		return false;
 	if (d->len < MSR_MIN_FRAME || d->len > MSR_MAX_FRAME || d->hdr_len > d->len)
 		return false;
-	if (d->flags & ~MSR_FRAME_FLAGS || d->reserved || f->reserved0 || f->reserved1)
-		return false;
+	if (!((d->flags & MSR_FRAME_CSUM_PARTIAL) | f->gso_type))
+		return !f->gso_size;
 	if ((d->flags & MSR_FRAME_CSUM_PARTIAL) &&
-	    !msr_check_range((__u32)f->csum_start + f->csum_offset, 2, d->len))
+	    (__u32)f->csum_start + f->csum_offset + 2 > d->len)
 		return false;
 	if (gso > MSR_GSO_UDP)
 		return false;
@@ -217,7 +220,7 @@ static inline msr_must_check bool msr_check_burst(const struct msr_desc *d)
 static inline msr_must_check bool
 msr_check_desc(const struct msr_desc *d, __u32 channel, __u64 data_size)
 {
-	if (!msr_check_range(d->off, d->len, data_size))
+	if ((__u64)d->off + d->len > data_size)
 		return false;
 	switch (channel) {
 	case MSR_CHAN_ETH:

@@ -36,7 +36,6 @@ struct msr_tx {
 	__u32 data_head;		/* free-running byte positions */
 	__u32 data_tail;
 	__u32 data_next;		/* end of the reservation, taken over by commit */
-	__u32 *end;			/* private, a slot each: data position after it */
 };
 
 /* One side's view of a ring: consumer. As above. */
@@ -75,14 +74,19 @@ static inline bool msr_passed(__u32 event, __u32 now, __u32 old)
 	return (__u32)(now - event - 1) < (__u32)(now - old);
 }
 
+/* data is handed out in whole cache lines */
+static inline __u32 msr_round_up(__u32 bytes)
+{
+	return (bytes + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u);
+}
+
 /*
- * Producer: reset the ring that the own @info describes in the own section at
- * @section. @end: private memory, 1 << info->ring_log2 entries. Only while the own epoch
- * is 0. Descriptors and data stay as they are: a peer that has not noticed yet
+ * Producer: reset the ring that the own @info describes in the own section at @section.
+ * Only while the own epoch is 0. Descriptors and data stay as they are: a peer that has not noticed yet
  * goes on reading what it was sent.
  */
 static inline void msr_tx_init(struct msr_tx *tx, void *section,
-			       const struct msr_queue_info *info, __u32 *end)
+			       const struct msr_queue_info *info)
 {
 	__u8 *base = section;
 
@@ -92,7 +96,6 @@ static inline void msr_tx_init(struct msr_tx *tx, void *section,
 	tx->data = base + info->data_off;
 	tx->mask = (1u << info->ring_log2) - 1;
 	tx->data_mask = (1u << info->data_log2) - 1;
-	tx->end = end;
 	memset(tx->prod->reserved, 0, sizeof(tx->prod->reserved));
 	msr_store(&tx->prod->idx, 0);
 	/* an event that lies 2^31 back is not passed for as long */
@@ -134,35 +137,48 @@ static inline void msr_rx_attach(struct msr_rx *rx, const void *peer_section,
 /*
  * Producer only. Takes back what the consumer released. MSR_BAD_INDEX when
  * its index left [tail, published]: the peer is broken and nothing changed.
+ *
+ * How far the data goes back is read from the last released descriptor in the own section. Noting it in
+ * private memory instead costs a store a descriptor, and the two stores by turns cost half the speed: the
+ * processor can no longer merge what goes to one line. A peer that writes where it must not can make
+ * this wrong within [data_tail, data_head], that is, have its own unread data overwritten.
  */
 static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 {
 	/* partner: the store-release in msr_rx_release; its reads of our data are over */
 	__u32 idx = msr_load_acquire(&tx->cons->idx);
+	const struct msr_desc *last;
+	__u32 back;
 
 	/* impossible: released more than was published, or took a release back */
 	if ((__u32)(idx - tx->tail) > (__u32)(tx->published - tx->tail))
 		return MSR_BAD_INDEX;
-	if (idx != tx->tail) {
-		tx->tail = idx;
-		tx->data_tail = tx->end[(idx - 1) & tx->mask];
+	if (idx == tx->tail)
+		return MSR_OK;
+	tx->tail = idx;
+	if (idx == tx->head) {
+		tx->data_tail = tx->data_head;
+		return MSR_OK;
 	}
+	/* up to its end; what lies between two descriptors goes back with the second */
+	last = &tx->desc[(idx - 1) & tx->mask];
+	back = (msr_round_up(msr_load(&last->off) + msr_load(&last->len)) - tx->data_tail) &
+	       tx->data_mask;
+	if (back <= (__u32)(tx->data_head - tx->data_tail))
+		tx->data_tail += back;
 	return MSR_OK;
 }
 
 /* Where @len bytes would start, and do they and a slot fit? */
 static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 {
-	__u32 pos = tx->data_head & tx->data_mask;
-	__u32 skip = 0;
-
+	__u32 rest = tx->data_mask + 1 - (tx->data_head & tx->data_mask);
 	/* data is contiguous: what does not fit before the end starts over */
-	if (len > tx->data_mask + 1 - pos)
-		skip = tx->data_mask + 1 - pos;
+	__u32 skip = len > rest ? rest : 0;
+
 	*start = tx->data_head + skip;
 	return (__u32)(tx->head - tx->tail) <= tx->mask &&
-	       (__u64)(__u32)(tx->data_head - tx->data_tail) + skip + len <=
-	       (__u64)tx->data_mask + 1;
+	       skip + len <= tx->data_mask + 1 - (tx->data_head - tx->data_tail);
 }
 
 /*
@@ -176,15 +192,15 @@ static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 				   enum msr_result *result)
 {
-	__u32 room = (len + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u);
+	__u32 room = msr_round_up(len);
 	__u32 start;
 
-	if (len > tx->data_mask / 2 + 1) {
+	if (msr_unlikely(len > tx->data_mask / 2 + 1)) {
 		*result = MSR_TOO_LONG;
 		return NULL;
 	}
 	*result = MSR_OK;
-	if (!msr_tx_fits(tx, room, &start)) {
+	if (msr_unlikely(!msr_tx_fits(tx, room, &start))) {
 		*result = msr_tx_reclaim(tx);
 		if (*result != MSR_OK)
 			return NULL;
@@ -210,7 +226,7 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 
 /*
  * Producer only, after msr_tx_reserve: the slot, to be filled in place (all 32
- * bytes) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit, whose copy
+ * bytes, the data within what was reserved) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit, whose copy
  * waits for the narrow stores that made *@d.
  */
 static inline struct msr_desc *msr_tx_slot(struct msr_tx *tx)
@@ -221,14 +237,14 @@ static inline struct msr_desc *msr_tx_slot(struct msr_tx *tx)
 /* Producer only. The reserved slot is filled; the consumer sees it after msr_tx_publish. */
 static inline void msr_tx_commit_slot(struct msr_tx *tx)
 {
-	if ((__u32)(tx->head - tx->tail) + MSR_PREFETCH <= tx->mask)
-		msr_prefetch_write(&tx->desc[(tx->head + MSR_PREFETCH) & tx->mask]);
 	tx->data_head = tx->data_next;
-	tx->end[tx->head & tx->mask] = tx->data_head;
 	tx->head++;
 }
 
-/* Producer only. Fills the reserved slot; the consumer sees it after msr_tx_publish. */
+/*
+ * Producer only. Fills the reserved slot; the data of @d lies within what was reserved. The consumer sees it
+ * after msr_tx_publish.
+ */
 static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 {
 	*msr_tx_slot(tx) = *d;
@@ -333,6 +349,40 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 	rx->next++;
 	if (!msr_check_desc(d, rx->channel, rx->data_size))
 		return MSR_BAD_DESC;
+	return MSR_OK;
+}
+
+/*
+ * Consumer only. msr_rx_next for up to @max descriptors at once: all copies are made before the first
+ * check, so that their cache misses overlap. *@n is the number of good ones in @d. MSR_OK: at least
+ * one. MSR_BAD_DESC: the one behind them is bad.
+ */
+static inline msr_must_check enum msr_result
+msr_rx_burst(struct msr_rx *rx, struct msr_desc *d, __u32 max, __u32 *n)
+{
+	enum msr_result result;
+	__u32 have, i;
+
+	*n = 0;
+	if (rx->next == rx->avail) {
+		result = msr_rx_fill(rx);
+		if (result != MSR_OK)
+			return result;
+	}
+	have = rx->avail - rx->next;
+	if (have > max)
+		have = max;
+	for (i = 0; i < have; i++)
+		msr_copy_desc(&d[i], &rx->desc[(rx->next + i) & rx->mask]);
+	for (i = 0; i < have; i++) {
+		if (msr_unlikely(!msr_check_desc(&d[i], rx->channel, rx->data_size))) {
+			rx->next += i + 1;
+			*n = i;
+			return MSR_BAD_DESC;
+		}
+	}
+	rx->next += have;
+	*n = have;
 	return MSR_OK;
 }
 

@@ -130,7 +130,6 @@ static __attribute__((always_inline)) inline void plain_receive(uint32_t burst)
 /* ours */
 
 static void *section[2];
-static uint32_t *ends;
 static const struct msr_queue_info info = {
 	.channel = MSR_CHAN_ETH,
 	.ring_log2 = RING_LOG2,
@@ -143,7 +142,7 @@ static const struct msr_queue_info info = {
 
 static void msr_reset(void)
 {
-	msr_tx_init(&tx, section[0], &info, ends);
+	msr_tx_init(&tx, section[0], &info);
 	msr_rx_init(&rx, section[1], &info);
 	msr_tx_attach(&tx, section[1], &info);
 	msr_rx_attach(&rx, section[0], &info);
@@ -160,7 +159,7 @@ static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool 
 			enum msr_result result;
 			uint32_t off;
 
-			while (!msr_tx_reserve(&t, FRAME_LEN, &off, &result)) {
+			while (msr_unlikely(!msr_tx_reserve(&t, FRAME_LEN, &off, &result))) {
 				if (result != MSR_EMPTY)
 					_exit(1);
 				msr_tx_publish(&t);
@@ -177,6 +176,12 @@ static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool 
 		fprintf(stderr, "ring-bench: %u bells for a consumer that never sleeps\n", bells);
 }
 
+static void broken(enum msr_result result)
+{
+	fprintf(stderr, "ring-bench: result %d\n", result);
+	_exit(1);
+}
+
 static __attribute__((always_inline)) inline void msr_receive(uint32_t burst, bool check, bool bell)
 {
 	struct msr_rx r = rx;
@@ -184,35 +189,34 @@ static __attribute__((always_inline)) inline void msr_receive(uint32_t burst, bo
 	uint32_t n = 0, i, bells = 0;
 
 	while (n < count) {
-		enum msr_result result = MSR_OK;
-		struct msr_desc d;
+		struct msr_desc d[MAX_BURST];
+		enum msr_result result;
+		uint32_t have = 1;
 
-		for (i = 0; i < burst; i++) {
-			if (check) {
-				result = msr_rx_next(&r, &d);
-			} else {
-				result = r.next == r.avail ? msr_rx_fill(&r) : MSR_OK;
-				if (r.avail - r.next > MSR_PREFETCH)
-					__builtin_prefetch(&r.desc[(r.next + MSR_PREFETCH) & r.mask]);
-				if (result == MSR_OK)
-					msr_copy_desc(&d, &r.desc[r.next++ & r.mask]);
+		if (check) {
+			result = burst == 1 ? msr_rx_next(&r, d) : msr_rx_burst(&r, d, burst, &have);
+		} else {
+			result = r.next == r.avail ? msr_rx_fill(&r) : MSR_OK;
+			if (result == MSR_OK) {
+				have = r.avail - r.next;
+				if (have > burst)
+					have = burst;
+				for (i = 0; i < have; i++)
+					msr_copy_desc(&d[i], &r.desc[r.next++ & r.mask]);
 			}
-			if (result != MSR_OK)
-				break;
-			consume(&d, n + i);
-		}
-		if (i) {
-			n += i;
-			msr_rx_release(&r, i);
-			if (bell)
-				bells += msr_rx_need_bell(&r);
 		}
 		if (result == MSR_EMPTY) {
 			idle(&spins);
-		} else if (result != MSR_OK) {
-			fprintf(stderr, "ring-bench: result %d\n", result);
-			_exit(1);
+			continue;
 		}
+		if (msr_unlikely(result != MSR_OK))
+			broken(result);
+		for (i = 0; i < have; i++)
+			consume(&d[i], n + i);
+		n += have;
+		msr_rx_release(&r, have);
+		if (bell)
+			bells += msr_rx_need_bell(&r);
 	}
 	if (bells)
 		fprintf(stderr, "ring-bench: %u bells for a producer that never sleeps\n", bells);
@@ -351,7 +355,14 @@ static void pin(int cpu)
 		fprintf(stderr, "ring-bench: cannot pin to CPU %d\n", cpu);
 }
 
-static int rounds = 51;
+static const char *only;	/* variants whose name holds this; the first is always measured */
+
+static bool wanted(const struct variant *v)
+{
+	return v < &variants[2] || !only || strstr(v->name, only);
+}
+
+static int rounds = 21;
 
 static void *consumer(void *arg)
 {
@@ -362,6 +373,8 @@ static void *consumer(void *arg)
 	pin(consumer_cpu);
 	for (r = 0; r < rounds; r++) {
 		for (v = 0; v < NR_VARIANTS; v++) {
+			if (!wanted(&variants[v]))
+				continue;
 			pthread_barrier_wait(&barrier);
 			variants[v].receive();
 			pthread_barrier_wait(&barrier);
@@ -399,7 +412,7 @@ static void *zalloc(size_t align, size_t size)
 
 static void usage(FILE *f)
 {
-	fprintf(f, "usage: ring-bench [--rounds N] [--count ELEMENTS] [--cpus P,C]\n");
+	fprintf(f, "usage: ring-bench [--rounds N] [--count ELEMENTS] [--cpus P,C] [--only TEXT]\n");
 }
 
 int main(int argc, char **argv)
@@ -408,6 +421,7 @@ int main(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "count", required_argument, NULL, 'n' },
 		{ "cpus", required_argument, NULL, 'c' },
+		{ "only", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -428,6 +442,9 @@ int main(int argc, char **argv)
 				break;
 			usage(stderr);
 			return 2;
+		case 'o':
+			only = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return 0;
@@ -450,7 +467,6 @@ int main(int argc, char **argv)
 	plain = zalloc(64, sizeof(*plain));
 	section[0] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
 	section[1] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
-	ends = zalloc(64, RING_SIZE * sizeof(*ends));
 #ifdef HAVE_RTE_RING
 	/* as many usable elements as the others: rte_ring keeps one slot free unless told the exact number */
 	rte = zalloc(64, (size_t)rte_ring_get_memsize_elem(sizeof(struct msr_desc), 2 * RING_SIZE));
@@ -472,6 +488,8 @@ int main(int argc, char **argv)
 		for (v = 0; v < NR_VARIANTS; v++) {
 			double start;
 
+			if (!wanted(&variants[v]))
+				continue;
 			variants[v].reset();
 			pthread_barrier_wait(&barrier);
 			start = now();
@@ -490,6 +508,8 @@ int main(int argc, char **argv)
 		const struct variant *ref = &variants[variants[v].burst == 32];
 		struct variant *x = &variants[v];
 
+		if (!wanted(x))
+			continue;
 		qsort(x->ns, (size_t)rounds, sizeof(x->ns[0]), cmp);
 		printf("| %-26s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
 		       x->ns[rounds / 2]);
