@@ -53,9 +53,9 @@ both "ib_atomic_lat -d rxe0 -x 1 -n 5 -F" $v4
 both "ib_send_lat -d rxe0 -x 2 -m 512 -s 13 -n 5 -F" $v4
 both "ib_write_bw -d rxe0 -x 2 -m 256 -s 513 -n 5 -F -c UC" $v4
 for a in $v4 fd77::2; do
-	lab exec peer --timeout 60 -- rping -s -a $a -C 2 -S 1301 >"$work/peer" 2>&1 &
+	lab exec peer --timeout 60 -- rping -s -a "$a" -C 2 -S 1301 >"$work/peer" 2>&1 &
 	sleep 3
-	lab exec front --timeout 60 -- rping -c -a $a -C 2 -S 1301 >"$work/front" 2>&1 ||
+	lab exec front --timeout 60 -- rping -c -a "$a" -C 2 -S 1301 >"$work/front" 2>&1 ||
 		{ echo "failed: rping $a"; tail -n 3 "$work/front"; }
 	wait
 done
