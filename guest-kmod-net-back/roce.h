@@ -7,6 +7,7 @@
 #define MNET_ROCE_H
 
 #include <linux/types.h>
+#include <asm/byteorder.h>
 
 #define MNET_ROCE_PORT		4791
 #define MNET_BTH_LEN		12
