@@ -38,8 +38,16 @@ static void describe(const struct sk_buff *skb, struct msr_desc *d)
 		if (info->gso_type & SKB_GSO_TCP_ECN)
 			d->frame.gso_type |= MSR_GSO_ECN;
 		d->frame.gso_size = info->gso_size;
+		d->hdr_len = skb_transport_offset(skb) +
+			     (info->gso_type & SKB_GSO_UDP_L4 ? sizeof(struct udphdr) : tcp_hdrlen(skb));
 	}
 	d->frame.hash = skb->hash;
+}
+
+/* For the counters: packets that the frame becomes on the wire. */
+static u32 wire_packets(const struct msr_desc *d)
+{
+	return d->frame.gso_size ? DIV_ROUND_UP(d->len - d->hdr_len, d->frame.gso_size) : 1;
 }
 
 void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
@@ -99,7 +107,7 @@ netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb)
 		goto err_drop;
 	msr_tx_commit(&q->tx, &d);
 	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, skb_is_gso(skb) ? skb_shinfo(skb)->gso_segs ?: 1 : 1);
+	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, wire_packets(&d));
 	mos_stat_add(q->to_ring, MOS_STAT_BYTES, skb->len);
 	skb_tx_timestamp(skb);
 	dev_consume_skb_any(skb);
@@ -223,8 +231,7 @@ static void receive(struct mos_eth *eth, const struct msr_desc *d)
 		return;
 	}
 	mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->from_ring, MOS_STAT_PACKETS,
-		     d->frame.gso_size ? DIV_ROUND_UP(d->len, d->frame.gso_size) : 1);
+	mos_stat_add(q->from_ring, MOS_STAT_PACKETS, wire_packets(d));
 	mos_stat_add(q->from_ring, MOS_STAT_BYTES, d->len);
 	skb_record_rx_queue(skb, q->info.index);
 	skb->protocol = eth_type_trans(skb, eth->dev);
