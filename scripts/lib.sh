@@ -184,3 +184,12 @@ host_packages() {
 
 # need_host: the host packages that building images and modules takes.
 need_host() { host_packages < <(host_needs); }
+
+# depmod -b TREE RELEASE, for trees that have /lib/modules alone: Debian 13's looks below /usr/lib.
+depmod() {
+	if [[ ! -e $2/usr/lib/modules ]]; then
+		mkdir -p "$2/usr"
+		ln -sfn ../lib "$2/usr/lib"
+	fi
+	command depmod "$@"
+}
