@@ -29,7 +29,7 @@ import tty
 BROKER = "agent.sock"
 LIMIT = 64 << 20
 # An agent that is alive answers in milliseconds; this covers a guest whose vCPUs are starved by a busy host.
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 30
 EXIT_TIMEOUT, EXIT_LOST, EXIT_NOT_FOUND = 124, 125, 127
 
 
@@ -74,7 +74,7 @@ class Agent:
                 return await asyncio.wait_for(self.locked_call(command, arguments), seconds)
             except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, ValueError) as err:
                 self.drop()
-                raise AgentLost(f"no answer to {command} ({err or type(err).__name__})") from err
+                raise AgentLost(f"no answer to {command} ({str(err) or type(err).__name__})") from err
             except asyncio.CancelledError:
                 self.drop()
                 raise
