@@ -2,8 +2,12 @@
 /*
  * Bursts of the front to packets of the stack: cuts a burst into its packets, completes their
  * headers (lengths, checksums, identification, opcode, PSN, flags, pad) and adds pad and ICRC.
+ *
+ * RoCE has no congestion window to stop it at a slow NIC: packets that overflow a qdisc are lost
+ * and come again. So the number of packets under way in stack and NIC is bounded; beyond it
+ * descriptors stay in the ring, and a full ring stops the front.
  */
-#include <linux/crc32.h>
+#include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -17,6 +21,9 @@
 #include "roce.h"
 
 #define RELEASE_BATCH	16
+/* packets: some bursts, so that the NIC is never idle, and less than qdiscs call a standing queue */
+#define FLYING_MAX	256
+#define FLYING_LOW	128
 
 /* A burst whose descriptor and headers have been copied and checked. */
 struct burst {
@@ -93,6 +100,48 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
 }
 
+/* Destructor: any context. The queue may be gone after the last decrement. */
+static void packet_done(struct sk_buff *skb)
+{
+	struct mnet_roce_queue *rq = skb_shinfo(skb)->destructor_arg;
+
+	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= FLYING_LOW &&
+	    xchg(&rq->paused, 0))
+		napi_schedule(&rq->napi);
+	atomic_dec(&rq->flying);
+}
+
+/* Poll: true when it has to end here; one of the packets that fly brings it back. */
+static bool pause(struct mnet_roce_queue *rq)
+{
+	if (atomic_read(&rq->flying) < FLYING_MAX)
+		return false;
+	WRITE_ONCE(rq->paused, 1);
+	/*
+	 * partner: xchg in packet_done. Whoever misses the store has not counted down yet; if all
+	 * but few have, none may be left to see it
+	 */
+	smp_mb();
+	if (atomic_read(&rq->flying) <= FLYING_LOW && xchg(&rq->paused, 0))
+		return false;
+	mos_stat_add(rq->q->from_ring, MOS_STAT_FULL, 1);
+	return true;
+}
+
+void mnet_roce_settle(struct mnet_roce_queue *rq)
+{
+	unsigned int ms = 0;
+
+	while (atomic_read(&rq->flying)) {
+		if (++ms == 1000)
+			dev_info(&rq->mnet->pdev->dev, "waiting for the NIC to send %d packets\n",
+				 atomic_read(&rq->flying));
+		usleep_range(1000, 2000);
+	}
+	/* and for the destructor that counted down last */
+	synchronize_rcu();
+}
+
 /* Packet @i of the burst, with @len bytes of payload at @off; NULL: no memory. */
 static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burst *b, u32 i,
 				   u32 off, u32 len)
@@ -117,13 +166,16 @@ static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burs
 	memcpy(body + ext_len, b->payload + off, len);
 	memset(body + ext_len + len, 0, pad);
 	crc = mnet_roce_crc_base(pkt, &b->r);
-	crc = crc32_le(crc, body, ext_len + len + pad);
+	crc = mnet_roce_crc(crc, body, ext_len + len + pad);
 	put_unaligned(mnet_roce_icrc(crc), (__le32 *)(body + ext_len + len + pad));
 
 	skb->protocol = eth_type_trans(skb, rq->mnet->netdev);
 	/* no UDP checksum to verify, and the ICRC is ours */
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
 	skb_record_rx_queue(skb, MNET_TXQ_ROCE);
+	skb_shinfo(skb)->destructor_arg = rq;
+	skb->destructor = packet_done;
+	atomic_inc(&rq->flying);
 	return skb;
 }
 
@@ -167,6 +219,7 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	struct mos_queue *q = rq->q;
 	enum msr_result result = MSR_OK;
 	int work = 0, kept = 0;
+	bool paused = false;
 	struct burst b;
 
 	if (unlikely(!mos_link_usable(q->link))) {
@@ -177,6 +230,9 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	mos_txq_wake(rq->txq, q, MNET_RUN_ROOM);
 	/* a packet, not a burst, is what the budget is about */
 	while (work < budget) {
+		paused = pause(rq);
+		if (paused)
+			break;
 		result = msr_rx_next(&q->rx, &b.d);
 		if (result != MSR_OK)
 			break;
@@ -191,13 +247,13 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 		mos_queue_release(q, kept);
 	if (work >= budget)
 		return budget;
-	if (result == MSR_EMPTY) {
+	if (!paused && result == MSR_EMPTY) {
 		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
 		result = msr_rx_arm(&q->rx);
 		if (result == MSR_OK)
 			return budget;
 	}
-	if (unlikely(result < 0))
+	if (unlikely(!paused && result < 0))
 		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &b.d : NULL);
 	napi_complete_done(napi, work);
 	return work;

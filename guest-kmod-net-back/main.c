@@ -13,6 +13,7 @@
 #include "../guest-kmod-common/kcompat.h"
 #include "../guest-kmod-common/regs.h"
 #include "mnet.h"
+#include "roce.h"
 
 /* Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone. */
 static int probe_result = -ENODEV;
@@ -149,6 +150,7 @@ static void mnet_remove(struct platform_device *pdev)
 
 	mos_link_stop(&mnet->link);
 	unregister_netdev(mnet->netdev);
+	mnet_roce_settle(&mnet->roce);
 	mos_link_uninit(&mnet->link);
 	mnet_netdev_destroy(mnet);
 	kfree(mnet);
@@ -183,19 +185,27 @@ static int __init mnet_init(void)
 			pr_err("no multios device (ACPI " MOS_ACPI_HID ") in this machine: this module belongs into the back OS of a multios VM\n");
 		return -ENODEV;
 	}
+	mnet_roce_init();
 	err = platform_driver_register(&driver);
 	if (err)
-		return err;
+		goto err_roce;
 	if (probe_result) {
-		platform_driver_unregister(&driver);
-		return probe_result;
+		err = probe_result;
+		goto err_driver;
 	}
 	return 0;
+
+err_driver:
+	platform_driver_unregister(&driver);
+err_roce:
+	mnet_roce_exit();
+	return err;
 }
 
 static void __exit mnet_exit(void)
 {
 	platform_driver_unregister(&driver);
+	mnet_roce_exit();
 }
 
 module_init(mnet_init);

@@ -63,7 +63,14 @@ bool mnet_roce_run(u8 opcode, struct mnet_roce_run *run);
  */
 bool mnet_roce_same_flow(const u8 *a, const u8 *b, const struct mnet_roce *r);
 
-/* CRC state after masked pseudo headers and BTH of the packet; go on with crc32_le(), then mnet_roce_icrc(). */
+/* At module load and unload. */
+void mnet_roce_init(void);
+void mnet_roce_exit(void);
+
+/* As crc32_le(), at the CPU's best. Softirq or process context. */
+u32 mnet_roce_crc(u32 crc, const void *data, u32 len);
+
+/* CRC state after masked pseudo headers and BTH of the packet; go on with mnet_roce_crc(), then mnet_roce_icrc(). */
 u32 mnet_roce_crc_base(const u8 *head, const struct mnet_roce *r);
 
 /* The ICRC as it goes on the wire. */

@@ -120,7 +120,7 @@ static bool take_payload(const struct sk_buff *skb, const struct packet *p, u8 *
 		return false;
 	crc = mnet_roce_crc_base(p->head, &p->r);
 	crc = crc32_le(crc, p->head + p->base, p->ext);
-	crc = crc32_le(crc, to, p->payload);
+	crc = mnet_roce_crc(crc, to, p->payload);
 	crc = crc32_le(crc, tail, p->tail - MNET_ICRC_LEN);
 	return get_unaligned((__le32 *)(tail + p->tail - MNET_ICRC_LEN)) == mnet_roce_icrc(crc);
 }
