@@ -45,12 +45,11 @@ class System:
         self.app = range(opts.front_vcpus)
         self.back = range(opts.front_vcpus, n)
         self.devices = {g: lab.device(g) for g in ("front", "peer")}
-        for guest in ["front"] + (["back"] if self.back else []):
-            lab.put(guest, opts.mark, f"{WORK}/mark")
+        lab.put("front", opts.mark, f"{WORK}/mark")
         # The timer interrupt's entry, for each kernel; the peer's own ticks stay in its figures.
         self.tick_entry = {g: self._address(g, "asm_sysvec_apic_timer_interrupt") for g in ["front"] + (["back"] if self.back else [])}
-        self.tick_cost = {g: self._tick_cost(g) for g in self.tick_entry}
-        log(f"({lab.system}) a timer tick is " + ", ".join(f"{c:,.0f} kernel instructions ({g})" for g, c in self.tick_cost.items()))
+        self.tick_cost = self._tick_cost()
+        log(f"({lab.system}) a timer tick is {self.tick_cost:,.0f} kernel instructions")
         self.symbols = {}
         if opts.profile:
             for guest in ["front"] + (["back"] if self.back else []):
@@ -64,20 +63,19 @@ class System:
         """Timer interrupts so far, of all vCPUs of each guest."""
         return {g: sum(self.vm.block(a)[v] for v in (self.app if g == "front" else self.back)) for g, a in self.tick_entry.items()}
 
-    def _tick_cost(self, guest):
-        """Kernel instructions of one timer interrupt while a program spins in user space."""
+    def _tick_cost(self):
+        """Kernel instructions of one timer interrupt while a program spins in the front; the back's cost is taken to be the same."""
         at = []
-        vcpus = self.app if guest == "front" else self.back
         for seconds in (1, 5):
-            done, ticks = self.vm.marks(), self._ticks()[guest]
-            self.lab.start(guest, ["timeout", str(seconds), "sh", "-c", "while :; do :; done"], 60)
+            done, ticks = self.vm.marks(), self._ticks()["front"]
+            self.lab.start("front", ["timeout", str(seconds), "sh", "-c", "while :; do :; done"], 60)
             if not self.vm.wait(done + 2, 120):
-                raise LabError(f"{guest}: the spinning program did not end")
+                raise LabError("front: the spinning program did not end")
             delta = difference(self.vm.mark(done + 2), self.vm.mark(done + 1))
-            at.append((total(delta, vcpus)["kernel"], self._ticks()[guest] - ticks))
+            at.append((total(delta, self.app)["kernel"], self._ticks()["front"] - ticks))
         (k1, t1), (k2, t2) = at
         if t2 - t1 < 50:
-            raise LabError(f"{guest}: only {t2 - t1} timer interrupts in 4 s of spinning")
+            raise LabError(f"front: only {t2 - t1} timer interrupts in 4 s of spinning")
         return (k2 - k1) / (t2 - t1)
 
     def run(self, case, n, seconds):
@@ -99,7 +97,7 @@ class System:
         counts = {"app": total(delta, self.app), "back": total(delta, self.back), "peer": total(peer, range(len(peer)))}
         for part, guest in (("app", "front"), ("back", "back"), ("peer", None)):
             counts[part]["ticks"] = ticks.get(guest, 0)
-            counts[part]["work"] = counts[part]["kernel"] - ticks.get(guest, 0) * self.tick_cost.get(guest, 0)
+            counts[part]["work"] = counts[part]["kernel"] - ticks.get(guest, 0) * self.tick_cost
         counts["total"] = {f: counts["app"][f] + counts["back"][f] for f in VALUES}
         return counts, speed, blocks
 
