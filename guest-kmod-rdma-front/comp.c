@@ -78,16 +78,6 @@ void mrdma_sq_flush(struct mrdma_qp *qp)
 	qp->req.rnr_wait = false;
 }
 
-static void progress(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	req->retry = qp->attr.retry_cnt;
-	req->went_back = false;
-	if (req->una != req->max_psn)
-		mrdma_req_arm(qp);
-}
-
 static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
 	struct mrdma_req *req = &qp->req;
@@ -101,16 +91,6 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 		req->off = 0;
 	}
 	mrdma_comp_done(qp, IB_WC_SUCCESS);
-}
-
-/* A gap in what comes back: once until there is progress, then the timer decides. */
-static void go_back(struct mrdma_qp *qp)
-{
-	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RCV_SEQ_ERR, 1);
-	if (qp->req.went_back)
-		return;
-	qp->req.went_back = true;
-	mrdma_req_retry(qp);
 }
 
 /*
@@ -141,7 +121,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		finish(qp, w);
 	}
 	if (req->una != una)
-		progress(qp);
+		mrdma_req_progress(qp);
 	/* acknowledged ahead of the cursor: it had gone back too far */
 	if (mrdma_psn_cmp(req->una, req->psn) > 0)
 		mrdma_req_seek(qp);
@@ -155,7 +135,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 
 	/* the packet before it is the last that was accepted */
 	if (!acked(qp, mrdma_psn_add(psn, MRDMA_PSN_MASK))) {
-		go_back(qp);
+		mrdma_req_gap(qp);
 		return;
 	}
 	if (qp->sq.tail == qp->sq.numbered || mrdma_psn_cmp(psn, qp->req.una) < 0)
@@ -180,7 +160,10 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 
 	switch (syndrome) {
 	case MRDMA_NAK_PSN:
-		go_back(qp);
+		/* said once by the responder; twice without progress is the network's doing */
+		mrdma_count(dev, MRDMA_CNT_RCV_SEQ_ERR, 1);
+		if (!qp->req.went_back)
+			mrdma_req_retry(qp);
 		return;
 	case MRDMA_NAK_INVALID_REQ:
 		status = IB_WC_REM_INV_REQ_ERR;
@@ -213,7 +196,7 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	switch (syndrome & MRDMA_AETH_TYPE_MASK) {
 	case MRDMA_AETH_ACK:
 		if (!acked(qp, p->psn))
-			go_back(qp);
+			mrdma_req_gap(qp);
 		break;
 	case MRDMA_AETH_RNR:
 	case MRDMA_AETH_NAK:
@@ -237,7 +220,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		if (w->opcode == IB_WR_RDMA_READ || mrdma_psn_cmp(w->last_psn, p->psn) >= 0)
 			break;
 		finish(qp, w);
-		progress(qp);
+		mrdma_req_progress(qp);
 	}
 	if (sq->tail == sq->numbered)
 		return false;
@@ -248,7 +231,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		req->una = w->first_psn;
 
 	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
-		go_back(qp);
+		mrdma_req_gap(qp);
 		return false;
 	}
 	skip = mrdma_psn_diff(req->una, p->psn);
@@ -285,7 +268,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		finish(qp, w);
 	else
 		req->una = mrdma_psn_add(req->una, p->npkts);
-	progress(qp);
+	mrdma_req_progress(qp);
 	if (mrdma_psn_cmp(req->una, req->psn) > 0)
 		mrdma_req_seek(qp);
 	return true;

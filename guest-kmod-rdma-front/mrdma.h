@@ -240,9 +240,14 @@ struct mrdma_req {
 	u8			retry;		/* left */
 	u8			rnr_retry;	/* left */
 	bool			rnr_wait;
-	bool			went_back;	/* since the last progress, for a gap */
+	bool			went_back;	/* since the last progress */
 	bool			armed;		/* the retry timer runs */
+	bool			gap;		/* one was seen before gap_until; the timer looks again */
+	bool			timing;		/* sent_at is that of a packet not repeated */
 	unsigned long		deadline;	/* jiffies */
+	unsigned long		gap_until;	/* jiffies: what comes may be from before going back */
+	unsigned long		sent_at;	/* jiffies */
+	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 };
 
 /* A READ to be answered */
@@ -481,6 +486,8 @@ void mrdma_req_reset(struct mrdma_qp *qp);
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
 void mrdma_req_seek(struct mrdma_qp *qp);
 void mrdma_req_retry(struct mrdma_qp *qp);
+void mrdma_req_gap(struct mrdma_qp *qp);
+void mrdma_req_progress(struct mrdma_qp *qp);
 void mrdma_req_rnr(struct mrdma_qp *qp, u8 code);
 void mrdma_req_arm(struct mrdma_qp *qp);
 void mrdma_req_timeout(struct timer_list *t);

@@ -199,16 +199,60 @@ void mrdma_req_arm(struct mrdma_qp *qp)
 void mrdma_req_retry(struct mrdma_qp *qp)
 {
 	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+	struct mrdma_req *req = &qp->req;
 
-	if (!qp->req.retry) {
+	if (req->went_back && !req->retry) {
 		mrdma_count(dev, MRDMA_CNT_RETRY_EXCEEDED, 1);
 		mrdma_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
 		return;
 	}
-	qp->req.retry--;
+	if (req->went_back)
+		req->retry--;
 	mrdma_count(dev, MRDMA_CNT_RETRY, 1);
+	req->went_back = true;
+	req->gap = false;
+	req->timing = false;
+	req->gap_until = jiffies + max(2u, req->srtt / 4);
 	mrdma_req_seek(qp);
 	mrdma_req_arm(qp);
+}
+
+/*
+ * A gap in what comes back. After going back, what was under way before still arrives,
+ * out of order by nature; to go back again for it would ask for everything once
+ * more with every packet. So for two round trips gaps are only noted.
+ */
+void mrdma_req_gap(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RCV_SEQ_ERR, 1);
+	if (!time_before(jiffies, req->gap_until)) {
+		mrdma_req_retry(qp);
+		return;
+	}
+	if (!req->gap && !qp->dead) {
+		req->gap = true;
+		req->armed = true;
+		mod_timer(&qp->timer, req->gap_until);
+	}
+}
+
+void mrdma_req_progress(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	if (req->timing) {
+		u32 rtt = min_t(unsigned long, jiffies - req->sent_at, HZ);
+
+		req->srtt += rtt - req->srtt / 8;
+		req->timing = false;
+	}
+	req->retry = qp->attr.retry_cnt;
+	req->went_back = false;
+	req->gap = false;
+	if (req->una != req->max_psn)
+		mrdma_req_arm(qp);
 }
 
 void mrdma_req_timeout(struct timer_list *t)
@@ -221,13 +265,24 @@ void mrdma_req_timeout(struct timer_list *t)
 	if (qp->dead || (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) ||
 	    req->una == req->max_psn || req->rnr_wait)
 		goto out;
+	if (req->gap && !time_before(jiffies, req->gap_until)) {
+		/* noted, and nothing has filled it since: not the end of a retry's time */
+		req->went_back = false;
+		mrdma_req_retry(qp);
+		mrdma_qp_run(qp);
+		goto out;
+	}
+	if (!qp->attr.timeout)
+		goto out;
 	if (time_before(jiffies, req->deadline)) {
 		/* there was progress since it was armed */
 		req->armed = true;
-		mod_timer(&qp->timer, req->deadline);
+		mod_timer(&qp->timer, req->gap ? min(req->gap_until, req->deadline) :
+						 req->deadline);
 		goto out;
 	}
-	req->went_back = false;
+	/* the first timeout counts as well, whatever the going back for gaps did */
+	req->went_back = true;
 	mrdma_req_retry(qp);
 	mrdma_qp_run(qp);
 out:
@@ -282,9 +337,13 @@ static void sent(struct mrdma_qp *qp, u32 pkts)
 {
 	struct mrdma_req *req = &qp->req;
 
-	/* the first packet under way starts the clock, later ones only if it went back */
+	/* the first packet under way starts the clock */
 	if (!req->armed || req->una == req->psn)
 		mrdma_req_arm(qp);
+	if (req->psn == req->max_psn && req->una == req->psn) {
+		req->timing = true;
+		req->sent_at = jiffies;
+	}
 	req->psn = mrdma_psn_add(req->psn, pkts);
 	if (mrdma_psn_cmp(req->psn, req->max_psn) > 0)
 		req->max_psn = req->psn;
