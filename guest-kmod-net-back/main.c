@@ -3,6 +3,8 @@
  * multios_net: the back OS's end of a multios VM. Binds to the ACPI device that describes the
  * shared segment and orders link and netdev.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/acpi.h>
 #include <linux/io.h>
 #include <linux/module.h>

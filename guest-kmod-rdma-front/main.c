@@ -3,6 +3,8 @@
  * multios_rdma: the front OS's end of a multios VM. Binds to the device's PCI function,
  * starts the back OS if nobody did, and orders what hangs on it: link, Ethernet vNIC, RDMA.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/acpi.h>
 #include <linux/etherdevice.h>
 #include <linux/fs.h>
