@@ -70,18 +70,18 @@ disturbed() {
 	netem ""
 }
 # A message of many packets hardly gets through at 5 % when each loss costs the rest of it (go-back-N): smaller ones.
-disturbed "1 % loss" "loss 1%" peer 15 -l -t 14 -z 500000
-disturbed "5 % loss" "loss 5%" peer 15 -l -t 14 -z 60000
-disturbed "5 % duplicates" "duplicate 5%" front 8 -l -t 14 -z 500000
-disturbed "reordering" "delay 2ms reorder 75% 50%" peer 10 -l -t 14 -z 200000
-disturbed "delay and jitter" "delay 3ms 2ms" peer 6 -l -t 14 -z 200000
-disturbed "1 % with a flipped bit" "corrupt 1%" peer 10 -l -t 14 -z 200000
-disturbed "everything at once, IPv6" "loss 1% duplicate 1% delay 1ms 1ms reorder 10%" front 12 -6 -l -t 14 -z 100000
+disturbed "1 % loss" "loss 1%" peer 15 -l -t 15 -z 500000
+disturbed "5 % loss" "loss 5%" peer 15 -l -t 15 -z 60000
+disturbed "5 % duplicates" "duplicate 5%" front 8 -l -t 15 -z 500000
+disturbed "reordering" "delay 2ms reorder 75% 50%" peer 10 -l -t 15 -z 200000
+disturbed "delay and jitter" "delay 3ms 2ms" peer 6 -l -t 15 -z 200000
+disturbed "1 % with a flipped bit" "corrupt 1%" peer 10 -l -t 15 -z 200000
+disturbed "everything at once, IPv6" "loss 1% duplicate 1% delay 1ms 1ms reorder 10%" front 12 -6 -l -t 15 -z 100000
 if ((LONG)); then
 	check "MTU 9000 on every device" set_mtu 9000
 	content "long, clean" peer 120 -q 6
-	disturbed "long, 1 % loss" "loss 1%" front 120 -l -t 14
-	disturbed "long, 5 % loss" "loss 5%" peer 120 -l -t 14 -z 100000
+	disturbed "long, 1 % loss" "loss 1%" front 120 -l -t 15
+	disturbed "long, 5 % loss" "loss 5%" peer 120 -l -t 15 -z 100000
 fi
 check_logs "after all of it"
 vm_end

@@ -9,7 +9,7 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
 vm_up $SHARED_LAB || vm_abort "lab up"
-set_mtu 1500 || vm_abort "front and peer do not reach each other"
+set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
 dev=$(rdma_dev front) front_dev=$(netdev front)
 [[ -n $dev ]] || vm_abort "the front has no RDMA device"
 

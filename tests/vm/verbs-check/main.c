@@ -27,7 +27,7 @@ static const char usage[] =
 "  -m, --path-mtu N     256, 512, 1024, 2048 or 4096 (the ports' active MTU)\n"
 "  -z, --max-size N     bytes of a message, up to 64 MiB (4 MiB)\n"
 "  -o, --ops LIST       of write,write_imm,read,send,send_imm,ud (all)\n"
-"  -t, --timeout N      transport timer, 4.096 us << N (16)\n"
+"  -t, --timeout N      transport timer, 4.096 us << N (18)\n"
 "  -T, --stall N        seconds without progress that count as stuck (60)\n"
 "  -l, --lossy          datagrams may get lost or come twice\n"
 "  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 {
 	static struct vc vc = {
 		.gid_index = -1,
-		.cfg = { .qps = 3, .max_size = 4 << 20, .timeout = 16, .stall = 60, .ops = (1u << VC_NR_OPS) - 1 },
+		.cfg = { .qps = 3, .max_size = 4 << 20, .timeout = 18, .stall = 60, .ops = (1u << VC_NR_OPS) - 1 },
 	};
 	const char *port = "18600";
 	int wait = 60;
