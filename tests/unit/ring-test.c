@@ -375,6 +375,111 @@ static void space_bell(void **arg)
 	}
 }
 
+/*
+ * Any lengths, any order of steps: what is out is never handed out again, and everything
+ * that fits is handed out (the shadow knows exactly what is free).
+ */
+static void no_overlap(void **arg)
+{
+	struct { __u32 off, room; } out[PAIR_RING_SIZE] = { 0 };
+	__u32 first = 0, next = 0, visible = 0, seen = 0, off, n, i, refused = 0;
+	enum msr_result result;
+	struct msr_desc d;
+	struct pair p;
+
+	(void)arg;
+	pair_init_at(&p, 0, 0);
+	srand(1);
+	for (n = 0; n < 300000; n++) {
+		__u32 span = rand() % 3 ? 3000 : MSR_MAX_FRAME - MSR_MIN_FRAME;
+		__u32 len = MSR_MIN_FRAME + (__u32)rand() % span;
+
+		switch (rand() % 5) {
+		case 0:
+		case 1:
+			if (!msr_tx_reserve(&p.tx, len, &off, &result)) {
+				__u32 room = msr_round_up(len), at, most = 0;
+
+				assert_int_equal(result, MSR_EMPTY);
+				refused++;
+				if (next - first == PAIR_RING_SIZE)
+					break;
+				/* the longest stretch behind the newest, or from 0 if that is full */
+				assert_true(next != first);
+				at = out[(next - 1) % PAIR_RING_SIZE].off +
+				     out[(next - 1) % PAIR_RING_SIZE].room;
+				for (i = first; i != next; i++)
+					if (out[i % PAIR_RING_SIZE].off >= at)
+						break;
+				if (i == next) {	/* nothing between it and the end */
+					most = PAIR_DATA_SIZE - at;
+					if (out[first % PAIR_RING_SIZE].off > most)
+						most = out[first % PAIR_RING_SIZE].off;
+				} else {
+					most = out[first % PAIR_RING_SIZE].off - at;
+				}
+				/* one descriptor's skip may be held back until the next release */
+				assert_true(room > most || most - room < MSR_MAX_FRAME + MSR_CACHE_LINE);
+				break;
+			}
+			for (i = first; i != next; i++)
+				assert_true(off + len <= out[i % PAIR_RING_SIZE].off ||
+					    out[i % PAIR_RING_SIZE].off +
+					    out[i % PAIR_RING_SIZE].room <= off);
+			assert_true(off + len <= PAIR_DATA_SIZE);
+			assert_true(next - first < PAIR_RING_SIZE);
+			d = pair_frame(off, len);
+			msr_tx_commit(&p.tx, &d);
+			out[next % PAIR_RING_SIZE].off = off;
+			out[next % PAIR_RING_SIZE].room = msr_round_up(len);
+			next++;
+			break;
+		case 2:
+			msr_tx_publish(&p.tx);
+			visible = next;
+			break;
+		case 3:
+			result = msr_rx_next(&p.rx, &d);
+			assert_int_equal(result, seen == visible ? MSR_EMPTY : MSR_OK);
+			seen += result == MSR_OK;
+			break;
+		case 4:
+			i = seen == first ? 0 : (__u32)rand() % (seen - first + 1);
+			msr_rx_release(&p.rx, i);
+			first += i;
+			break;
+		}
+	}
+	assert_true(refused > 1000 && next > 10000);
+	pair_uninit(&p);
+}
+
+/* Several at once, the good ones before a bad one included */
+static void burst(void **arg)
+{
+	struct msr_desc d[PAIR_RING_SIZE];
+	struct pair p;
+	__u32 n, i;
+
+	(void)arg;
+	pair_init_at(&p, UINT32_MAX - 5, 0);
+	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_EMPTY);
+	assert_int_equal(n, 0);
+	for (i = 0; i < 11; i++)
+		assert_int_equal(send(&p, 64 + i, (__u8)i), MSR_OK);
+	p.tx.desc[(UINT32_MAX - 5 + 9) & p.tx.mask].len = 0;
+	msr_tx_publish(&p.tx);
+	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_OK);
+	assert_int_equal(n, 8);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(d[i].len, 64 + i);
+	msr_rx_release(&p.rx, n);
+	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_BAD_DESC);
+	assert_int_equal(n, 1);
+	assert_int_equal(d[0].len, 64 + 8);
+	pair_uninit(&p);
+}
+
 /* A ring that was used comes back empty, and its data is left alone */
 static void reset(void **arg)
 {
@@ -415,6 +520,8 @@ int main(void)
 		cmocka_unit_test(event_index),
 		cmocka_unit_test(data_bell),
 		cmocka_unit_test(space_bell),
+		cmocka_unit_test(no_overlap),
+		cmocka_unit_test(burst),
 		cmocka_unit_test(reset),
 	};
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
