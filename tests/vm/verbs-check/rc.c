@@ -183,7 +183,7 @@ void vc_rc_round(struct vc *vc)
 	struct progress p = { 0 };
 	struct ibv_wc wc[8];
 	uint32_t token = vc->plan.round, theirs;
-	int i, n, recvs = 0;
+	int i, n;
 
 	vc_make_images(vc);
 	if (!vc->plan.late)
@@ -206,7 +206,6 @@ void vc_rc_round(struct vc *vc)
 		n = p.recvs_left ? vc_wait(vc, 1, wc, 8, vc->plan.events) : 0;
 		for (i = 0; i < n; i++)
 			on_recv(vc, &p, &wc[i]);
-		recvs += n;
 	}
 	vc_alive("waiting for the other side to end the round", vc->cfg.stall);
 	vc_swap(vc, &token, &theirs, sizeof(token));
