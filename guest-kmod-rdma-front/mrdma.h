@@ -248,6 +248,7 @@ struct mrdma_req {
 	unsigned long		gap_until;	/* jiffies: what comes may be from before going back */
 	unsigned long		sent_at;	/* jiffies */
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
+	u32			window;		/* bytes that may be unacknowledged */
 };
 
 /* A READ to be answered */

@@ -303,6 +303,9 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	if (err)
 		goto err_free_queues;
 	qp->attr.cap = init->cap;
+	mrdma_qp_lock(qp);
+	mrdma_qp_reset(qp);
+	mrdma_qp_unlock(qp);
 	if (udata) {
 		err = ib_copy_to_udata(udata, &resp, sizeof(resp));
 		if (err)

@@ -3,7 +3,7 @@
  * Requester: turns send requests into bursts. A request is numbered when its
  * first packet goes out; going back (go-back-N) only moves the cursor to the
  * oldest packet without acknowledgement. Bytes under way are bounded so that a slow
- * receiver is not flooded; an acknowledgement is asked for at the end of messages
+ * receiver is not flooded, and bounded closer after a loss; an acknowledgement is asked for at the end of messages
  * and at least every ACK_EVERY bytes, so that the window never closes without one.
  */
 #include <linux/jiffies.h>
@@ -11,6 +11,7 @@
 #include "mrdma.h"
 
 #define WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
+#define WINDOW_MIN_PKTS	16u
 #define ACK_EVERY	(64u << 10)	/* bytes at most without AckReq */
 #define ACK_EVERY_MSGS	16		/* and a small message counts as so many bytes' part */
 
@@ -39,6 +40,7 @@ void mrdma_req_reset(struct mrdma_qp *qp)
 	memset(req, 0, sizeof(*req));
 	req->retry = qp->attr.retry_cnt;
 	req->rnr_retry = qp->attr.rnr_retry;
+	req->window = WINDOW_BYTES;
 }
 
 /* Copies a user's request out of its queue, once, and checks the copy. */
@@ -213,6 +215,8 @@ void mrdma_req_retry(struct mrdma_qp *qp)
 	req->gap = false;
 	req->timing = false;
 	req->gap_until = jiffies + max(2u, req->srtt / 4);
+	/* all that was behind the loss went in vain: have less there next time */
+	req->window = max(req->window / 2, WINDOW_MIN_PKTS * qp->mtu);
 	mrdma_req_seek(qp);
 	mrdma_req_arm(qp);
 }
@@ -251,6 +255,7 @@ void mrdma_req_progress(struct mrdma_qp *qp)
 	req->retry = qp->attr.retry_cnt;
 	req->went_back = false;
 	req->gap = false;
+	req->window = min(req->window + req->window / 8, WINDOW_BYTES);
 	if (req->una != req->max_psn)
 		mrdma_req_arm(qp);
 }
@@ -438,7 +443,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 
 	flying = mrdma_psn_diff(req->psn, req->una) - min(req->rd_pkts,
 							  mrdma_psn_diff(req->psn, req->una));
-	window = WINDOW_BYTES / mtu;
+	window = req->window / mtu;
 	if (flying >= window)
 		return STEP_STOP;
 	max = min(mrdma_tx_max(&qp->av), (window - flying) * mtu);
