@@ -34,7 +34,7 @@ enum mos_stat {
 	MOS_STAT_PACKETS,
 	MOS_STAT_BYTES,
 	MOS_STAT_BURSTS,	/* descriptors */
-	MOS_STAT_FULL,		/* to_ring: had to wait for room */
+	MOS_STAT_FULL,		/* to_ring: had to wait for room; from_ring: for the NIC */
 	MOS_STAT_DROP_DOWN,	/* link or interface down */
 	MOS_STAT_DROP_SIZE,	/* to_ring: more than a descriptor takes */
 	MOS_STAT_DROP_MEMORY,

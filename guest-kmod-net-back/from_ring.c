@@ -134,7 +134,7 @@ void mnet_roce_settle(struct mnet_roce_queue *rq)
 
 	while (atomic_read(&rq->flying)) {
 		if (++ms == 1000)
-			dev_info(&rq->mnet->pdev->dev, "waiting for the NIC to send %d packets\n",
+			dev_info(rq->mnet->link.cfg.dev, "waiting for the NIC to send %d packets\n",
 				 atomic_read(&rq->flying));
 		usleep_range(1000, 2000);
 	}
@@ -219,7 +219,6 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	struct mos_queue *q = rq->q;
 	enum msr_result result = MSR_OK;
 	int work = 0, kept = 0;
-	bool paused = false;
 	struct burst b;
 
 	if (unlikely(!mos_link_usable(q->link))) {
@@ -230,8 +229,7 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	mos_txq_wake(rq->txq, q, MNET_RUN_ROOM);
 	/* a packet, not a burst, is what the budget is about */
 	while (work < budget) {
-		paused = pause(rq);
-		if (paused)
+		if (pause(rq))
 			break;
 		result = msr_rx_next(&q->rx, &b.d);
 		if (result != MSR_OK)
@@ -247,13 +245,13 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 		mos_queue_release(q, kept);
 	if (work >= budget)
 		return budget;
-	if (!paused && result == MSR_EMPTY) {
+	if (result == MSR_EMPTY) {
 		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
 		result = msr_rx_arm(&q->rx);
 		if (result == MSR_OK)
 			return budget;
 	}
-	if (unlikely(!paused && result < 0))
+	if (unlikely(result < 0))
 		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &b.d : NULL);
 	napi_complete_done(napi, work);
 	return work;

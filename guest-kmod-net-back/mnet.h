@@ -48,6 +48,8 @@ struct mnet_roce_queue {
 	struct netdev_queue *txq;	/* its lock is q's to-ring lock */
 	struct mnet_run run;
 	struct napi_struct napi;
+	atomic_t flying;		/* packets of ours that stack or NIC still hold */
+	int paused;			/* the poll waits until fewer fly (xchg, any context) */
 };
 
 struct mnet {
@@ -73,6 +75,8 @@ void mnet_netdev_down(struct mnet *mnet);
 
 /* from_ring.c: NAPI poll of the ROCE queue */
 int mnet_roce_poll(struct napi_struct *napi, int budget);
+/* Process context, netdev unregistered: sleeps until stack and NIC have let go of our packets. */
+void mnet_roce_settle(struct mnet_roce_queue *rq);
 
 /* to_ring.c */
 /* Is it a RoCEv2 packet for the front? Any context. */
