@@ -110,7 +110,8 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		if (mrdma_psn_cmp(w->first_psn, psn) > 0)
 			break;
 		if (w->opcode == IB_WR_RDMA_READ) {
-			ok = false;
+			/* one of several requests for it may be meant, and have been answered */
+			ok = mrdma_psn_cmp(psn, req->una) < 0;
 			break;
 		}
 		if (mrdma_psn_cmp(w->last_psn, psn) > 0) {
