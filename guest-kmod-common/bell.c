@@ -131,7 +131,8 @@ static bool target_ok(u64 word)
 	u32 apicid = (word & MSR_BELL_APIC_MASK) >> MSR_BELL_APIC_SHIFT;
 	unsigned int cpu;
 
-	if (!msr_check_bell(word))
+	/* the kernel's own vectors are not for devices: one of them (0xff) would block that CPU for good */
+	if (!msr_check_bell(word) || (word & MSR_BELL_VECTOR_MASK) >= LOCAL_TIMER_VECTOR)
 		return false;
 	/* the highest id is "all CPUs", of both systems */
 	if (x2apic_mode ? apicid == U32_MAX : apicid >= 0xff)
