@@ -134,7 +134,8 @@ host_codename() {
 # What the scripts need on the host: "command-or-file package".
 host_needs() {
 	cat <<-'END'
-		/usr/bin/python3 python3-minimal
+		/usr/bin/python3 python3
+		/usr/lib/python3.*/asyncio/__init__.py python3
 		mmdebstrap mmdebstrap
 		mke2fs e2fsprogs
 		cpio cpio
@@ -173,12 +174,15 @@ host_packages() {
 		command -v sudo >/dev/null || die "run as root: apt-get install --no-install-recommends ${missing[*]}"
 		sudo=(sudo)
 	fi
-	if ! apt-cache show "${missing[@]}" >/dev/null 2>&1; then
-		step "apt-get update" "$MULTIOS_CACHE/log/apt-update.log" "${sudo[@]}" apt-get update ||
-			die "apt-get update failed: check /etc/apt and the network"
+	# Lists that are missing or older than the mirror's packages show in a first try; then a second with fresh ones.
+	local install=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}")
+	if apt-get install --simulate --no-install-recommends "${missing[@]}" >/dev/null 2>&1 &&
+		step "apt-get install (${#missing[@]} packages)" "$MULTIOS_CACHE/log/apt-install.log" "${install[@]}"; then
+		return 0
 	fi
-	step "apt-get install (${#missing[@]} packages)" "$MULTIOS_CACHE/log/apt-install.log" \
-		"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
+	step "apt-get update" "$MULTIOS_CACHE/log/apt-update.log" "${sudo[@]}" apt-get update ||
+		die "apt-get update failed: check /etc/apt and the network"
+	step "apt-get install (${#missing[@]} packages)" "$MULTIOS_CACHE/log/apt-install.log" "${install[@]}" ||
 		die "installing ${missing[*]} failed: try it by hand with apt-get install"
 }
 
