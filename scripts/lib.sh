@@ -141,7 +141,6 @@ host_needs() {
 		cpio cpio
 		depmod kmod
 		xz xz-utils
-		zstd zstd
 		readelf binutils
 		gcc gcc
 		make make
@@ -165,6 +164,7 @@ host_packages() {
 		fi
 	done
 	((${#missing[@]})) || return 0
+	mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 	if [[ ${MULTIOS_CHECK:-0} == 1 ]]; then
 		log "missing Debian packages: ${missing[*]}"
 		return 1
