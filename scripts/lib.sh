@@ -160,7 +160,8 @@ host_packages() {
 		if [[ $what == /* ]]; then
 			compgen -G "$what" >/dev/null || missing+=("$pkg")
 		else
-			command -v "$what" >/dev/null || missing+=("$pkg")
+			# Not command -v: depmod is a function here, too.
+			type -P "$what" >/dev/null || missing+=("$pkg")
 		fi
 	done
 	((${#missing[@]})) || return 0
