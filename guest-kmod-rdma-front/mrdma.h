@@ -113,6 +113,7 @@ struct mrdma_dev {
 	struct mrdma_stats __percpu *stats;
 	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
+	struct ib_client	client;		/* see verbs.c */
 	int			port_state;	/* enum ib_port_state last announced */
 };
 

@@ -3,10 +3,14 @@
  * The ib_device: its attributes, the table of verbs, registration, and the port's
  * state as the Ethernet vNIC has it.
  *
- * librxe of rdma-core speaks for driver id RXE, and uverbs refuses an ioctl whose
- * driver id is not the device's, so RXE it is. rdma_rxe takes any device of that id
- * that ib_device_get_by_netdev() finds for its own; that looks at ports which were told their
- * netdev (ib_device_set_netdev). Ours answers when asked (get_netdev), and is not found.
+ * librxe of rdma-core says driver id RXE in every ioctl, and uverbs refuses one that is
+ * not the device's when uverbs took it in. rdma_rxe on the other hand takes all devices
+ * of that id for its own: those of a netdev (ib_device_get_by_netdev), and every one when it
+ * is unloaded. So the device has the id only from enable_driver, just before ib_core hands
+ * it to its clients, until that has reached the client of this file. ib_uverbs comes
+ * earlier: this module needs its symbols, so its client is the older one. librxe
+ * then finds the device by its name, as no driver id is reported; and the netdev is told when
+ * asked for (get_netdev) instead of being set.
  */
 #include <linux/etherdevice.h>
 #include <net/addrconf.h>
@@ -122,6 +126,22 @@ static struct net_device *get_netdev(struct ib_device *ibdev, u32 port)
 	return dev->netdev;
 }
 
+/* Called by ib_core before the clients are told of the device, again in a new net namespace. */
+static int enable_driver(struct ib_device *ibdev)
+{
+	ibdev->ops.driver_id = RDMA_DRIVER_RXE;
+	return 0;
+}
+
+/* ib_uverbs has taken the device in: away with the driver id. */
+static int client_add(struct ib_device *ibdev)
+{
+	if (ibdev->ops.enable_driver == enable_driver)
+		ibdev->ops.driver_id = RDMA_DRIVER_UNKNOWN;
+	/* nothing to remember: no remove is wanted */
+	return -EOPNOTSUPP;
+}
+
 static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 {
 	if (index)
@@ -157,8 +177,9 @@ static int create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 static const struct ib_device_ops ops = {
 	.owner = THIS_MODULE,
-	.driver_id = RDMA_DRIVER_RXE,
+	.driver_id = RDMA_DRIVER_UNKNOWN,
 	.uverbs_abi_ver = UVERBS_ABI_VER,
+	.uverbs_no_driver_id_binding = 1,
 
 	.query_device = query_device,
 	.query_port = query_port,
@@ -166,6 +187,7 @@ static const struct ib_device_ops ops = {
 	.get_port_immutable = get_port_immutable,
 	.get_link_layer = get_link_layer,
 	.get_netdev = get_netdev,
+	.enable_driver = enable_driver,
 	.alloc_hw_port_stats = mrdma_alloc_hw_port_stats,
 	.get_hw_stats = mrdma_get_hw_stats,
 
@@ -272,6 +294,11 @@ int mrdma_ib_register(struct mrdma_front *front)
 	err = register_netdevice_notifier(&dev->netdev_nb);
 	if (err)
 		goto err_rx_uninit;
+	dev->client.name = "multios";
+	dev->client.add = client_add;
+	err = ib_register_client(&dev->client);
+	if (err)
+		goto err_unregister_notifier;
 	/* partner: the load-acquire in mrdma_rx; what is set up above is seen by packets */
 	smp_store_release(&front->ib, dev);
 	/* no parent device and no DMA device: see the file's head and ib_dma_*() */
@@ -284,6 +311,8 @@ err_unpublish:
 	WRITE_ONCE(front->ib, NULL);
 	synchronize_net();
 	mrdma_loop_stop(dev);
+	ib_unregister_client(&dev->client);
+err_unregister_notifier:
 	unregister_netdevice_notifier(&dev->netdev_nb);
 err_rx_uninit:
 	mrdma_rx_uninit(dev);
@@ -302,6 +331,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	if (!dev)
 		return;
 	ib_unregister_device(&dev->ibdev);
+	ib_unregister_client(&dev->client);
 	WRITE_ONCE(front->ib, NULL);
 	/* softirqs that have loaded it are over after this */
 	synchronize_net();
