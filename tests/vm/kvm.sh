@@ -33,6 +33,15 @@ verdict() {
 	if "$@"; then pass "$name"; else fail "$name"; fi
 }
 
+# Whatever ends this script ends its machines.
+outer_pid='' lab_up=0
+leave() {
+	[[ -z $outer_pid ]] || kill "$outer_pid" 2>/dev/null || true
+	((!lab_up)) || "$MULTIOS_ROOT/scripts/lab" down --name kvm || true
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
 ### What the machines boot
 
 # with_files INITRD TREE FILE: the initrd with the files of TREE over it.
@@ -69,7 +78,7 @@ nested_disk() {
 ### The two ways: each leaves what the kernels of a case printed in $OUT/CASE.log, lines marked "front| " and "back| ".
 
 nested() {
-	local dir=$OUT/nested outer=$OUT/outer/multios log=$OUT/outer.log limit pid name case list='' shown=0 lines
+	local dir=$OUT/nested outer=$OUT/outer/multios log=$OUT/outer.log limit name case list='' shown=0 lines
 	rm -rf "$dir" "$OUT/outer"
 	mkdir -p "$dir" "$outer/kvm"
 	log "collecting what the inner machine needs ..."
@@ -86,7 +95,7 @@ nested() {
 	timeout -k 5 "$limit" "$QEMU" -name multios-kvm-outer -nodefaults -no-user-config -display none -no-reboot \
 		-M q35,sata=off,smbus=off -accel tcg,thread=multi -cpu max,+svm,+npt -smp 3 -m 4G \
 		-kernel "$KERNEL/vmlinuz" -initrd "$dir/outer" \
-		-append "console=ttyS0 quiet tsc=reliable mitigations=off panic=-1 multios.limit=$((CASE_SECONDS - 10)) multios.cases=$list" \
+		-append "console=ttyS0 quiet tsc=reliable no_timer_check mitigations=off panic=-1 multios.limit=$((CASE_SECONDS - 10)) multios.cases=$list" \
 		-chardev "file,id=con,path=$log" -serial chardev:con \
 		-drive "if=none,id=root,format=raw,snapshot=on,file=$ROOT_IMAGE" -device virtio-blk-pci,drive=root,serial=root \
 		-drive "if=none,id=modules,format=raw,readonly=on,file=$KERNEL/modules.img" \
@@ -94,8 +103,8 @@ nested() {
 		-drive "if=none,id=nested,format=raw,readonly=on,file=$dir/nested.img" -device virtio-blk-pci,drive=nested,serial=nested \
 		-drive "if=none,id=inner,format=raw,readonly=on,file=$ROOT_IMAGE" -device virtio-blk-pci,drive=inner,serial=inner \
 		>"$OUT/outer.qemu.log" 2>&1 </dev/null &
-	pid=$!
-	while kill -0 "$pid" 2>/dev/null; do
+	outer_pid=$!
+	while kill -0 "$outer_pid" 2>/dev/null; do
 		lines=$(wc -l <"$log")
 		if ((lines > shown)); then
 			sed -n "$((shown + 1)),${lines}p" "$log" | tr -d '\r' |
@@ -104,7 +113,8 @@ nested() {
 		fi
 		sleep 0.5
 	done
-	wait "$pid" || log "outer machine: QEMU ended with status $? (124: its time was over): $(tail -n 1 "$OUT/outer.qemu.log")"
+	wait "$outer_pid" || log "outer machine: QEMU ended with status $? (124: its time was over): $(tail -n 1 "$OUT/outer.qemu.log")"
+	outer_pid=''
 	for case in "${cases[@]}"; do
 		tr -d '\r' <"$log" | sed -n "/^outer: begin $case\$/,/^outer: end $case\$/p" >"$OUT/$case.log"
 	done
@@ -123,6 +133,7 @@ direct() {
 		IFS=- read -r irqchip back restart <<<"$case"
 		log "case $case: the lab with --accel kvm --irqchip $irqchip --back-vcpus $back"
 		: >"$OUT/$case.log"
+		lab_up=1
 		timeout 240 "$MULTIOS_ROOT/scripts/lab" up --name kvm --accel "${ACCEL:-kvm}" --irqchip "$irqchip" --back-vcpus "$back" || continue
 		for guest in front back peer; do
 			for file in report traffic pingpong; do
@@ -153,6 +164,7 @@ direct() {
 		kill "$server" 2>/dev/null || true
 		wait "$server" 2>/dev/null || true
 		"$MULTIOS_ROOT/scripts/lab" down --name kvm
+		lab_up=0
 	done
 }
 
@@ -255,6 +267,9 @@ KERNEL=$("$MULTIOS_ROOT/scripts/build-kernels" "$VERSION" | tail -n 1)
 QEMU=${MULTIOS_QEMU:-}
 [[ -n $QEMU ]] || QEMU=$("$MULTIOS_ROOT/scripts/build-qemu" | tail -n 1)/bin/qemu-system-x86_64
 ROOT_IMAGE=$("$MULTIOS_ROOT/scripts/build-image" root)
+mkdir -p "$MULTIOS_BUILD"
+exec {lock}>"$MULTIOS_BUILD/kvm.lock"
+flock -n "$lock" || die "this suite is running already: build/kvm is in use"
 rm -rf "$OUT"
 mkdir -p "$OUT"
 
