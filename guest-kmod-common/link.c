@@ -149,6 +149,8 @@ static void reset(struct mos_link *link, bool again)
 		dev_info(link->cfg.dev, "link to the %s is down\n", peer_name(link));
 	}
 	msr_link_reset(link->own, &link->state);
+	/* it never changes, but a stray store may have hit it */
+	write_section(link);
 	reset_rings(link);
 	WRITE_ONCE(link->faulted, false);
 	/* partner: atomic_cmpxchg in mos_queue_fault; nobody claims before the next up */
