@@ -26,8 +26,11 @@ inspect() {
 	out=$(fields "$pcap" "infiniband && eth.src == $front_mac" | wc -l)
 	in=$(fields "$pcap" "infiniband && eth.dst == $front_mac" | wc -l)
 	check "$name: tshark decodes RoCEv2 both ways ($out from the front, $in to it)" [ $((out < in ? out : in)) -ge "$least" ]
-	bad=$(tshark -r "$pcap" -Y 'udp.dstport == 4791 && (!infiniband || _ws.malformed)' 2>/dev/null | head -n 5)
-	check_eq "$name: it finds no packet malformed" "$bad" ""
+	# What it takes random payload for (IPoIB, SRP, ...) and calls malformed says nothing: only a payload of text counts.
+	bad='!infiniband.bth.opcode'
+	[[ $name != *rping* ]] || bad+=' || _ws.malformed'
+	bad=$(tshark -r "$pcap" -Y "udp.dstport == 4791 && ($bad)" 2>/dev/null | head -n 5)
+	check_eq "$name: no packet that it cannot decode" "$bad" ""
 	seen=" $(fields "$pcap" "infiniband && eth.src == $front_mac" | sort -un | xargs) "
 	for op in "$@"; do
 		[[ $seen == *" $op "* ]] || fail "$name: no packet with BTH opcode $op from the front (seen:$seen)"
