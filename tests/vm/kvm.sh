@@ -67,7 +67,8 @@ nested_disk() {
 	with_files "$("$MULTIOS_ROOT/scripts/build-image" front "$VERSION")" "$dir/front" "$tree/front"
 	cp "$HERE"/{report,back-serve} "$dir/back/run/multios/kvm/"
 	{
-		cat "$MULTIOS_ROOT/scripts/guest/inittab"
+		# without the console's shell, whose prompt would be in the report
+		grep -v ^ttyS0 "$MULTIOS_ROOT/scripts/guest/inittab"
 		echo '::respawn:/bin/busybox nc -ll -p 7777 -e /run/multios/kvm/back-serve'
 	} >"$dir/back/etc/inittab"
 	with_files "$("$MULTIOS_ROOT/scripts/build-image" back "$VERSION")" "$dir/back" "$tree/back"
