@@ -49,7 +49,6 @@ set_features() {
 	while (($#)); do
 		case $1 in
 		tx) grep -q "^tx-checksumming: $2" <<<"$out" ;;
-		rx) grep -q "^rx-checksumming: $2" <<<"$out" ;;
 		tso) grep -q "^tcp-segmentation-offload: $2" <<<"$out" ;;
 		gso) grep -q "^generic-segmentation-offload: $2" <<<"$out" ;;
 		gro) grep -q "^generic-receive-offload: $2" <<<"$out" ;;
@@ -109,10 +108,10 @@ for where in $devs; do
 	check "$where: segmentation offload off" set_features "$guest" "$dev" tso off gso off gro off
 	check "$where: without it, TCP to the peer, content" transfer front peer "$peer_ip" 8
 	check "$where: without it, TCP from the peer, content" transfer peer front "$front_ip" 8
-	check "$where: checksum offload off, too" set_features "$guest" "$dev" tx off rx off
+	check "$where: checksum offload off, too" set_features "$guest" "$dev" tx off
 	check "$where: without both, TCP to the peer, content" transfer front peer "$peer_ip" 8
 	check "$where: without both, TCP from the peer, content" transfer peer front "$front_ip6" 8
-	check "$where: both on again" set_features "$guest" "$dev" tx on rx on tso on gso on gro on
+	check "$where: both on again" set_features "$guest" "$dev" tx on sg on tso on gso on gro on
 	check "$where: TCP to the peer, content" transfer front peer "$peer_ip" 8
 done
 

@@ -21,14 +21,16 @@ check "rdma dev" on front "rdma dev show $dev"
 check "rdma link names the netdev" on front "rdma link show $dev/1 | grep -q 'state ACTIVE.*netdev $front_dev'"
 check "the device's name survived udev" on front "udevadm settle -t 10; [ -e /sys/class/infiniband/$dev ]"
 resources() {
-	start_on peer vcs "ib_send_bw -d rxe0 -u 18 -F -D 8" || return
-	on front "sleep 1"
-	start_on front vcc "ib_send_bw -d $dev -u 18 -F -D 4 -q 2 $peer_ip || ib_send_bw -d $dev -u 18 -F -D 4 $peer_ip"
-	on front "i=0; until rdma resource show qp dev $dev | tee /tmp/qp | grep -q 'type RC.*state RTS.*comm ib_send_bw'; do i=\$((i + 1)); [ \$i -lt 40 ] || { cat /tmp/qp; exit 1; }; sleep 0.1; done; cat /tmp/qp
-		rdma resource show cq dev $dev | grep -q ib_send_bw && rdma resource show mr dev $dev | grep -q ib_send_bw && rdma resource show pd dev $dev | grep -q ib_send_bw"
-	local rc=$?
-	on front 'kill $(pidof ib_send_bw) 2>/dev/null; true'
-	on peer 'kill $(pidof ib_send_bw) 2>/dev/null; true'
+	local rc
+	start_on peer server 'ib_send_bw -d rxe0 -u 18 -F -D 6' || return
+	on front 'sleep 1'
+	start_on front client "ib_send_bw -d $dev -u 18 -F -D 6 $peer_ip" || return
+	on front "i=0; until rdma resource show qp | tee /tmp/qp | grep -q '$dev.*type RC.*state RTS.*comm ib_send_bw'; do
+			i=\$((i + 1)); [ \$i -lt 50 ] || { cat /tmp/qp; exit 1; }; sleep 0.1; done; cat /tmp/qp
+		for kind in cq mr pd; do rdma resource show \$kind | grep -q '$dev.*comm ib_send_bw' || { echo no \$kind; rdma resource show \$kind; exit 1; }; done"
+	rc=$?
+	end_of front client 40 >/dev/null
+	end_of peer server 20 >/dev/null
 	return $rc
 }
 check "rdma resource shows a program's objects" resources
@@ -43,6 +45,8 @@ rows+=("$(row ib_write_bw '-q 4 -n 100')" "$(row ib_send_bw '-q 4 -n 100 -e')" "
 rows+=("$(row ib_send_bw '-b -n 200')" "$(row ib_write_bw '-b -n 200')" "$(row ib_send_bw '-c UD -n 200 -s 1000')" "$(row ib_send_lat '-c UD -n 200 -s 8')")
 rows+=("$(row ib_write_bw '-m 256 -n 100')" "$(row ib_send_bw '-m 512 -n 100 -s 5000')")
 run_programs "${rows[@]}"
-check "nothing is left when they are gone" on front "rdma resource show | sed 's/^[0-9]*: //' | grep '^$dev' | grep -q 'qp 1 .*cm_id 0'"
+for count in 'qp 1' 'cm_id 0' 'mr 0'; do
+	check "nothing is left when they are gone: $count" on front "sleep 0.5; rdma resource show | tee /dev/stderr | grep ' $dev:' | grep -q '$count'"
+done
 check_logs "after all of it"
 vm_end
