@@ -135,7 +135,7 @@ direct() {
 		log "case $case: the lab with --accel kvm --irqchip $irqchip --back-vcpus $back"
 		: >"$OUT/$case.log"
 		lab_up=1
-		timeout 240 "$MULTIOS_ROOT/scripts/lab" up --name kvm --accel "${ACCEL:-kvm}" --irqchip "$irqchip" --back-vcpus "$back" || continue
+		timeout 240 "$MULTIOS_ROOT/scripts/lab" up --name kvm --accel kvm --irqchip "$irqchip" --back-vcpus "$back" || continue
 		for guest in front back peer; do
 			for file in report traffic pingpong; do
 				"$MULTIOS_ROOT/scripts/lab" push --name kvm "$guest" "$HERE/$file" "/run/multios/$file" || true
