@@ -72,6 +72,7 @@ static void store_attr(struct mrdma_qp *qp, const struct ib_qp_attr *attr, int m
 	if (mask & IB_QP_RQ_PSN) {
 		mine->rq_psn = attr->rq_psn & MRDMA_PSN_MASK;
 		qp->resp.psn = mine->rq_psn;
+		qp->resp.ack_psn = mrdma_psn_add(mine->rq_psn, MRDMA_PSN_MASK);
 	}
 	if (mask & IB_QP_SQ_PSN) {
 		mine->sq_psn = attr->sq_psn & MRDMA_PSN_MASK;

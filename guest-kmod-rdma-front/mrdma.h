@@ -260,10 +260,12 @@ struct mrdma_rjob {
 	u32			off;		/* bytes sent */
 	u32			psn;		/* of the first response packet */
 	u32			msn;
+	bool			again;		/* asked for before */
 };
 
 struct mrdma_resp {
 	u32			psn;		/* expected */
+	u32			ack_psn;	/* of the last packet taken that was not a READ request */
 	u32			msn;
 	u16			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
 	bool			have_wqe;	/* wqe holds the RQ's oldest element */

@@ -179,7 +179,7 @@ static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
 	return len ? DIV_ROUND_UP(len, qp->mtu) : 1;
 }
 
-static bool queue_read(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 msn)
+static bool queue_read(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 msn, bool again)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_rjob *job;
@@ -191,8 +191,22 @@ static bool queue_read(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 msn
 	job->off = 0;
 	job->psn = p->psn;
 	job->msn = msn;
+	job->again = again;
 	resp->job_head++;
 	return true;
+}
+
+/*
+ * READs that hold responder resources (IBTA vol. 1, chapter 9). Not those that are
+ * answered again: the requester may have had the first answer by now and ask for more.
+ */
+static u32 reads_held(const struct mrdma_resp *resp)
+{
+	u32 i, n = 0;
+
+	for (i = resp->job_tail; i != resp->job_head; i++)
+		n += !resp->job[i % MRDMA_MAX_RD_ATOMIC].again;
+	return n;
 }
 
 /* In order. Sets *@npkts to what the request takes of the number space. */
@@ -204,7 +218,7 @@ static bool rx_read_req(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 
 	get_reth(p, &va, &rkey, &len);
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
-	    resp->job_head - resp->job_tail >= qp->attr.max_dest_rd_atomic ||
+	    reads_held(resp) >= qp->attr.max_dest_rd_atomic ||
 	    len > MRDMA_MAX_MSG) {
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
@@ -214,7 +228,7 @@ static bool rx_read_req(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 		return false;
 	}
 	*npkts = read_pkts(qp, len);
-	return queue_read(qp, p, resp->msn + 1);
+	return queue_read(qp, p, resp->msn + 1, false);
 }
 
 /* A packet from before the expected one: answered again, never executed again. */
@@ -252,7 +266,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		return;
 	if (len && mrdma_mr_check(qp->ibqp.pd, rkey, va, len, IB_ACCESS_REMOTE_READ))
 		return;
-	queue_read(qp, p, resp->msn);
+	queue_read(qp, p, resp->msn, true);
 }
 
 /* Opcode and length against the message under way. */
@@ -298,6 +312,8 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		return false;
 
 	resp->psn = mrdma_psn_add(resp->psn, npkts);
+	if (!(flags & MOP_READ))
+		resp->ack_psn = mrdma_psn_add(resp->psn, MRDMA_PSN_MASK);
 	resp->nak_sent = false;
 	resp->kind = flags & MOP_END ? 0 : flags & MOP_KIND;
 	if (flags & MOP_END) {
@@ -451,8 +467,12 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 			return false;
 	}
 	if (resp->ack_pending && !resp->nak_pending && qp->state != IB_QPS_ERR) {
-		if (acknowledge(qp, tx, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED,
-				mrdma_psn_add(resp->psn, MRDMA_PSN_MASK)) == MRDMA_TX_FULL)
+		/*
+		 * Never with the PSN of a READ: its responses may be lost, and there are requesters
+		 * (rdma_rxe) that take an ACK of its last PSN for its end.
+		 */
+		if (acknowledge(qp, tx, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, resp->ack_psn) ==
+		    MRDMA_TX_FULL)
 			return false;
 		resp->ack_pending = false;
 	}
