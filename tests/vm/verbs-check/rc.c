@@ -146,6 +146,10 @@ static void on_recv(struct vc *vc, struct progress *p, const struct ibv_wc *wc)
 	int q = qp_of(vc, wc->qp_num), i, k;
 	bool imm;
 
+	if (vc->ud && wc->qp_num == vc->ud->qp_num) {
+		vc_ud_late(vc, wc);
+		return;
+	}
 	if (q < 0)
 		vc_die("receive completion of an unknown QP %#x", wc->qp_num);
 	if (wc->status != IBV_WC_SUCCESS)
