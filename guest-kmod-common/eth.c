@@ -4,6 +4,7 @@
  * go with checksums still to be made and with segmentation still to be done, as over virtio-net.
  */
 #include <linux/etherdevice.h>
+#include <linux/ethtool.h>
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/skbuff.h>
@@ -266,18 +267,20 @@ static int poll(struct napi_struct *napi, int budget)
 	}
 	if (kept)
 		mos_queue_release(q, kept);
-	if (work == budget)
-		return budget;
-	if (result == MSR_EMPTY) {
-		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
-		result = msr_rx_arm(&q->rx);
-		if (result == MSR_OK)
-			return budget;
-	}
-	if (unlikely(result < 0))
-		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &d : NULL);
-	napi_complete_done(napi, work);
-	return work;
+	return mos_queue_poll_end(q, napi, result, &d, work, budget);
+}
+
+void mos_netdev_init(struct net_device *dev, struct mos_link *link)
+{
+	*(struct mos_link **)netdev_priv(dev) = link;
+	SET_NETDEV_DEV(dev, link->cfg.dev);
+	dev->ethtool_ops = &mos_ethtool_ops;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = MOS_ETH_MAX_MTU;
+	dev->hw_features = MOS_ETH_FEATURES;
+	dev->features = MOS_ETH_FEATURES;
+	dev->vlan_features = MOS_ETH_FEATURES;
+	netif_carrier_off(dev);
 }
 
 void mos_eth_init(struct mos_eth *eth, struct net_device *dev, struct mos_queue *q,

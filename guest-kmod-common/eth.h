@@ -23,6 +23,16 @@ struct mos_eth {
 	struct napi_struct napi;
 };
 
+extern const struct ethtool_ops mos_ethtool_ops;
+
+/* A fresh netdev whose private memory is a pointer to its link: what both netdevs have alike. */
+void mos_netdev_init(struct net_device *dev, struct mos_link *link);
+
+static inline struct mos_link *mos_netdev_link(const struct net_device *dev)
+{
+	return *(struct mos_link **)netdev_priv(dev);
+}
+
 /* after the netdev's queues are there; @index of the netdev's transmit queue */
 void mos_eth_init(struct mos_eth *eth, struct net_device *dev, struct mos_queue *q,
 		  unsigned int index);

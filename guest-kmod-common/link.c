@@ -415,6 +415,23 @@ void mos_queue_release(struct mos_queue *q, u32 n)
 		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
 }
 
+int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_result result,
+		       const struct msr_desc *d, int work, int budget)
+{
+	if (work >= budget)
+		return budget;
+	if (result == MSR_EMPTY) {
+		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
+		result = msr_rx_arm(&q->rx);
+		if (result == MSR_OK)
+			return budget;
+	}
+	if (unlikely(result < 0))
+		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? d : NULL);
+	napi_complete_done(napi, work);
+	return work;
+}
+
 int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 {
 	u64 half = cfg->size / 2;

@@ -18,6 +18,7 @@
 #define MOS_LINK_H
 
 #include <linux/mutex.h>
+#include <linux/netdevice.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
@@ -141,11 +142,12 @@ bool mos_queue_wait_room(struct mos_queue *q, u32 len);
 
 /* Poll: gives @n descriptors back, wakes the peer if it waits for room. */
 void mos_queue_release(struct mos_queue *q, u32 n);
-
-/* ethtool -S: per queue and bell */
-unsigned int mos_link_nr_stats(const struct mos_link *link);
-void mos_link_stat_strings(const struct mos_link *link, u8 *data);
-void mos_link_stat_values(struct mos_link *link, u64 *data);
+/*
+ * End of a NAPI poll that did @work of @budget and ended with @result at descriptor @d; what
+ * the poll returns. An empty ring is armed, a broken rule is reported.
+ */
+int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_result result,
+		       const struct msr_desc *d, int work, int budget);
 
 static inline void mos_stat_add(u64 *stats, enum mos_stat i, u64 n)
 {

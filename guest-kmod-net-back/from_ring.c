@@ -243,16 +243,5 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	}
 	if (kept)
 		mos_queue_release(q, kept);
-	if (work >= budget)
-		return budget;
-	if (result == MSR_EMPTY) {
-		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
-		result = msr_rx_arm(&q->rx);
-		if (result == MSR_OK)
-			return budget;
-	}
-	if (unlikely(result < 0))
-		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? &b.d : NULL);
-	napi_complete_done(napi, work);
-	return work;
+	return mos_queue_poll_end(q, napi, result, &b.d, work, budget);
 }

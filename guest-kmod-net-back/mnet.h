@@ -64,7 +64,7 @@ struct mnet {
 
 static inline struct mnet *mnet_from_netdev(struct net_device *dev)
 {
-	return *(struct mnet **)netdev_priv(dev);
+	return container_of(mos_netdev_link(dev), struct mnet, link);
 }
 
 /* netdev.c */

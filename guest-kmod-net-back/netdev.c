@@ -4,7 +4,6 @@
  * configuration: a bridge, routes, filters.
  */
 #include <linux/etherdevice.h>
-#include <linux/ethtool.h>
 #include <linux/if_vlan.h>
 #include <linux/platform_device.h>
 
@@ -62,51 +61,6 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_set_mac_address	= eth_mac_addr,
 };
 
-static void mnet_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
-{
-	struct mnet *mnet = mnet_from_netdev(dev);
-
-	strscpy(info->driver, KBUILD_MODNAME, sizeof(info->driver));
-	strscpy(info->bus_info, dev_name(&mnet->pdev->dev), sizeof(info->bus_info));
-	snprintf(info->fw_version, sizeof(info->fw_version), "ring %u", MSR_VERSION);
-}
-
-static int mnet_get_sset_count(struct net_device *dev, int sset)
-{
-	return sset == ETH_SS_STATS ? mos_link_nr_stats(&mnet_from_netdev(dev)->link) : -EOPNOTSUPP;
-}
-
-static void mnet_get_strings(struct net_device *dev, u32 sset, u8 *data)
-{
-	if (sset == ETH_SS_STATS)
-		mos_link_stat_strings(&mnet_from_netdev(dev)->link, data);
-}
-
-static void mnet_get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
-{
-	mos_link_stat_values(&mnet_from_netdev(dev)->link, data);
-}
-
-static int mnet_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
-{
-	/* memory has no line rate; a figure keeps bridges content, as veth's does */
-	cmd->base.speed = SPEED_10000;
-	cmd->base.duplex = DUPLEX_FULL;
-	cmd->base.port = PORT_OTHER;
-	cmd->base.autoneg = AUTONEG_DISABLE;
-	return 0;
-}
-
-static const struct ethtool_ops ethtool_ops = {
-	.get_drvinfo		= mnet_get_drvinfo,
-	.get_link		= ethtool_op_get_link,
-	.get_link_ksettings	= mnet_get_link_ksettings,
-	.get_sset_count		= mnet_get_sset_count,
-	.get_strings		= mnet_get_strings,
-	.get_ethtool_stats	= mnet_get_ethtool_stats,
-	.get_ts_info		= ethtool_op_get_ts_info,
-};
-
 /* The other end of a cable has an address of its own; derived, so that it is the same after a restart. */
 static void set_address(struct net_device *dev, const u8 *front_mac)
 {
@@ -125,22 +79,14 @@ int mnet_netdev_create(struct mnet *mnet)
 	struct net_device *dev;
 	int err;
 
-	dev = alloc_netdev_mqs(sizeof(struct mnet *), "mos%d", NET_NAME_PREDICTABLE, ether_setup,
+	dev = alloc_netdev_mqs(sizeof(struct mos_link *), "mos%d", NET_NAME_PREDICTABLE, ether_setup,
 			       MNET_NR_TXQ, MNET_NR_TXQ);
 	if (!dev)
 		return -ENOMEM;
-	*(struct mnet **)netdev_priv(dev) = mnet;
+	mos_netdev_init(dev, &mnet->link);
 	mnet->netdev = dev;
-	SET_NETDEV_DEV(dev, &mnet->pdev->dev);
 	set_address(dev, mnet->front_mac);
 	dev->netdev_ops = &netdev_ops;
-	dev->ethtool_ops = &ethtool_ops;
-	dev->min_mtu = ETH_MIN_MTU;
-	dev->max_mtu = MOS_ETH_MAX_MTU;
-	dev->hw_features = MOS_ETH_FEATURES;
-	dev->features = MOS_ETH_FEATURES;
-	dev->vlan_features = MOS_ETH_FEATURES;
-	netif_carrier_off(dev);
 	mos_eth_init(&mnet->eth, dev, mos_link_queue(&mnet->link, MSR_CHAN_ETH, 0), MNET_TXQ_ETH);
 	mnet->roce.mnet = mnet;
 	mnet->roce.q = mos_link_queue(&mnet->link, MSR_CHAN_ROCE, 0);

@@ -4,5 +4,5 @@
  */
 #include "../guest-kmod-common/bell.c"
 #include "../guest-kmod-common/eth.c"
+#include "../guest-kmod-common/ethtool.c"
 #include "../guest-kmod-common/link.c"
-#include "../guest-kmod-common/stats.c"

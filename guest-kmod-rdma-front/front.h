@@ -50,7 +50,7 @@ struct mrdma_front {
 
 static inline struct mrdma_front *mrdma_netdev_front(struct net_device *dev)
 {
-	return *(struct mrdma_front **)netdev_priv(dev);
+	return container_of(mos_netdev_link(dev), struct mrdma_front, link);
 }
 
 /* netdev.c */

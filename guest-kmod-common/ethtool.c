@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ethtool -S of a link: what went through each queue in each direction, what was dropped
- * and why, and the bells.
+ * What ethtool shows of either netdev, above all -S: what went through each queue in each
+ * direction, what was dropped and why, and the bells.
  */
 #include <linux/ethtool.h>
 
-#include "link.h"
+#include "eth.h"
 
 static const char * const stat_names[MOS_NR_STATS] = {
 	[MOS_STAT_PACKETS]	= "packets",
@@ -22,8 +22,12 @@ static const char * const stat_names[MOS_NR_STATS] = {
 #define NR_BELL_STATS	4
 #define NR_LINK_STATS	2
 
-unsigned int mos_link_nr_stats(const struct mos_link *link)
+static int get_sset_count(struct net_device *dev, int sset)
 {
+	const struct mos_link *link = mos_netdev_link(dev);
+
+	if (sset != ETH_SS_STATS)
+		return -EOPNOTSUPP;
 	return NR_LINK_STATS + NR_BELL_STATS * MSR_BELL_QUEUE(link->nr_queues) +
 	       2 * MOS_NR_STATS * link->nr_queues;
 }
@@ -36,11 +40,14 @@ static void bell_strings(u8 **data, const char *name)
 	ethtool_sprintf(data, "%s_bells_refused", name);
 }
 
-void mos_link_stat_strings(const struct mos_link *link, u8 *data)
+static void get_strings(struct net_device *dev, u32 sset, u8 *data)
 {
+	const struct mos_link *link = mos_netdev_link(dev);
 	unsigned int i, j;
 	char name[16];
 
+	if (sset != ETH_SS_STATS)
+		return;
 	ethtool_sprintf(&data, "link_ups");
 	ethtool_sprintf(&data, "link_faults");
 	bell_strings(&data, "link");
@@ -69,8 +76,9 @@ static u64 *bell_values(const struct mos_link *link, unsigned int n, u64 *data)
 	return data;
 }
 
-void mos_link_stat_values(struct mos_link *link, u64 *data)
+static void get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
 {
+	const struct mos_link *link = mos_netdev_link(dev);
 	unsigned int i, j;
 
 	*data++ = READ_ONCE(link->ups);
@@ -84,3 +92,30 @@ void mos_link_stat_values(struct mos_link *link, u64 *data)
 		data = bell_values(link, MSR_BELL_QUEUE(i), data);
 	}
 }
+
+static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
+{
+	strscpy(info->driver, KBUILD_MODNAME, sizeof(info->driver));
+	strscpy(info->bus_info, dev_name(dev->dev.parent), sizeof(info->bus_info));
+	snprintf(info->fw_version, sizeof(info->fw_version), "ring %u", MSR_VERSION);
+}
+
+static int get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
+{
+	/* memory has no line rate; a figure keeps bonding, bridges and ib_core content, as veth's does */
+	cmd->base.speed = SPEED_10000;
+	cmd->base.duplex = DUPLEX_FULL;
+	cmd->base.port = PORT_OTHER;
+	cmd->base.autoneg = AUTONEG_DISABLE;
+	return 0;
+}
+
+const struct ethtool_ops mos_ethtool_ops = {
+	.get_drvinfo		= get_drvinfo,
+	.get_link		= ethtool_op_get_link,
+	.get_link_ksettings	= get_link_ksettings,
+	.get_sset_count		= get_sset_count,
+	.get_strings		= get_strings,
+	.get_ethtool_stats	= get_ethtool_stats,
+	.get_ts_info		= ethtool_op_get_ts_info,
+};
