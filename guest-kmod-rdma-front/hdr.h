@@ -56,14 +56,35 @@ struct mrdma_atomic_ack {
 	__be64	orig;
 } __packed;
 
+struct mrdma_ieth {
+	__be32	rkey;
+} __packed;
+
+/* Memory placement extensions (IBTA volume 1, annex A19): what to flush, and how far */
+struct mrdma_feth {
+	__be32	bits;
+} __packed;
+
+#define MRDMA_FETH_GLOBAL	BIT(0)	/* placement: visible to all */
+#define MRDMA_FETH_PERSISTENT	BIT(1)	/* placement: survives power loss */
+#define MRDMA_FETH_PLACEMENT	0x0fu
+#define MRDMA_FETH_LEVEL_SHIFT	4
+#define MRDMA_FETH_LEVEL_MASK	0x3u
+#define MRDMA_FETH_RANGE	0	/* levels: what the RETH says, */
+#define MRDMA_FETH_MR		1	/* or the whole region */
+
 static_assert(sizeof(struct mrdma_bth) == 12);
 static_assert(sizeof(struct mrdma_reth) == 16);
 static_assert(sizeof(struct mrdma_deth) == 8);
 static_assert(sizeof(struct mrdma_aeth) == 4);
 static_assert(sizeof(struct mrdma_atomic_eth) == 28);
+static_assert(sizeof(struct mrdma_atomic_ack) == 8);
+static_assert(sizeof(struct mrdma_ieth) == 4);
+static_assert(sizeof(struct mrdma_feth) == 4);
 
 #define MRDMA_IMM_BYTES		4
-#define MRDMA_MAX_EXT		32	/* bytes: AtomicETH is the longest, RETH + ImmDt next */
+#define MRDMA_MAX_EXT		32	/* bytes: AtomicETH is the longest with 28 */
+#define MRDMA_ATOMIC_BYTES	8	/* an atomic operation's operands */
 
 /* AETH syndromes */
 #define MRDMA_AETH_TYPE_MASK	0xe0
@@ -83,31 +104,37 @@ enum mrdma_nak {
 /* What a packet with this opcode is; 0: not an opcode of ours */
 enum mrdma_op_flags {
 	MOP_RC		= BIT(0),
-	MOP_UD		= BIT(1),
-	MOP_SEND	= BIT(2),	/* exactly one of SEND, WRITE, READ, ATOMIC */
-	MOP_WRITE	= BIT(3),
-	MOP_READ	= BIT(4),
-	MOP_ATOMIC	= BIT(5),
-	MOP_RESP	= BIT(6),	/* travels from responder to requester */
-	MOP_START	= BIT(7),	/* first packet of its message */
-	MOP_END		= BIT(8),	/* last packet of its message */
-	MOP_PAYLOAD	= BIT(9),
-	MOP_RETH	= BIT(10),
-	MOP_IMM		= BIT(11),
-	MOP_AETH	= BIT(12),
-	MOP_DETH	= BIT(13),
+	MOP_UC		= BIT(1),
+	MOP_UD		= BIT(2),
+	MOP_SEND	= BIT(3),	/* at most one of SEND to FLUSH: MOP_KIND */
+	MOP_WRITE	= BIT(4),
+	MOP_READ	= BIT(5),
+	MOP_ATOMIC	= BIT(6),
+	MOP_ATOMIC_WRITE = BIT(7),
+	MOP_FLUSH	= BIT(8),
+	MOP_RESP	= BIT(9),	/* travels from responder to requester */
+	MOP_START	= BIT(10),	/* first packet of its message */
+	MOP_END		= BIT(11),	/* last packet of its message */
+	MOP_PAYLOAD	= BIT(12),
+	MOP_RETH	= BIT(13),
+	MOP_IMM		= BIT(14),
+	MOP_IETH	= BIT(15),
+	MOP_AETH	= BIT(16),
+	MOP_DETH	= BIT(17),
 };
 
-#define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC)
+#define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
+/* Kinds of requests that are answered by more than an acknowledgement and hold resources for it */
+#define MOP_ANSWERED	(MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
 
 struct mrdma_op_info {
-	u16	flags;		/* enum mrdma_op_flags */
+	u32	flags;		/* enum mrdma_op_flags */
 	u8	ext;		/* bytes of extension headers */
 };
 
 extern const struct mrdma_op_info mrdma_op[256];
 
-/* The opcodes of one kind of message by a packet's place in it */
+/* The RC opcodes of one kind of message by a packet's place in it; UC's are these | IB_OPCODE_UC */
 struct mrdma_op_set {
 	u8	first, middle, last, only;
 };
@@ -115,6 +142,7 @@ struct mrdma_op_set {
 enum mrdma_op_set_id {
 	MRDMA_OPS_SEND,
 	MRDMA_OPS_SEND_IMM,
+	MRDMA_OPS_SEND_INV,
 	MRDMA_OPS_WRITE,
 	MRDMA_OPS_WRITE_IMM,
 	MRDMA_OPS_READ_RESP,

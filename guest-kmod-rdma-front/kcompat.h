@@ -19,4 +19,13 @@
 #define mrdma_create_cq_udata(arg)	(arg)
 #endif
 
+/*
+ * 6.2 brought FLUSH and ATOMIC_WRITE. Before it the device answers them, but nobody can post
+ * them or grant the right to flush.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define IB_OPCODE_RC_FLUSH		0x1c
+#define IB_OPCODE_RC_ATOMIC_WRITE	0x1d
+#endif
+
 #endif /* MRDMA_KCOMPAT_H */

@@ -267,7 +267,7 @@ struct mrdma_resp {
 	u32			psn;		/* expected */
 	u32			ack_psn;	/* of the last packet taken that was not a READ request */
 	u32			msn;
-	u16			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
+	u32			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
 	bool			have_wqe;	/* wqe holds the RQ's oldest element */
 	bool			ack_pending;
 	bool			nak_pending;
@@ -402,6 +402,8 @@ void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);
 enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				    const struct mrdma_tmpl *t, struct msr_desc *d, u8 **payload);
 void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
+enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
+				      const struct mrdma_tmpl *t);
 void mrdma_tx_end(struct mrdma_tx *tx);
 
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,

@@ -377,20 +377,14 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		.op_first = IB_OPCODE_RC_RDMA_READ_REQUEST,
 		.op_last = IB_OPCODE_RC_RDMA_READ_REQUEST,
 	};
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
 
 	if (req->rd_out >= qp->attr.max_rd_atomic ||
 	    (req->rd_pkts && req->rd_pkts + pkts > WINDOW_BYTES / qp->mtu))
 		return STEP_STOP;
 	/* after a loss only what has not arrived is asked for again */
 	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, bytes);
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
-	if (result == MRDMA_TX_FULL)
+	if (mrdma_tx_headers(tx, qp, &t) == MRDMA_TX_FULL)
 		return STEP_STOP;
-	if (result == MRDMA_TX_OK)
-		mrdma_tx_commit(tx, &d);
 	req->rd_out++;
 	req->rd_pkts += pkts;
 	req->noack_bytes = 0;

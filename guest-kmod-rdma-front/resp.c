@@ -80,7 +80,7 @@ static bool get_wqe(struct mrdma_qp *qp)
 static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p, bool write)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u16 flags = mrdma_op[p->op].flags;
+	u32 flags = mrdma_op[p->op].flags;
 	struct ib_wc wc = {
 		.wr_id = resp->wqe.wr_id,
 		.status = IB_WC_SUCCESS,
@@ -115,7 +115,7 @@ static void get_reth(const struct mrdma_piece *p, u64 *va, u32 *rkey, u32 *len)
 static bool rx_send(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u16 flags = mrdma_op[p->op].flags;
+	u32 flags = mrdma_op[p->op].flags;
 
 	if (flags & MOP_START) {
 		if (!get_wqe(qp))
@@ -138,7 +138,7 @@ static bool rx_send(struct mrdma_qp *qp, const struct mrdma_piece *p)
 static bool rx_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u16 flags = mrdma_op[p->op].flags;
+	u32 flags = mrdma_op[p->op].flags;
 
 	/* asked before anything is changed: the packet comes again after an RNR NAK */
 	if (flags & MOP_IMM && !get_wqe(qp))
@@ -272,7 +272,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 /* Opcode and length against the message under way. */
 static bool check_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
-	u16 flags = mrdma_op[p->op].flags;
+	u32 flags = mrdma_op[p->op].flags;
 
 	if (flags & MOP_START ? qp->resp.kind != 0 : qp->resp.kind != (flags & MOP_KIND))
 		return false;
@@ -286,7 +286,7 @@ static bool check_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *
 static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u16 flags = mrdma_op[p->op].flags;
+	u32 flags = mrdma_op[p->op].flags;
 	u32 npkts = p->npkts;
 	bool ok;
 
@@ -441,16 +441,10 @@ static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx
 		.op_first = IB_OPCODE_RC_ACKNOWLEDGE,
 		.op_last = IB_OPCODE_RC_ACKNOWLEDGE,
 	};
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
 
 	put_aeth(&t, syndrome, qp->resp.msn);
 	t.ext_first = sizeof(struct mrdma_aeth);
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
-	if (result == MRDMA_TX_OK)
-		mrdma_tx_commit(tx, &d);
-	return result;
+	return mrdma_tx_headers(tx, qp, &t);
 }
 
 /* Sends what is owed to the requester. True: the budget ended before the work did. */

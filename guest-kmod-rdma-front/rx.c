@@ -78,7 +78,7 @@ static bool check_ops(const struct mrdma_burst *b, const struct mrdma_bth *bth)
 	const struct mrdma_op_info *first = &mrdma_op[b->op_first];
 	const struct mrdma_op_info *mid = &mrdma_op[b->op_mid];
 	const struct mrdma_op_info *last = &mrdma_op[b->op_last];
-	const u16 same = MOP_RC | MOP_UD | MOP_KIND | MOP_RESP | MOP_PAYLOAD;
+	const u32 same = MOP_RC | MOP_UC | MOP_UD | MOP_KIND | MOP_RESP | MOP_PAYLOAD;
 	u32 pad = bth->flags >> MRDMA_BTH_PAD_SHIFT & MRDMA_BTH_PAD_MASK;
 
 	if (!first->flags)
@@ -109,7 +109,7 @@ static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
 
 static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b)
 {
-	u16 flags = mrdma_op[b->op_first].flags;
+	u32 flags = mrdma_op[b->op_first].flags;
 
 	lockdep_assert_held(&qp->lock);
 	if (flags & MOP_UD) {
@@ -118,7 +118,7 @@ static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrd
 		mrdma_ud_rx(qp, b);
 		return true;
 	}
-	if (qp->ibqp.qp_type != IB_QPT_RC || !same_path(b, &qp->av))
+	if (!(flags & MOP_RC) || qp->ibqp.qp_type != IB_QPT_RC || !same_path(b, &qp->av))
 		return false;
 	if (flags & MOP_RESP) {
 		if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
