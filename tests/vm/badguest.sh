@@ -164,10 +164,12 @@ beside() {
 }
 check "storm at nobody's queue pairs beside verbs traffic: nothing wrong" beside
 
-# At live queue pairs: forged packets with a right ICRC may end a connection, as they may anywhere; nothing else.
+# At live queue pairs: forged packets with a right ICRC may end a connection, as they may anywhere; nothing else. Connected
+# ones: a datagram with the right Q_Key is welcome from anybody.
 at_live() {
 	local rc
-	start_on peer vcs "/tmp/verbs-check -w 30 -T 40" && start_on front vcc "/tmp/verbs-check -w 30 -T 40 -s 10 -q 8 -l $peer_ip" || return
+	start_on peer vcs "/tmp/verbs-check -w 30 -T 40" &&
+		start_on front vcc "/tmp/verbs-check -w 30 -T 40 -s 10 -q 8 -o write,write_imm,read,send,send_imm -l $peer_ip" || return
 	on front 'sleep 2'
 	local targets
 	targets=$(qpns front)
