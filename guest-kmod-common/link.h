@@ -27,6 +27,7 @@
 #include <msr/wire.h>
 
 #include "bell.h"
+#include "debug.h"
 
 struct mos_link;
 

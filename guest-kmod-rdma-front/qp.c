@@ -41,12 +41,31 @@ void mrdma_qp_lock(struct mrdma_qp *qp)
 	spin_lock_bh(&qp->lock);
 }
 
+/* The order that the indices and numbers of a QP keep whatever user and peer do. */
+static void check_qp(const struct mrdma_qp *qp)
+{
+	const struct mrdma_sq *sq = &qp->sq;
+	const struct mrdma_req *req = &qp->req;
+
+	mos_assert(sq->pulled - sq->tail <= sq->mask);
+	mos_assert(sq->cur - sq->tail <= sq->pulled - sq->tail);
+	mos_assert(qp->resp.job_head - qp->resp.job_tail <= MRDMA_MAX_RD_ATOMIC);
+	if (qp->ibqp.qp_type != IB_QPT_RC)
+		return;
+	mos_assert(sq->numbered - sq->tail <= sq->pulled - sq->tail);
+	mos_assert(sq->cur - sq->tail <= sq->numbered - sq->tail);
+	mos_assert(mrdma_psn_cmp(req->una, req->psn) <= 0);
+	mos_assert(mrdma_psn_cmp(req->psn, req->max_psn) <= 0);
+	mos_assert(mrdma_psn_cmp(req->max_psn, req->next_psn) <= 0);
+}
+
 /* The caller holds a reference or is a verb on the QP: event handlers run after the unlock. */
 void mrdma_qp_unlock(struct mrdma_qp *qp)
 {
 	unsigned long events = qp->events;
 	unsigned int bit;
 
+	check_qp(qp);
 	qp->events = 0;
 	spin_unlock_bh(&qp->lock);
 	if (likely(!events))

@@ -97,8 +97,8 @@ vm_leave() {
 
 ### The lab
 
-# What the suites that share one lab start it with.
-SHARED_LAB='--front-vcpus 2 --mtu 9000'
+# What the suites that share one lab start it with: modules that look at their assertions.
+SHARED_LAB='--front-vcpus 2 --mtu 9000 --debug'
 
 # lab COMMAND ARGS...
 lab() {
