@@ -13,6 +13,12 @@ static enum ib_wc_opcode wc_opcode(u8 opcode)
 		return IB_WC_RDMA_WRITE;
 	case IB_WR_RDMA_READ:
 		return IB_WC_RDMA_READ;
+	case IB_WR_LOCAL_INV:
+		return IB_WC_LOCAL_INV;
+	case IB_WR_REG_MR:
+		return IB_WC_REG_MR;
+	case IB_WR_BIND_MW:
+		return IB_WC_BIND_MW;
 	default:
 		return IB_WC_SEND;
 	}
@@ -78,6 +84,18 @@ void mrdma_sq_flush(struct mrdma_qp *qp)
 	qp->req.rnr_wait = false;
 }
 
+/* Operations on keys that were done when their turn came, and are the oldest now */
+void mrdma_comp_local(struct mrdma_qp *qp)
+{
+	struct mrdma_sq *sq = &qp->sq;
+
+	while (sq->tail != sq->numbered && mrdma_wr_local(mrdma_swqe(sq, sq->tail)->opcode)) {
+		if (sq->cur == sq->tail)
+			sq->cur++;
+		mrdma_comp_done(qp, IB_WC_SUCCESS);
+	}
+}
+
 static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
 	struct mrdma_req *req = &qp->req;
@@ -91,6 +109,7 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 		req->off = 0;
 	}
 	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	mrdma_comp_local(qp);
 }
 
 /*

@@ -15,7 +15,9 @@
  *   mrdma_cq.lock      the completion queue                      IRQ: innermost
  *   xa_lock of qps     QP number to QP, with a reference         BH: innermost
  *   xa_lock of ahs     AH number to AH; the vector is copied     BH: innermost
- *   RCU                key to MR, with a reference               any
+ *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
+ *                                                                before its region's
+ *   RCU                key to struct mrdma_mem                   any
  *
  * No two QP locks are held at once: what a QP sends to this very device goes
  * through loop.c. ib_core's event and completion handlers of kernel users run
@@ -53,6 +55,8 @@
 #define MRDMA_MAX_CQ		65536
 #define MRDMA_MAX_CQE		(1 << 17)
 #define MRDMA_MAX_MR		(1 << 20)
+#define MRDMA_MAX_MW		(1 << 20)
+#define MRDMA_MAX_FAST_REG	4096		/* pages of a fast registration */
 #define MRDMA_MAX_AH		(1 << 16)
 #define MRDMA_MAX_PD		65536
 #define MRDMA_MAX_RD_ATOMIC	128
@@ -105,8 +109,9 @@ struct mrdma_dev {
 	struct mrdma_chan	*chan;
 	struct xarray		qps;
 	u32			next_qpn;
-	struct xarray		mrs;
+	struct xarray		mems;
 	u32			next_mr;
+	u32			next_mw;
 	struct xarray		ahs;
 	u32			next_ah;
 	struct mrdma_loop	loop;
@@ -141,16 +146,55 @@ struct mrdma_ah {
 	struct rdma_ah_attr	attr;		/* as created, without the GID reference */
 };
 
+enum mrdma_mem_type {
+	MRDMA_MEM_DMA,		/* all of kernel memory, address = pointer */
+	MRDMA_MEM_USER,
+	MRDMA_MEM_FAST,		/* fast registration */
+	MRDMA_MEM_MW1,		/* window, type 1 */
+	MRDMA_MEM_MW2,		/* window, type 2B */
+};
+
+/* What a key opens: a region, or a window into one */
+struct mrdma_mem {
+	rwlock_t		lock;		/* protects: all below but type */
+	enum mrdma_mem_type	type;
+	bool			valid;
+	u8			shift;		/* log2 bytes of a block */
+	u32			key;
+	u32			qpn;		/* of a type 2 window: the QP it is bound on */
+	u32			windows;	/* bound to this region */
+	int			access;		/* enum ib_access_flags */
+	struct ib_pd		*pd;
+	u64			iova;		/* address of the first byte */
+	u64			length;
+	u64			start;		/* of the first byte in region's blocks */
+	struct mrdma_mem	*region;	/* itself, or what the window is bound to */
+	u8			**block;	/* kernel addresses */
+	struct rcu_head		rcu;
+};
+
 struct mrdma_mr {
 	struct ib_mr		ibmr;
-	struct kref		ref;
-	struct completion	idle;
-	int			access;		/* enum ib_access_flags */
-	bool			dma;		/* all of kernel memory, address = pointer */
-	u32			first_off;	/* of the first byte in pages[0] */
-	struct page		**pages;
+	struct mrdma_mem	mem;
 	struct ib_umem		*umem;
-	struct rcu_head		rcu;
+	u8			**list;		/* fast registration: as mapped, not in force yet */
+	u32			num_list;
+	u32			max_list;
+};
+
+struct mrdma_mw {
+	struct ib_mw		ibmw;		/* first: allocated by ib_core */
+	struct mrdma_mem	*mem;
+};
+
+/* A request to bind a window */
+struct mrdma_bind {
+	u64			addr;
+	u64			length;
+	u32			lkey;		/* of the region */
+	u32			rkey;		/* of the window, as it is */
+	u32			new_rkey;	/* its low byte is what the window's will be */
+	int			access;
 };
 
 struct mrdma_cq {
@@ -174,7 +218,10 @@ struct mrdma_swqe {
 	u32			length;
 	u32			first_psn;
 	u32			last_psn;
-	__be32			imm;
+	union {
+		__be32		imm;
+		u32		inv_key;	/* to be invalidated here or there */
+	};
 	u8			opcode;		/* enum ib_wr_opcode */
 	u8			flags;		/* enum ib_send_flags */
 	u8			status;		/* enum ib_wc_status it must end with */
@@ -191,6 +238,11 @@ struct mrdma_swqe {
 			u32	ah_num;		/* 0: av */
 			struct mrdma_av av;
 		} ud;
+		struct {
+			u32	key;
+			int	access;
+		} reg;
+		struct mrdma_bind bind;
 	};
 	struct rxe_sge		sge[];		/* or bytes of a kernel user's inline data */
 };
@@ -330,6 +382,16 @@ static inline struct mrdma_mr *to_mrdma_mr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct mrdma_mr, ibmr);
 }
 
+static inline struct mrdma_mw *to_mrdma_mw(struct ib_mw *ibmw)
+{
+	return container_of(ibmw, struct mrdma_mw, ibmw);
+}
+
+static inline bool mrdma_mem_window(const struct mrdma_mem *mem)
+{
+	return mem->type == MRDMA_MEM_MW1 || mem->type == MRDMA_MEM_MW2;
+}
+
 static inline struct mrdma_cq *to_mrdma_cq(struct ib_cq *ibcq)
 {
 	return container_of(ibcq, struct mrdma_cq, ibcq);
@@ -353,6 +415,12 @@ static inline void mrdma_count(struct mrdma_dev *dev, enum mrdma_counter c, u32 
 static inline struct mrdma_swqe *mrdma_swqe(struct mrdma_sq *sq, u32 idx)
 {
 	return (struct mrdma_swqe *)(sq->wqe + (size_t)(idx & sq->mask) * sq->wqe_size);
+}
+
+/* Done on this side alone, without a packet: changes what keys open */
+static inline bool mrdma_wr_local(u32 opcode)
+{
+	return opcode == IB_WR_LOCAL_INV || opcode == IB_WR_REG_MR || opcode == IB_WR_BIND_MW;
 }
 
 #define MRDMA_READ_BYTES	(128u << 10)	/* one READ request asks for at most so much */
@@ -502,6 +570,7 @@ bool mrdma_sq_pull(struct mrdma_qp *qp);
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_comp_local(struct mrdma_qp *qp);
 void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status);
 void mrdma_sq_flush(struct mrdma_qp *qp);
 
@@ -515,7 +584,7 @@ bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe);
 void mrdma_rq_advance(struct mrdma_qp *qp);
 void mrdma_rq_flush(struct mrdma_qp *qp);
 
-/* ---- memory: mr.c ---- */
+/* ---- memory: mr.c, mw.c ---- */
 
 enum mrdma_dir {
 	MRDMA_FROM_MR,
@@ -525,13 +594,30 @@ enum mrdma_dir {
 struct ib_mr *mrdma_get_dma_mr(struct ib_pd *ibpd, int access);
 struct ib_mr *mrdma_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
 				struct ib_udata *udata);
+struct ib_mr *mrdma_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
+				  int access, struct ib_pd *ibpd, struct ib_udata *udata);
+struct ib_mr *mrdma_alloc_mr(struct ib_pd *ibpd, enum ib_mr_type type, u32 max_num_sg);
+int mrdma_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int sg_nents,
+		    unsigned int *sg_offset);
 int mrdma_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
-/* 0, or -EACCES: no such key, domain, right or range */
-int mrdma_mr_check(struct ib_pd *pd, u32 key, u64 va, u32 len, int access);
-int mrdma_mr_copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int access,
+int mrdma_mr_fast_reg(struct mrdma_qp *qp, u32 key, int access);
+int mrdma_mr_invalidate(struct mrdma_qp *qp, u32 key, bool remote);
+/* For the peer. 0, or -EACCES: no such key, domain, right or range */
+int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
+int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
 		  enum mrdma_dir dir);
+/* For work requests */
 int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,
 		   void *buf, u32 len, enum mrdma_dir dir);
+
+struct mrdma_mem *mrdma_mem_find(struct mrdma_dev *dev, u32 key);
+int mrdma_mem_publish(struct mrdma_dev *dev, struct mrdma_mem *mem, bool window);
+void mrdma_mem_unpublish(struct mrdma_dev *dev, struct mrdma_mem *mem);
+
+int mrdma_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata);
+int mrdma_dealloc_mw(struct ib_mw *ibmw);
+int mrdma_mw_bind(struct mrdma_qp *qp, const struct mrdma_bind *b);
+void mrdma_mw_unbind(struct mrdma_mem *mem);
 
 /* ---- completion queues: cq.c ---- */
 

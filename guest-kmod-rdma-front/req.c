@@ -65,6 +65,20 @@ static void copy_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w, const struct rxe
 		w->status = IB_WC_LOC_QP_OP_ERR;
 		return;
 	}
+	if (mrdma_wr_local(opcode)) {
+		w->flags &= ~IB_SEND_INLINE;
+		w->length = 0;
+		/* of no meaning but to BIND_MW; the key of LOCAL_INV is where others have imm */
+		w->bind = (struct mrdma_bind) {
+			.addr = READ_ONCE(u->wr.wr.mw.addr),
+			.length = READ_ONCE(u->wr.wr.mw.length),
+			.lkey = READ_ONCE(u->wr.wr.mw.mr_lkey),
+			.rkey = READ_ONCE(u->wr.wr.mw.mw_rkey),
+			.new_rkey = READ_ONCE(u->wr.wr.mw.rkey),
+			.access = READ_ONCE(u->wr.wr.mw.access),
+		};
+		return;
+	}
 	if (ud) {
 		w->ud.qpn = READ_ONCE(u->wr.wr.ud.remote_qpn) & MRDMA_QPN_MASK;
 		w->ud.qkey = READ_ONCE(u->wr.wr.ud.remote_qkey);
@@ -109,6 +123,19 @@ static void check_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 		if (!rc)
+			w->status = IB_WC_LOC_QP_OP_ERR;
+		break;
+	case IB_WR_LOCAL_INV:
+		if (!rc)
+			w->status = IB_WC_LOC_QP_OP_ERR;
+		break;
+	case IB_WR_REG_MR:
+		/* physical memory: kernel users only */
+		if (!rc || qp->user)
+			w->status = IB_WC_LOC_QP_OP_ERR;
+		break;
+	case IB_WR_BIND_MW:
+		if (!rc || !qp->user)
 			w->status = IB_WC_LOC_QP_OP_ERR;
 		break;
 	default:
@@ -407,7 +434,7 @@ static bool more_follows(struct mrdma_qp *qp)
 		return false;
 	next = mrdma_swqe(sq, sq->cur + 1);
 	return next->status == IB_WC_SUCCESS && next->opcode != IB_WR_RDMA_READ &&
-	       !(next->flags & IB_SEND_FENCE);
+	       !mrdma_wr_local(next->opcode) && !(next->flags & IB_SEND_FENCE);
 }
 
 static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w,
@@ -546,6 +573,47 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	return STEP_ON;
 }
 
+/*
+ * An operation on keys takes effect in its turn and completes in its turn: what was sent before it
+ * may still be unacknowledged, unless a fence says otherwise. It has no packet sequence number, so
+ * going back passes over it; it is not done again.
+ */
+static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budget)
+{
+	struct mrdma_sq *sq = &qp->sq;
+	int err = -EINVAL;
+
+	if (sq->cur != sq->numbered) {
+		sq->cur++;
+		return STEP_ON;
+	}
+	if (w->flags & IB_SEND_FENCE && sq->cur != sq->tail)
+		return STEP_STOP;
+	switch (w->opcode) {
+	case IB_WR_LOCAL_INV:
+		err = mrdma_mr_invalidate(qp, w->inv_key, false);
+		break;
+	case IB_WR_REG_MR:
+		err = mrdma_mr_fast_reg(qp, w->reg.key, w->reg.access);
+		break;
+	case IB_WR_BIND_MW:
+		err = mrdma_mw_bind(qp, &w->bind);
+		break;
+	}
+	if (err) {
+		/* "memory management operation error" of IBTA volume 1, section 11.6.2 */
+		w->status = IB_WC_MW_BIND_ERR;
+		return STEP_ON;
+	}
+	w->first_psn = qp->req.next_psn;
+	w->last_psn = mrdma_psn_add(w->first_psn, MRDMA_PSN_MASK);
+	sq->numbered++;
+	sq->cur++;
+	*budget -= min(*budget, 1024u);
+	mrdma_comp_local(qp);
+	return STEP_ON;
+}
+
 static void check_drained(struct mrdma_qp *qp)
 {
 	if (qp->state == IB_QPS_SQD && qp->sqd_notify && !qp->req.off &&
@@ -582,7 +650,9 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 			mrdma_comp_fail(qp, w->status);
 			break;
 		}
-		if (!rc) {
+		if (mrdma_wr_local(w->opcode)) {
+			step = run_local(qp, w, budget);
+		} else if (!rc) {
 			step = send_ud(qp, tx, w, budget);
 		} else {
 			if (w->flags & IB_SEND_FENCE && req->rd_out && !req->off)
@@ -643,6 +713,11 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 		   wr->opcode == IB_WR_RDMA_WRITE_WITH_IMM) {
 		w->rdma.va = rdma_wr(wr)->remote_addr;
 		w->rdma.rkey = rdma_wr(wr)->rkey;
+	} else if (wr->opcode == IB_WR_REG_MR) {
+		w->reg.key = reg_wr(wr)->key;
+		w->reg.access = reg_wr(wr)->access;
+	} else if (wr->opcode == IB_WR_LOCAL_INV) {
+		w->inv_key = wr->ex.invalidate_rkey;
 	} else if (wr->opcode != IB_WR_SEND && wr->opcode != IB_WR_SEND_WITH_IMM) {
 		return -EOPNOTSUPP;
 	}

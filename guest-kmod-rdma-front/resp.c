@@ -154,7 +154,7 @@ static bool rx_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
 			fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
 			return false;
 		}
-		if (resp->total && mrdma_mr_check(qp->ibqp.pd, resp->rkey, resp->va, resp->total,
+		if (resp->total && mrdma_mr_check(qp, resp->rkey, resp->va, resp->total,
 						  IB_ACCESS_REMOTE_WRITE)) {
 			fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
 			return false;
@@ -165,7 +165,7 @@ static bool rx_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
 		return false;
 	}
-	if (mrdma_mr_copy(qp->ibqp.pd, resp->rkey, resp->va + resp->len, (void *)p->data, p->len,
+	if (mrdma_mr_copy(qp, resp->rkey, resp->va + resp->len, (void *)p->data, p->len,
 			  IB_ACCESS_REMOTE_WRITE, MRDMA_TO_MR)) {
 		fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
 		return false;
@@ -223,7 +223,7 @@ static bool rx_read_req(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
-	if (len && mrdma_mr_check(qp->ibqp.pd, rkey, va, len, IB_ACCESS_REMOTE_READ)) {
+	if (len && mrdma_mr_check(qp, rkey, va, len, IB_ACCESS_REMOTE_READ)) {
 		fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
 		return false;
 	}
@@ -264,7 +264,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	/* only what has been asked for before */
 	if (len > MRDMA_MAX_MSG || read_pkts(qp, len) > mrdma_psn_diff(resp->psn, p->psn))
 		return;
-	if (len && mrdma_mr_check(qp->ibqp.pd, rkey, va, len, IB_ACCESS_REMOTE_READ))
+	if (len && mrdma_mr_check(qp, rkey, va, len, IB_ACCESS_REMOTE_READ))
 		return;
 	queue_read(qp, p, resp->msn, true);
 }
@@ -413,7 +413,7 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	if (result == MRDMA_TX_FULL)
 		return result;
 	if (result == MRDMA_TX_OK) {
-		if (mrdma_mr_copy(qp->ibqp.pd, job->rkey, job->va + job->off, payload, bytes,
+		if (mrdma_mr_copy(qp, job->rkey, job->va + job->off, payload, bytes,
 				  IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
 			/* the region went away meanwhile: said at the packet that it concerns */
 			qp->resp.job_head = qp->resp.job_tail;

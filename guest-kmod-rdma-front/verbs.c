@@ -61,13 +61,16 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_qp_wr = MRDMA_MAX_QP_WR - 1,
 		.device_cap_flags = IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_CURR_QP_STATE_MOD |
 				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
-				    IB_DEVICE_UD_AV_PORT_ENFORCE,
+				    IB_DEVICE_UD_AV_PORT_ENFORCE | IB_DEVICE_MEM_WINDOW |
+				    IB_DEVICE_MEM_WINDOW_TYPE_2B,
 		.max_send_sge = MRDMA_MAX_SGE,
 		.max_recv_sge = MRDMA_MAX_SGE,
 		.max_sge_rd = MRDMA_MAX_SGE,
 		.max_cq = MRDMA_MAX_CQ,
 		.max_cqe = MRDMA_MAX_CQE - 1,
 		.max_mr = MRDMA_MAX_MR,
+		.max_mw = MRDMA_MAX_MW,
+		.max_fast_reg_page_list_len = MRDMA_MAX_FAST_REG,
 		.max_pd = MRDMA_MAX_PD,
 		.max_qp_rd_atom = MRDMA_MAX_RD_ATOMIC,
 		.max_res_rd_atom = MRDMA_MAX_RD_ATOMIC * 1024,
@@ -220,10 +223,16 @@ static const struct ib_device_ops ops = {
 
 	.get_dma_mr = mrdma_get_dma_mr,
 	.reg_user_mr = mrdma_reg_user_mr,
+	.rereg_user_mr = mrdma_rereg_user_mr,
+	.alloc_mr = mrdma_alloc_mr,
+	.map_mr_sg = mrdma_map_mr_sg,
 	.dereg_mr = mrdma_dereg_mr,
+	.alloc_mw = mrdma_alloc_mw,
+	.dealloc_mw = mrdma_dealloc_mw,
 
 	INIT_RDMA_OBJ_SIZE(ib_ah, mrdma_ah, ibah),
 	INIT_RDMA_OBJ_SIZE(ib_cq, mrdma_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_mw, mrdma_mw, ibmw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, mrdma_pd, ibpd),
 	INIT_RDMA_OBJ_SIZE(ib_qp, mrdma_qp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, mrdma_ucontext, ibuc),
@@ -268,7 +277,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	dev->chan = &front->chan;
 	dev->port_state = port_state(front->netdev);
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
-	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1);
+	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	mrdma_loop_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
@@ -340,7 +349,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	mrdma_rx_uninit(dev);
 	free_percpu(dev->stats);
 	xa_destroy(&dev->qps);
-	xa_destroy(&dev->mrs);
+	xa_destroy(&dev->mems);
 	xa_destroy(&dev->ahs);
 	ib_dealloc_device(&dev->ibdev);
 }

@@ -32,6 +32,7 @@ struct vc_config {
 	uint32_t ops;		/* 1 << enum vc_opcode */
 	uint32_t lossy;		/* datagrams may get lost or come twice */
 	uint32_t errors;	/* run the error cases instead */
+	uint32_t memory;	/* or those of windows, invalidation and re-registration */
 	uint32_t ipv6;
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
@@ -141,12 +142,13 @@ void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn,
 		   int retry, int rnr_retry, uint32_t timeout);
 int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/* 0: nothing yet */
 
-/* rc.c, ud.c, errors.c */
+/* rc.c, ud.c, errors.c, mw.c */
 void vc_rc_round(struct vc *vc);
 void vc_ud_setup(struct vc *vc);
 void vc_ud_round(struct vc *vc, uint32_t round);
 void vc_ud_late(struct vc *vc, const struct ibv_wc *wc);
 void vc_ud_teardown(struct vc *vc);
 void vc_errors(struct vc *vc);
+void vc_memory(struct vc *vc);
 
 #endif
