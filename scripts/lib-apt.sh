@@ -40,15 +40,24 @@ apt_sources() {
 	printf 'Types: deb-src\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' "$main" "$APT_KEYRING"
 }
 
+# apt_suite_sources SUITE: any suite of Debian, from where the host has its own. Its date does not matter here, its signature
+# does: a mirror that stands still is as good.
+apt_suite_sources() {
+	local main
+	main=$(apt_uri "$(host_codename)")
+	[[ -n $main ]] || die "the host's apt sources have no Debian $(host_codename) main (see 'apt-get indextargets')"
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nCheck-Valid-Until: no\nSigned-By: %s\n' "$main" "$1" "$APT_KEYRING"
+}
+
 # papt CMD...: an apt command that sees the private apt only.
 papt() { APT_CONFIG=$APT_PRIVATE "$@"; }
 
-# apt_init [update]: makes the private apt ready; the lists are fetched when there are none, they are
-# older than a day, or "update" is said.
+# apt_init [update] [SUITE]: makes the private apt ready, for SUITE alone if it is named; the lists are fetched when there
+# are none, they are older than a day, or "update" is said.
 apt_init() {
 	local sources dir
 	need_host
-	sources=$(apt_sources)
+	if [[ -n ${2:-} ]]; then sources=$(apt_suite_sources "$2"); else sources=$(apt_sources); fi
 	dir=$MULTIOS_CACHE/apt/$(key_of <<<"$sources")
 	APT_PRIVATE=$dir/apt.conf
 	with_lock apt apt_fill "$dir" "$sources" "${1:-}"
