@@ -27,6 +27,7 @@ struct mrdma_bth {
 #define MRDMA_BTH_TVER_MASK	0x0f
 #define MRDMA_BTH_ACKREQ	0x80000000u
 #define MRDMA_PSN_MASK		0x00ffffffu
+#define MRDMA_MCAST_QPN		0xffffffu	/* of every datagram to a group */
 #define MRDMA_QPN_MASK		0x00ffffffu
 #define MRDMA_PKEY		0xffff	/* the default partition, full member */
 

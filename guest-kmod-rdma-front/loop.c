@@ -107,6 +107,21 @@ void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt)
 	tasklet_schedule(&loop->task);
 }
 
+/* A copy of a datagram that has gone to the ring as well; lost when there is too much, like any datagram. */
+void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
+{
+	struct mrdma_loop_pkt *pkt;
+
+	if (READ_ONCE(dev->loop.bytes) >= LOOP_MAX_BYTES)
+		return;
+	pkt = kmalloc(sizeof(*pkt) + d->len, GFP_ATOMIC | __GFP_NOWARN);
+	if (!pkt)
+		return;
+	pkt->d = *d;
+	memcpy(pkt->data, data, d->len);
+	mrdma_loop_commit(dev, pkt);
+}
+
 /* After return wake neither runs nor will run. Not under a QP lock. */
 void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w)
 {

@@ -6,6 +6,7 @@
  * Locks, outermost first. BH: taken with softirqs off; IRQ: with interrupts off.
  *
  *   lock               protects                                  context
+ *   mrdma_mcast.lock   multicast groups and their members        process
  *   mrdma_qp.lock      the QP's state, requester, responder,     BH: system call, NAPI,
  *                      consumer side of both work queues         timers, tasklets
  *   chan lock          the RoCE ring towards the back (chan.h)   BH: below a QP lock
@@ -18,6 +19,7 @@
  *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
  *                                                                before its region's
  *   RCU                key to struct mrdma_mem                   any
+ *   RCU                multicast group to QPs                    BH: outside a QP lock
  *
  * No two QP locks are held at once: what a QP sends to this very device goes
  * through loop.c. ib_core's event and completion handlers of kernel users run
@@ -27,11 +29,13 @@
 #define MRDMA_H
 
 #include <linux/completion.h>
+#include <linux/hashtable.h>
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
 #include <linux/interrupt.h>
 #include <linux/ipv6.h>
 #include <linux/kref.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
@@ -61,6 +65,9 @@
 #define MRDMA_MAX_PD		65536
 #define MRDMA_MAX_RD_ATOMIC	128
 #define MRDMA_GID_TBL		1024		/* entries */
+#define MRDMA_MAX_MCAST_GRP	8192
+#define MRDMA_MAX_MCAST_QP	1024		/* attached to one group */
+#define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
 #define MRDMA_MAX_MSG		(1u << 30)	/* bytes */
 
 /* Ethernet, VLAN tag, IPv6, UDP */
@@ -102,6 +109,14 @@ struct mrdma_loop {
 	struct tasklet_struct	task;
 };
 
+/* Multicast groups, see mcast.c */
+struct mrdma_mcast {
+	struct mutex		lock;		/* protects: all below; read under RCU */
+	DECLARE_HASHTABLE(groups, 8);
+	u32			nr_groups;
+	u32			nr_members;
+};
+
 struct mrdma_dev {
 	struct ib_device	ibdev;		/* first: allocated by ib_core */
 	struct mrdma_front	*front;
@@ -115,6 +130,7 @@ struct mrdma_dev {
 	struct xarray		ahs;
 	u32			next_ah;
 	struct mrdma_loop	loop;
+	struct mrdma_mcast	mcast;
 	struct mrdma_stats __percpu *stats;
 	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
@@ -137,6 +153,7 @@ struct mrdma_av {
 	u8			l3;		/* offset of the IP header */
 	bool			ipv6;
 	bool			loop;		/* the destination is this very device */
+	bool			mcast;		/* the destination is a group */
 };
 
 struct mrdma_ah {
@@ -444,6 +461,7 @@ struct mrdma_tx {
 	struct mrdma_dev	*dev;
 	bool			held;
 	struct mrdma_loop_pkt	*pkt;	/* reserved in the loop */
+	const u8		*copy;	/* of a multicast datagram: it is for QPs of this device as well */
 };
 
 /* What the headers of a burst say */
@@ -491,6 +509,7 @@ void mrdma_loop_stop(struct mrdma_dev *dev);
 struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 					  struct mrdma_chan_waiter *w, bool *full);
 void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt);
+void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
 void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w);
 
 /* ---- receiving: rx.c ---- */
@@ -501,6 +520,7 @@ struct mrdma_burst {
 	u8			l3;		/* offsets in hdr */
 	u8			bth;
 	bool			ipv6;
+	bool			mcast;		/* to a group */
 	bool			ack_req;	/* in the last packet */
 	bool			solicited;
 	u8			op_first;
@@ -529,9 +549,15 @@ struct mrdma_piece {
 
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
 void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
+bool mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_rx_flush(struct mrdma_dev *dev);
 int mrdma_rx_init(struct mrdma_dev *dev);
 void mrdma_rx_uninit(struct mrdma_dev *dev);
+
+/* As a GID: where a packet goes, by its IP header. */
+void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
+/* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
+u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
 /* ---- the port: verbs.c ---- */
 
@@ -637,6 +663,15 @@ int mrdma_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr);
 int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr);
 int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags);
 bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av);
+
+/* ---- multicast: mcast.c ---- */
+
+void mrdma_mcast_init(struct mrdma_dev *dev);
+void mrdma_mcast_uninit(struct mrdma_dev *dev);
+int mrdma_attach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
+int mrdma_detach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
+bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av);
+bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
 
 /* ---- counters: stats.c ---- */
 

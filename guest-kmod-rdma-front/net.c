@@ -97,6 +97,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	memcpy(av->hdr + av->len, &udp, sizeof(udp));
 	av->len += sizeof(udp);
 	av->loop = ether_addr_equal(eth.h_dest, dev->netdev->dev_addr);
+	av->mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
 	return 0;
 }
 
@@ -110,6 +111,7 @@ void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev)
 	tx->dev = dev;
 	tx->held = false;
 	tx->pkt = NULL;
+	tx->copy = NULL;
 }
 
 static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp, bool loop,
@@ -135,6 +137,9 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp, bo
 		return MRDMA_TX_OK;
 	}
 
+	/* a port that is down sends nothing; what is on its way inside the device arrives */
+	if (!netif_running(dev->netdev))
+		return MRDMA_TX_LOST;
 	if (!tx->held) {
 		if (!mrdma_chan_lock(dev->chan))
 			return MRDMA_TX_LOST;
@@ -170,6 +175,7 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 	if (result != MRDMA_TX_OK)
 		return result;
 
+	tx->copy = av->mcast && mrdma_mcast_wanted(tx->dev, av) ? room : NULL;
 	memcpy(room, av->hdr, av->len);
 	if (!av->ipv6) {
 		__be16 id = htons(qp->ip_id);
@@ -216,6 +222,9 @@ void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d)
 		tx->pkt = NULL;
 		return;
 	}
+	if (tx->copy)
+		mrdma_loop_copy(tx->dev, d, tx->copy);
+	tx->copy = NULL;
 	mrdma_chan_commit(tx->dev->chan, d);
 }
 

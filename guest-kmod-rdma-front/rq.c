@@ -115,23 +115,40 @@ int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	return err;
 }
 
-/* Is the packet's destination one of this device's addresses? */
-static bool own_address(struct mrdma_dev *dev, const struct mrdma_burst *b)
+/* Is the GID there in this VLAN? Any netdev's will do when @ndev is NULL. */
+static bool have_gid(struct mrdma_dev *dev, const union ib_gid *gid, struct net_device *ndev,
+		     u16 want)
 {
 	const struct ib_gid_attr *attr;
-	union ib_gid gid;
+	u16 vlan = 0xffff;
+	bool right;
 
-	if (b->ipv6)
-		memcpy(gid.raw, b->hdr + b->l3 + offsetof(struct ipv6hdr, daddr), 16);
-	else
-		ipv6_addr_set_v4mapped(*(const __be32 *)(b->hdr + b->l3 +
-							 offsetof(struct iphdr, daddr)),
-				       (struct in6_addr *)&gid);
-	attr = rdma_find_gid_by_port(&dev->ibdev, &gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, NULL);
+	attr = rdma_find_gid_by_port(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, ndev);
 	if (IS_ERR(attr))
 		return false;
+	right = !rdma_read_gid_l2_fields(attr, &vlan, NULL) && vlan == want;
 	rdma_put_gid_attr(attr);
-	return true;
+	return right;
+}
+
+/* Is the packet's destination one of this device's addresses, in the packet's VLAN? */
+static bool own_address(struct mrdma_dev *dev, const struct mrdma_burst *b)
+{
+	u16 vlan = mrdma_hdr_vlan(b->hdr, b->l3);
+	struct net_device *ndev = dev->netdev;
+	union ib_gid gid;
+	bool found;
+
+	mrdma_hdr_dgid(b->hdr + b->l3, b->ipv6, &gid);
+	/* the same address may be there in several VLANs, and this finds one of them */
+	if (have_gid(dev, &gid, NULL, vlan))
+		return true;
+	rcu_read_lock();
+	if (vlan != 0xffff)
+		ndev = __vlan_find_dev_deep_rcu(dev->netdev, htons(ETH_P_8021Q), vlan);
+	found = ndev && have_gid(dev, &gid, ndev, vlan);
+	rcu_read_unlock();
+	return found;
 }
 
 /* The 40 bytes in front of a datagram: the IPv6 header, or an IPv4 header in their second half */
@@ -162,7 +179,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	mrdma_burst_piece(b, 0, &p);
 	memcpy(&deth, p.ext, sizeof(deth));
 	qkey = qp->ibqp.qp_type == IB_QPT_GSI ? IB_QP1_QKEY : qp->attr.qkey;
-	if (be32_to_cpu(deth.qkey) != qkey || !own_address(dev, b))
+	if (be32_to_cpu(deth.qkey) != qkey || (!b->mcast && !own_address(dev, b)))
 		goto drop;
 	if (!mrdma_rq_peek(qp, wqe))
 		goto drop;
@@ -188,9 +205,10 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		__be16 tci;
 
 		memcpy(&tci, b->hdr + ETH_HLEN, sizeof(tci));
-		wc.vlan_id = ntohs(tci) & VLAN_VID_MASK;
 		wc.sl = ntohs(tci) >> VLAN_PRIO_SHIFT;
-		wc.wc_flags |= IB_WC_WITH_VLAN;
+		wc.vlan_id = mrdma_hdr_vlan(b->hdr, b->l3);
+		if (wc.vlan_id != 0xffff)
+			wc.wc_flags |= IB_WC_WITH_VLAN;
 	}
 	if (mrdma_op[p.op].flags & MOP_IMM) {
 		wc.wc_flags |= IB_WC_WITH_IMM;

@@ -38,7 +38,8 @@ static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 	__be16 proto = eth->h_proto;
 	struct udphdr udp;
 
-	if (!ether_addr_equal(eth->h_dest, dev->netdev->dev_addr))
+	b->mcast = is_multicast_ether_addr(eth->h_dest);
+	if (!b->mcast && !ether_addr_equal(eth->h_dest, dev->netdev->dev_addr))
 		return false;
 	if (proto == htons(ETH_P_8021Q)) {
 		memcpy(&proto, b->hdr + pos + 2, sizeof(proto));
@@ -52,6 +53,8 @@ static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 		if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP ||
 		    (ip.frag_off & htons(IP_MF | IP_OFFSET)))
 			return false;
+		if (b->mcast != ipv4_is_multicast(ip.daddr))
+			return false;
 		b->ipv6 = false;
 		pos += sizeof(ip);
 	} else if (proto == htons(ETH_P_IPV6)) {
@@ -59,6 +62,8 @@ static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 
 		memcpy(&ip, b->hdr + pos, sizeof(ip));
 		if (ip.version != 6 || ip.nexthdr != IPPROTO_UDP)
+			return false;
+		if (b->mcast != ipv6_addr_is_multicast(&ip.daddr))
 			return false;
 		b->ipv6 = true;
 		pos += sizeof(ip);
@@ -95,12 +100,39 @@ static bool check_ops(const struct mrdma_burst *b, const struct mrdma_bth *bth)
 	       first->ext == b->ext_first && last->ext == b->ext_last && !pad;
 }
 
-/* An RC packet comes from where the QP is connected to and goes to the QP's own address. */
+void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid)
+{
+	__be32 addr;
+
+	if (ipv6) {
+		memcpy(gid, ip + offsetof(struct ipv6hdr, daddr), sizeof(*gid));
+		return;
+	}
+	memcpy(&addr, ip + offsetof(struct iphdr, daddr), sizeof(addr));
+	ipv6_addr_set_v4mapped(addr, (struct in6_addr *)gid);
+}
+
+u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3)
+{
+	__be16 tci;
+
+	if (l3 == ETH_HLEN)
+		return 0xffff;
+	memcpy(&tci, hdr + ETH_HLEN, sizeof(tci));
+	/* a tag for the priority's sake names no VLAN */
+	return ntohs(tci) & VLAN_VID_MASK ?: 0xffff;
+}
+
+/*
+ * A packet of a connection comes from where the QP is connected to and goes to the QP's own
+ * address, in its VLAN.
+ */
 static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
 {
 	const u8 *in = b->hdr + b->l3, *out = av->hdr + av->l3;
 
-	if (b->ipv6 != av->ipv6)
+	if (b->ipv6 != av->ipv6 ||
+	    mrdma_hdr_vlan(b->hdr, b->l3) != mrdma_hdr_vlan(av->hdr, av->l3))
 		return false;
 	if (b->ipv6)
 		return !memcmp(in + 8, out + 24, 16) && !memcmp(in + 24, out + 8, 16);
@@ -133,14 +165,32 @@ static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrd
 	return true;
 }
 
+/* Takes over the reference. False: the QP has no use for it. */
+bool mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b)
+{
+	bool taken;
+
+	mrdma_qp_lock(qp);
+	taken = deliver(dev, qp, b);
+	if (taken && !qp->polled) {
+		qp->polled = true;
+		list_add_tail(&qp->poll_entry, this_cpu_ptr(dev->poll));
+		mrdma_qp_unlock(qp);
+		/* the list keeps the reference */
+	} else {
+		mrdma_qp_unlock(qp);
+		mrdma_qp_put(qp);
+	}
+	return taken;
+}
+
 /* Softirq. @d has passed msr_check_desc(); @data may change while it is read. */
 void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
 {
 	struct mrdma_burst b;
 	struct mrdma_bth bth;
 	struct mrdma_qp *qp;
-	bool taken;
-	u32 apsn;
+	u32 apsn, qpn;
 
 	memcpy(b.hdr, data, d->hdr_len);
 	/* a short header is padded, so that no field is read from the stack's past */
@@ -168,22 +218,16 @@ void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *d
 	    (ntohs(bth.pkey) & 0x7fff) != (MRDMA_PKEY & 0x7fff))
 		goto drop;
 
-	qp = mrdma_qp_get(dev, ntohl(bth.qpn) & MRDMA_QPN_MASK);
-	if (!qp)
-		goto drop;
-	mrdma_qp_lock(qp);
-	taken = deliver(dev, qp, &b);
-	if (taken && !qp->polled) {
-		qp->polled = true;
-		list_add_tail(&qp->poll_entry, this_cpu_ptr(dev->poll));
-		mrdma_qp_unlock(qp);
-		/* the list keeps the reference */
+	qpn = ntohl(bth.qpn) & MRDMA_QPN_MASK;
+	if (b.mcast) {
+		if (qpn != MRDMA_MCAST_QPN || !(mrdma_op[b.op_first].flags & MOP_UD) ||
+		    !mrdma_mcast_rx(dev, &b))
+			goto drop;
 	} else {
-		mrdma_qp_unlock(qp);
-		mrdma_qp_put(qp);
+		qp = mrdma_qp_get(dev, qpn);
+		if (!qp || !mrdma_rx_to_qp(dev, qp, &b))
+			goto drop;
 	}
-	if (!taken)
-		goto drop;
 	mrdma_count(dev, MRDMA_CNT_RCVD_PKTS, b.nseg);
 	return;
 
@@ -259,8 +303,12 @@ void mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *dat
 	/* partner: the store-release in mrdma_ib_register; the device is complete */
 	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
 
-	if (dev)
+	if (!dev)
+		return;
+	if (likely(netif_running(dev->netdev)))
 		mrdma_rx_burst(dev, d, data);
+	else
+		mrdma_count(dev, MRDMA_CNT_DROP, d->burst.nseg);
 }
 
 void mrdma_rx_end(struct mrdma_front *front)

@@ -77,6 +77,9 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_qp_init_rd_atom = MRDMA_MAX_RD_ATOMIC,
 		.atomic_cap = IB_ATOMIC_NONE,
 		.max_ah = MRDMA_MAX_AH,
+		.max_mcast_grp = MRDMA_MAX_MCAST_GRP,
+		.max_mcast_qp_attach = MRDMA_MAX_MCAST_QP,
+		.max_total_mcast_qp_attach = MRDMA_MAX_MCAST_TOTAL,
 		.max_pkeys = 1,
 		.local_ca_ack_delay = 15,
 	};
@@ -207,6 +210,9 @@ static const struct ib_device_ops ops = {
 	.query_ah = mrdma_query_ah,
 	.destroy_ah = mrdma_destroy_ah,
 
+	.attach_mcast = mrdma_attach_mcast,
+	.detach_mcast = mrdma_detach_mcast,
+
 	.create_qp = mrdma_create_qp,
 	.modify_qp = mrdma_modify_qp,
 	.query_qp = mrdma_query_qp,
@@ -280,6 +286,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	mrdma_loop_init(dev);
+	mrdma_mcast_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
 	if (!dev->stats) {
 		err = -ENOMEM;
@@ -328,6 +335,7 @@ err_rx_uninit:
 err_free_stats:
 	free_percpu(dev->stats);
 err_dealloc:
+	mrdma_mcast_uninit(dev);
 	ib_dealloc_device(&dev->ibdev);
 	return err;
 }
@@ -347,6 +355,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	mrdma_loop_stop(dev);
 	unregister_netdevice_notifier(&dev->netdev_nb);
 	mrdma_rx_uninit(dev);
+	mrdma_mcast_uninit(dev);
 	free_percpu(dev->stats);
 	xa_destroy(&dev->qps);
 	xa_destroy(&dev->mems);

@@ -7,8 +7,9 @@ PROGRAMS_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
 
 # Columns, separated by |: name | how to know that the server waits | server | client | what is shown of the client's output.
 #   waits   tcp:PORT    it listens on PORT          cm   it waits for an event of rdma_cm
-#           listen      a cm_id of it listens
-#   {dev} {gid} are the guest's own RDMA device and the index of its IPv4 GID, {addr} the server's address.
+#           listen      a cm_id of it listens            out:TEXT   it says TEXT
+#   {dev} {gid} are the guest's own RDMA device and the index of its IPv4 GID, {addr} the server's address,
+#   {own} the guest's own.
 #   shows   bw, lat (perftest's last line), pp (pingpong), count (lines that tell of a message)
 # The time-out -u 18 (1 s) is for busy hosts: with perftest's default of 67 ms they cause retransmissions.
 programs_table() {
@@ -18,6 +19,7 @@ programs_table() {
 		rping|listen|rping -s -a {addr} -C 10 -v -S 1000|rping -c -a {addr} -C 10 -v -S 1000|count
 		ucmatose|cm|ucmatose -b {addr} -C 50|ucmatose -s {addr} -C 50|status
 		udaddy|cm|udaddy -b {addr} -C 50|udaddy -s {addr} -C 50|status
+		mckey|out:receiving|stdbuf -oL mckey -b {addr} -m 239.77.0.7 -C 50|mckey -s -b {own} -m 239.77.0.7 -C 50|status
 	END
 	local test cm kind
 	for cm in '' ' -R'; do
@@ -55,6 +57,7 @@ PROGRAMS_SERVE='
 		case $2 in
 		tcp:*) [ -z "$(ss -ltnH "sport = :${2#tcp:}")" ] || exit 0 ;;
 		listen) ! rdma resource show cm_id 2>/dev/null | grep -q "state LISTEN" || exit 0 ;;
+		out:*) ! grep -q "${2#out:}" /tmp/program.out || exit 0 ;;
 		cm) [ -z "$pid" ] || ! cat /proc/$pid/task/*/stack 2>/dev/null | grep -q ucma_get_event || exit 0 ;;
 		esac
 		if [ -e /tmp/program.rc ]; then break; fi
@@ -111,7 +114,7 @@ program_run() {
 			return 1
 		fi
 		local line=${!cmd}
-		line=${line//\{dev\}/$dev} line=${line//\{gid\}/$gid} line=${line//\{addr\}/$address}
+		line=${line//\{dev\}/$dev} line=${line//\{gid\}/$gid} line=${line//\{addr\}/$address} line=${line//\{own\}/${PROGRAMS_ADDRESS[$guest]:-$own}}
 		printf -v "$cmd" '%s' "$line"
 	done
 	# With -R perftest connects twice, and its client may be there before its server listens again: "no such service" (8).
