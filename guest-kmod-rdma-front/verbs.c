@@ -165,6 +165,14 @@ static void dealloc_ucontext(struct ib_ucontext *uctx)
 {
 }
 
+/*
+ * The device goes, or moves to another net namespace, while the program stays: ib_uverbs
+ * destroys its objects, and its mappings of queues are memory of their own (mmap.c).
+ */
+static void disassociate_ucontext(struct ib_ucontext *uctx)
+{
+}
+
 static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
@@ -198,6 +206,7 @@ static const struct ib_device_ops ops = {
 	.get_hw_stats = mrdma_get_hw_stats,
 
 	.alloc_ucontext = alloc_ucontext,
+	.disassociate_ucontext = disassociate_ucontext,
 	.dealloc_ucontext = dealloc_ucontext,
 	.mmap = mrdma_mmap,
 	.mmap_free = mrdma_mmap_free,

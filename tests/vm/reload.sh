@@ -64,7 +64,7 @@ for i in $(seq "$times"); do
 	order="back front"
 	((i % 2)) || order="front back"
 	for guest in $order; do
-		# The program holds the front's module in use: it goes in the middle of its work.
+		# The program goes in the middle of its work.
 		[[ $guest == back ]] || verbs_kill
 		out=$(unload $guest 2>&1) || { ok=0; fail "turn $i: unloading in the $guest: $out"; break 2; }
 		out=$(load $guest 2>&1) || { ok=0; fail "turn $i: loading in the $guest: $out"; break 2; }
@@ -79,7 +79,7 @@ done
 ((ok)) && pass "both modules unloaded and loaded $times times under traffic"
 check "traffic runs after it" works 2
 
-# The driver is taken from its device while queue pairs exist: like rdma_rxe it waits for the program to end, and goes then.
+# The driver is taken from its device while queue pairs exist: the device goes at once, the program loses its objects.
 unbind() {
 	start_on front unbind 'set -e; cd /sys/bus/pci/drivers/multios_rdma; d=$(ls -d 0*); echo $d >unbind; sleep 0.3; echo $d >bind' || return
 	on front 'sleep 2'
