@@ -3,6 +3,9 @@
  * Completion queues. A user's queue is mapped and holds struct ib_uverbs_wc, a
  * kernel user's is private and holds struct ib_wc. A user's handler only wakes a
  * reader and is called at once; a kernel user's may post and runs in a tasklet.
+ *
+ * A queue that overran stays in error: what it holds can be polled, nothing is added,
+ * and each QP that would complete there ends in the error state.
  */
 #include <linux/slab.h>
 #include <rdma/ib_user_verbs.h>
@@ -18,6 +21,35 @@ static void call_handler(struct tasklet_struct *t)
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
 }
 
+static void tell(struct mrdma_cq *cq)
+{
+	if (!cq->ibcq.comp_handler)
+		return;
+	if (cq->user)
+		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
+	else
+		tasklet_schedule(&cq->task);
+}
+
+/* The oldest completion that an event waits with has waited long enough. */
+static enum hrtimer_restart period_over(struct hrtimer *timer)
+{
+	struct mrdma_cq *cq = container_of(timer, struct mrdma_cq, timer);
+	unsigned long flags;
+	bool notify;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	notify = cq->held && cq->notify;
+	if (notify) {
+		cq->held = 0;
+		cq->notify = 0;
+	}
+	spin_unlock_irqrestore(&cq->lock, flags);
+	if (notify)
+		tell(cq);
+	return HRTIMER_NORESTART;
+}
+
 int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 		  struct ib_udata *udata)
 {
@@ -31,6 +63,8 @@ int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 		return -EINVAL;
 	spin_lock_init(&cq->lock);
 	tasklet_setup(&cq->task, call_handler);
+	hrtimer_init(&cq->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
+	cq->timer.function = period_over;
 	cq->user = udata;
 
 	if (!udata) {
@@ -60,11 +94,12 @@ err_destroy_queue:
 	return err;
 }
 
-/* ib_core has seen to it that no QP uses the queue. */
+/* ib_core has seen to it that no QP uses the queue: the timer is not started any more. */
 int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 {
 	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 
+	hrtimer_cancel(&cq->timer);
 	WRITE_ONCE(cq->dying, true);
 	tasklet_kill(&cq->task);
 	mrdma_queue_destroy(&cq->q);
@@ -72,19 +107,24 @@ int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	return 0;
 }
 
-int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata)
+/* Completions that wait to be polled */
+static u32 waiting(const struct mrdma_cq *cq)
+{
+	u32 cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
+
+	lockdep_assert_held(&cq->lock);
+	return (cq->prod - cons) & cq->mask;
+}
+
+static int resize_user(struct mrdma_cq *cq, int cqe, struct ib_udata *udata)
 {
 	struct mrdma_ucontext *uctx = rdma_udata_to_drv_context(udata, struct mrdma_ucontext, ibuc);
-	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 	struct rxe_resize_cq_resp resp = {};
 	struct mrdma_queue q, old;
-	u32 cons, n = 0;
-	unsigned long flags;
+	u32 i, n;
 	int err;
 
-	if (!udata || !cq->user)
-		return -EOPNOTSUPP;
-	if (cqe < 1 || cqe > MRDMA_MAX_CQE || udata->outlen < sizeof(resp))
+	if (udata->outlen < sizeof(resp))
 		return -EINVAL;
 	err = mrdma_queue_create(&q, &uctx->ibuc, cqe, sizeof(struct ib_uverbs_wc), &resp.mi);
 	if (err)
@@ -93,23 +133,24 @@ int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata)
 	if (err)
 		goto err_destroy_queue;
 
-	spin_lock_irqsave(&cq->lock, flags);
-	cons = mrdma_queue_cons(&cq->q);
-	if (((cq->prod - cons) & cq->mask) > q.mask) {
-		spin_unlock_irqrestore(&cq->lock, flags);
+	spin_lock_irq(&cq->lock);
+	/* once: the user may move its index at any time */
+	n = waiting(cq);
+	if (n > q.mask) {
+		spin_unlock_irq(&cq->lock);
 		err = -EINVAL;
 		goto err_destroy_queue;
 	}
-	for (; cons != cq->prod; cons = (cons + 1) & cq->mask)
-		memcpy(mrdma_queue_elem(&q, n++), mrdma_queue_elem(&cq->q, cons),
+	for (i = 0; i < n; i++)
+		memcpy(mrdma_queue_elem(&q, i), mrdma_queue_elem(&cq->q, cq->prod - n + i),
 		       sizeof(struct ib_uverbs_wc));
 	old = cq->q;
 	cq->q = q;
 	cq->mask = q.mask;
 	cq->prod = n;
 	mrdma_queue_set_prod(&cq->q, n);
-	ibcq->cqe = q.mask;
-	spin_unlock_irqrestore(&cq->lock, flags);
+	cq->ibcq.cqe = q.mask;
+	spin_unlock_irq(&cq->lock);
 
 	mrdma_queue_destroy(&old);
 	return 0;
@@ -117,6 +158,56 @@ int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata)
 err_destroy_queue:
 	mrdma_queue_destroy(&q);
 	return err;
+}
+
+static int resize_kernel(struct mrdma_cq *cq, int cqe)
+{
+	u32 mask = roundup_pow_of_two(cqe + 1) - 1;
+	struct ib_wc *wc, *old;
+	u32 n = 0;
+
+	wc = kvcalloc(mask + 1, sizeof(*wc), GFP_KERNEL);
+	if (!wc)
+		return -ENOMEM;
+	spin_lock_irq(&cq->lock);
+	if (waiting(cq) > mask) {
+		spin_unlock_irq(&cq->lock);
+		kvfree(wc);
+		return -EINVAL;
+	}
+	for (; cq->cons != cq->prod; cq->cons = (cq->cons + 1) & cq->mask)
+		wc[n++] = cq->wc[cq->cons];
+	old = cq->wc;
+	cq->wc = wc;
+	cq->mask = mask;
+	cq->cons = 0;
+	cq->prod = n;
+	cq->ibcq.cqe = mask;
+	spin_unlock_irq(&cq->lock);
+	kvfree(old);
+	return 0;
+}
+
+/* Completions may come meanwhile. Of a user's threads librxe lets none poll. */
+int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata)
+{
+	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
+
+	if (cqe < 1 || cqe >= MRDMA_MAX_CQE)
+		return -EINVAL;
+	return cq->user ? resize_user(cq, cqe, udata) : resize_kernel(cq, cqe);
+}
+
+/* An event waits for @count completions, or @period microseconds from the first of them. */
+int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period)
+{
+	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
+
+	spin_lock_irq(&cq->lock);
+	cq->mod_count = count;
+	cq->mod_period = period;
+	spin_unlock_irq(&cq->lock);
+	return 0;
 }
 
 static void put_user_wc(struct mrdma_cq *cq, const struct ib_wc *wc)
@@ -141,50 +232,80 @@ static void put_user_wc(struct mrdma_cq *cq, const struct ib_wc *wc)
 	u->reserved = 0;
 }
 
+/* Is it time for the event that was asked for? Errors and solicited messages do not wait. */
+static bool event_due(struct mrdma_cq *cq, bool urgent)
+{
+	lockdep_assert_held(&cq->lock);
+	if (!cq->notify || (cq->notify == IB_CQ_SOLICITED && !urgent))
+		return false;
+	if (!urgent && cq->mod_count > 1 && cq->mod_period && ++cq->held < cq->mod_count) {
+		if (cq->held == 1)
+			hrtimer_start(&cq->timer, ns_to_ktime(cq->mod_period * NSEC_PER_USEC),
+				      HRTIMER_MODE_REL_SOFT);
+		return false;
+	}
+	cq->held = 0;
+	cq->notify = 0;
+	return true;
+}
+
 /* Caller holds the lock of the QP that completes. */
 void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 {
-	bool notify = false, overrun = false;
+	bool urgent = solicited || wc->status != IB_WC_SUCCESS;
+	struct mrdma_qp *qp = to_mrdma_qp(wc->qp);
+	bool notify = false, first = false, lost;
 	unsigned long flags;
-	u32 next, cons;
 
+	lockdep_assert_held(&qp->lock);
 	spin_lock_irqsave(&cq->lock, flags);
-	next = (cq->prod + 1) & cq->mask;
-	cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
-	if (unlikely(next == cons)) {
-		overrun = !cq->overrun;
+	lost = cq->overrun || waiting(cq) == cq->mask;
+	if (unlikely(lost)) {
+		first = !cq->overrun;
 		cq->overrun = true;
+		cq->err_event |= first;
 	} else {
 		if (cq->user)
 			put_user_wc(cq, wc);
 		else
 			cq->wc[cq->prod] = *wc;
-		cq->prod = next;
+		cq->prod = (cq->prod + 1) & cq->mask;
 		if (cq->user)
-			mrdma_queue_set_prod(&cq->q, next);
-		if (cq->notify == IB_CQ_NEXT_COMP ||
-		    (cq->notify == IB_CQ_SOLICITED && (solicited || wc->status != IB_WC_SUCCESS))) {
-			cq->notify = 0;
-			notify = true;
-		}
+			mrdma_queue_set_prod(&cq->q, cq->prod);
+		notify = event_due(cq, urgent);
 	}
 	spin_unlock_irqrestore(&cq->lock, flags);
 
-	if (notify && cq->ibcq.comp_handler) {
-		if (cq->user)
-			cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
-		else
-			tasklet_schedule(&cq->task);
+	if (notify)
+		tell(cq);
+	if (likely(!lost))
+		return;
+	if (first)
+		mrdma_qp_event(qp, IB_EVENT_CQ_ERR);
+	if (qp->state != IB_QPS_ERR) {
+		/* a work queue that cannot report is in catastrophic error (IBTA vol. 1, 11.6.3) */
+		mrdma_qp_event(qp, IB_EVENT_QP_FATAL);
+		mrdma_qp_error(qp);
 	}
-	if (unlikely(overrun) && cq->ibcq.event_handler) {
-		struct ib_event ev = {
-			.device = cq->ibcq.device,
-			.element.cq = &cq->ibcq,
-			.event = IB_EVENT_CQ_ERR,
-		};
+}
 
+/* Without a QP lock: the event that mrdma_cq_post has left behind. */
+void mrdma_cq_raise_error(struct mrdma_cq *cq)
+{
+	struct ib_event ev = {
+		.device = cq->ibcq.device,
+		.element.cq = &cq->ibcq,
+		.event = IB_EVENT_CQ_ERR,
+	};
+	unsigned long flags;
+	bool raise;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	raise = cq->err_event;
+	cq->err_event = false;
+	spin_unlock_irqrestore(&cq->lock, flags);
+	if (raise && cq->ibcq.event_handler)
 		cq->ibcq.event_handler(&ev, cq->ibcq.cq_context);
-	}
 }
 
 /* Kernel users; librxe reads a user's queue itself. */
@@ -209,11 +330,10 @@ int mrdma_peek_cq(struct ib_cq *ibcq, int num)
 {
 	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 	unsigned long flags;
-	u32 cons, n;
+	u32 n;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
-	n = (cq->prod - cons) & cq->mask;
+	n = waiting(cq);
 	spin_unlock_irqrestore(&cq->lock, flags);
 	return min_t(u32, n, num);
 }
@@ -222,16 +342,13 @@ int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
 {
 	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 	unsigned long irq;
-	int missed = 0;
-	u32 cons;
+	int missed;
 
 	spin_lock_irqsave(&cq->lock, irq);
 	/* a request for the next completion is not weakened by a later one */
 	if (cq->notify != IB_CQ_NEXT_COMP)
 		cq->notify = flags & IB_CQ_SOLICITED_MASK;
-	cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
-	if ((flags & IB_CQ_REPORT_MISSED_EVENTS) && cons != cq->prod)
-		missed = 1;
+	missed = flags & IB_CQ_REPORT_MISSED_EVENTS && waiting(cq);
 	spin_unlock_irqrestore(&cq->lock, irq);
 	return missed;
 }

@@ -12,7 +12,8 @@
  *   chan lock          the RoCE ring towards the back (chan.h)   BH: below a QP lock
  *   mrdma_loop.lock    packets on their way to this very device  BH: below a QP lock
  *   mrdma_sq.lock      producer side of a kernel user's SQ       IRQ: any
- *   mrdma_rq.lock      producer side of a kernel user's RQ       IRQ: any
+ *   mrdma_rq.lock      producer side of a kernel user's RQ;      IRQ: any
+ *                      all of an SRQ's, below a QP lock
  *   mrdma_cq.lock      the completion queue                      IRQ: innermost
  *   xa_lock of qps     QP number to QP, with a reference         BH: innermost
  *   xa_lock of ahs     AH number to AH; the vector is copied     BH: innermost
@@ -30,6 +31,8 @@
 
 #include <linux/completion.h>
 #include <linux/hashtable.h>
+#include <linux/hrtimer.h>
+#include <linux/idr.h>
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
 #include <linux/interrupt.h>
@@ -58,6 +61,8 @@
 #define MRDMA_MAX_INLINE	512		/* bytes; 32 scatter/gather entries take as much */
 #define MRDMA_MAX_CQ		65536
 #define MRDMA_MAX_CQE		(1 << 17)
+#define MRDMA_MAX_SRQ		65536
+#define MRDMA_MAX_SRQ_WR	16384
 #define MRDMA_MAX_MR		(1 << 20)
 #define MRDMA_MAX_MW		(1 << 20)
 #define MRDMA_MAX_FAST_REG	4096		/* pages of a fast registration */
@@ -124,6 +129,7 @@ struct mrdma_dev {
 	struct mrdma_chan	*chan;
 	struct xarray		qps;
 	u32			next_qpn;
+	struct ida		srqs;		/* numbers of shared receive queues */
 	struct xarray		mems;
 	u32			next_mr;
 	u32			next_mw;
@@ -223,10 +229,15 @@ struct mrdma_cq {
 	u32			prod;		/* masked */
 	u32			cons;		/* masked; kernel users */
 	u8			notify;		/* enum ib_cq_notify_flags, 0: not armed */
-	bool			overrun;
+	u16			mod_count;	/* moderation: completions an event may wait for */
+	u16			mod_period;	/* and microseconds; 0: none */
+	u16			held;		/* completions that an event waits with */
+	bool			overrun;	/* takes no completion any more */
+	bool			err_event;	/* CQ_ERR is to be raised at a QP's unlock */
 	bool			user;
 	bool			dying;
 	struct tasklet_struct	task;		/* calls a kernel user's handler */
+	struct hrtimer		timer;		/* of the moderation, softirq */
 };
 
 /* A send request, copied out of the user's queue and checked */
@@ -291,11 +302,19 @@ struct mrdma_rwqe {
 };
 
 struct mrdma_rq {
-	struct mrdma_queue	q;		/* struct rxe_recv_wqe */
-	spinlock_t		lock;		/* protects: prod, the producer's side */
+	struct mrdma_queue	q;		/* struct rxe_recv_wqe; none in a QP on an SRQ */
+	spinlock_t		lock;		/* protects: prod; in an SRQ all of it */
 	u32			prod;		/* kernel users */
 	u32			cons;
 	u32			max_sge;
+};
+
+struct mrdma_srq {
+	struct ib_srq		ibsrq;
+	struct mrdma_rq		rq;		/* rq.lock protects: limit, too */
+	u32			limit;		/* 0: not armed */
+	int			num;
+	bool			user;
 };
 
 struct mrdma_req {
@@ -337,7 +356,7 @@ struct mrdma_resp {
 	u32			ack_psn;	/* of the last packet taken that was not a READ request */
 	u32			msn;
 	u32			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
-	bool			have_wqe;	/* wqe holds the RQ's oldest element */
+	bool			have_wqe;	/* wqe has been taken and waits for its completion */
 	bool			ack_pending;
 	bool			nak_pending;
 	bool			nak_sent;	/* waiting for the expected packet: no other NAK */
@@ -371,6 +390,7 @@ struct mrdma_qp {
 	bool			polled;		/* on a list of mrdma_poll */
 	bool			comm_est;
 	bool			sqd_notify;
+	bool			last_wqe;	/* LAST_WQE_REACHED has been raised */
 	u32			events;		/* BIT(enum ib_event_type), raised at unlock */
 	struct mrdma_sq		sq;
 	struct mrdma_rq		rq;
@@ -412,6 +432,11 @@ static inline bool mrdma_mem_window(const struct mrdma_mem *mem)
 static inline struct mrdma_cq *to_mrdma_cq(struct ib_cq *ibcq)
 {
 	return container_of(ibcq, struct mrdma_cq, ibcq);
+}
+
+static inline struct mrdma_srq *to_mrdma_srq(struct ib_srq *ibsrq)
+{
+	return container_of(ibsrq, struct mrdma_srq, ibsrq);
 }
 
 static inline struct mrdma_qp *to_mrdma_qp(struct ib_qp *ibqp)
@@ -606,9 +631,26 @@ void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
 void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
-bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe);
-void mrdma_rq_advance(struct mrdma_qp *qp);
+
+/* ---- receive queues: rq.c, srq.c ---- */
+
+int mrdma_rq_init(struct mrdma_rq *rq, struct ib_ucontext *uctx, u32 depth, u32 max_sge,
+		  struct mminfo *mi);
+size_t mrdma_rq_elem_size(u32 max_sge);
+int mrdma_rq_post(struct mrdma_rq *rq, const struct ib_recv_wr *wr,
+		  const struct ib_recv_wr **bad_wr);
+bool mrdma_rq_take(struct mrdma_qp *qp, struct mrdma_rwqe *wqe, u32 need);
+struct ib_pd *mrdma_rq_pd(struct mrdma_qp *qp);
+void mrdma_rq_reset(struct mrdma_qp *qp);
 void mrdma_rq_flush(struct mrdma_qp *qp);
+
+int mrdma_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init, struct ib_udata *udata);
+int mrdma_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr, enum ib_srq_attr_mask mask,
+		     struct ib_udata *udata);
+int mrdma_query_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
+int mrdma_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata);
+int mrdma_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
+			const struct ib_recv_wr **bad_wr);
 
 /* ---- memory: mr.c, mw.c ---- */
 
@@ -653,6 +695,8 @@ int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata);
 int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata);
 int mrdma_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
 int mrdma_peek_cq(struct ib_cq *ibcq, int num);
+int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period);
+void mrdma_cq_raise_error(struct mrdma_cq *cq);
 int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
 void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
 

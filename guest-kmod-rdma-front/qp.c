@@ -59,6 +59,30 @@ static void check_qp(const struct mrdma_qp *qp)
 	mos_assert(mrdma_psn_cmp(req->max_psn, req->next_psn) <= 0);
 }
 
+/* No lock is held: a handler may call verbs. */
+static void raise(struct mrdma_qp *qp, enum ib_event_type event)
+{
+	struct ib_event ev = { .device = qp->ibqp.device, .event = event };
+	struct ib_srq *srq = qp->ibqp.srq;
+
+	switch (event) {
+	case IB_EVENT_CQ_ERR:
+		mrdma_cq_raise_error(to_mrdma_cq(qp->ibqp.send_cq));
+		mrdma_cq_raise_error(to_mrdma_cq(qp->ibqp.recv_cq));
+		break;
+	case IB_EVENT_SRQ_LIMIT_REACHED:
+		ev.element.srq = srq;
+		if (srq->event_handler)
+			srq->event_handler(&ev, srq->srq_context);
+		break;
+	default:
+		ev.element.qp = &qp->ibqp;
+		if (qp->ibqp.event_handler)
+			qp->ibqp.event_handler(&ev, qp->ibqp.qp_context);
+		break;
+	}
+}
+
 /* The caller holds a reference or is a verb on the QP: event handlers run after the unlock. */
 void mrdma_qp_unlock(struct mrdma_qp *qp)
 {
@@ -70,16 +94,8 @@ void mrdma_qp_unlock(struct mrdma_qp *qp)
 	spin_unlock_bh(&qp->lock);
 	if (likely(!events))
 		return;
-	for_each_set_bit(bit, &events, 32) {
-		struct ib_event ev = {
-			.device = qp->ibqp.device,
-			.element.qp = &qp->ibqp,
-			.event = bit,
-		};
-
-		if (qp->ibqp.event_handler)
-			qp->ibqp.event_handler(&ev, qp->ibqp.qp_context);
-	}
+	for_each_set_bit(bit, &events, 32)
+		raise(qp, bit);
 }
 
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event)
@@ -182,14 +198,14 @@ static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
 {
 	struct ib_qp_cap *cap = &init->cap;
 
-	if (init->create_flags || init->srq || init->rwq_ind_tbl)
+	if (init->create_flags || init->rwq_ind_tbl)
 		return -EOPNOTSUPP;
 	switch (init->qp_type) {
 	case IB_QPT_RC:
 	case IB_QPT_UD:
 		break;
 	case IB_QPT_GSI:
-		if (udata)
+		if (udata || init->srq)
 			return -EOPNOTSUPP;
 		break;
 	default:
@@ -197,6 +213,11 @@ static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
 	}
 	if (!init->send_cq || !init->recv_cq)
 		return -EINVAL;
+	if (init->srq) {
+		/* it has no receive queue of its own */
+		cap->max_recv_wr = 0;
+		cap->max_recv_sge = 0;
+	}
 	if (cap->max_send_wr > MRDMA_MAX_QP_WR || cap->max_recv_wr > MRDMA_MAX_QP_WR ||
 	    cap->max_send_sge > MRDMA_MAX_SGE || cap->max_recv_sge > MRDMA_MAX_SGE ||
 	    cap->max_inline_data > MRDMA_MAX_INLINE)
@@ -243,16 +264,14 @@ static int init_rq(struct mrdma_qp *qp, struct ib_qp_init_attr *init, struct ib_
 		   struct mminfo *mi)
 {
 	struct ib_qp_cap *cap = &init->cap;
-	struct mrdma_rq *rq = &qp->rq;
 	int err;
 
-	rq->max_sge = cap->max_recv_sge;
-	spin_lock_init(&rq->lock);
-	err = mrdma_queue_create(&rq->q, uctx, cap->max_recv_wr, sizeof(struct rxe_recv_wqe) +
-				 rq->max_sge * sizeof(struct rxe_sge), mi);
+	if (init->srq)
+		return 0;
+	err = mrdma_rq_init(&qp->rq, uctx, cap->max_recv_wr, cap->max_recv_sge, mi);
 	if (err)
 		return err;
-	cap->max_recv_wr = rq->q.mask;
+	cap->max_recv_wr = qp->rq.q.mask;
 	return 0;
 }
 

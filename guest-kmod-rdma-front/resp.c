@@ -12,12 +12,10 @@ void mrdma_resp_reset(struct mrdma_qp *qp)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_rjob *job = resp->job;
-	struct mrdma_rq *rq = &qp->rq;
 
 	memset(resp, 0, sizeof(*resp));
 	resp->job = job;
-	rq->cons += (mrdma_queue_prod(&rq->q) - rq->cons) & rq->q.mask;
-	mrdma_queue_set_cons(&rq->q, rq->cons);
+	mrdma_rq_reset(qp);
 }
 
 static void send_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
@@ -46,11 +44,12 @@ static void fail(struct mrdma_qp *qp, u8 syndrome, enum ib_wc_status status)
 		};
 
 		resp->have_wqe = false;
-		mrdma_rq_advance(qp);
 		mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+	} else {
+		/* no completion tells of it */
+		mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
+								      IB_EVENT_QP_REQ_ERR);
 	}
-	mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
-							      IB_EVENT_QP_REQ_ERR);
 	mrdma_qp_error(qp);
 }
 
@@ -68,7 +67,7 @@ static bool get_wqe(struct mrdma_qp *qp)
 
 	if (resp->have_wqe)
 		return true;
-	if (mrdma_rq_peek(qp, &resp->wqe)) {
+	if (mrdma_rq_take(qp, &resp->wqe, 0)) {
 		resp->have_wqe = true;
 		return true;
 	}
@@ -97,7 +96,6 @@ static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p, bool
 		       MRDMA_IMM_BYTES);
 	}
 	resp->have_wqe = false;
-	mrdma_rq_advance(qp);
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RECVS, 1);
 	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p->solicited);
 }
@@ -126,7 +124,7 @@ static bool rx_send(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
 		return false;
 	}
-	if (p->len && mrdma_sge_copy(qp->ibqp.pd, resp->wqe.sge, resp->wqe.num_sge, resp->len,
+	if (p->len && mrdma_sge_copy(mrdma_rq_pd(qp), resp->wqe.sge, resp->wqe.num_sge, resp->len,
 				     (void *)p->data, p->len, MRDMA_TO_MR)) {
 		fail(qp, MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR);
 		return false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Receive queues and the receiver of datagrams. A receive request is copied out
- * of its queue once, when a message begins to fill it. Shared receive queues join
- * here.
+ * Receive queues and the receiver of datagrams. A receive request is taken out of its
+ * queue, that of the QP or a shared one, when a message begins to fill it, and copied once.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -11,15 +10,26 @@
 
 #include "mrdma.h"
 
-/* The oldest receive request, copied and checked; it stays in the queue. */
-bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe)
+size_t mrdma_rq_elem_size(u32 max_sge)
 {
-	struct mrdma_rq *rq = &qp->rq;
+	return sizeof(struct rxe_recv_wqe) + max_sge * sizeof(struct rxe_sge);
+}
+
+int mrdma_rq_init(struct mrdma_rq *rq, struct ib_ucontext *uctx, u32 depth, u32 max_sge,
+		  struct mminfo *mi)
+{
+	rq->max_sge = max_sge;
+	spin_lock_init(&rq->lock);
+	return mrdma_queue_create(&rq->q, uctx, depth, mrdma_rq_elem_size(max_sge), mi);
+}
+
+/* False: there is none, or the oldest has less than @need bytes and stays where it is. */
+static bool take(struct mrdma_rq *rq, struct mrdma_rwqe *wqe, u32 need)
+{
 	const struct rxe_recv_wqe *u;
 	u64 length = 0;
 	u32 i, n;
 
-	lockdep_assert_held(&qp->lock);
 	if (mrdma_queue_prod(&rq->q) == (rq->cons & rq->q.mask))
 		return false;
 	u = mrdma_queue_elem(&rq->q, rq->cons);
@@ -31,37 +41,94 @@ bool mrdma_rq_peek(struct mrdma_qp *qp, struct mrdma_rwqe *wqe)
 	for (i = 0; i < wqe->num_sge; i++)
 		length += wqe->sge[i].length;
 	wqe->length = min_t(u64, length, U32_MAX);
+	if (wqe->length < need)
+		return false;
+	rq->cons++;
+	mrdma_queue_set_cons(&rq->q, rq->cons);
 	return true;
 }
 
-void mrdma_rq_advance(struct mrdma_qp *qp)
+static bool take_shared(struct mrdma_qp *qp, struct mrdma_srq *srq, struct mrdma_rwqe *wqe,
+			u32 need)
+{
+	struct mrdma_rq *rq = &srq->rq;
+	unsigned long flags;
+	bool ok;
+
+	spin_lock_irqsave(&rq->lock, flags);
+	ok = take(rq, wqe, need);
+	if (ok && srq->limit &&
+	    ((mrdma_queue_prod(&rq->q) - rq->cons) & rq->q.mask) < srq->limit) {
+		srq->limit = 0;
+		mrdma_qp_event(qp, IB_EVENT_SRQ_LIMIT_REACHED);
+	}
+	spin_unlock_irqrestore(&rq->lock, flags);
+	return ok;
+}
+
+/* Takes the oldest receive request if it has room for @need bytes. */
+bool mrdma_rq_take(struct mrdma_qp *qp, struct mrdma_rwqe *wqe, u32 need)
+{
+	lockdep_assert_held(&qp->lock);
+	if (qp->ibqp.srq)
+		return take_shared(qp, to_mrdma_srq(qp->ibqp.srq), wqe, need);
+	return take(&qp->rq, wqe, need);
+}
+
+/* The protection domain of receive requests: that of the queue they were posted to */
+struct ib_pd *mrdma_rq_pd(struct mrdma_qp *qp)
+{
+	return qp->ibqp.srq ? qp->ibqp.srq->pd : qp->ibqp.pd;
+}
+
+/* State RESET: all that is posted to the QP's own queue is discarded. */
+void mrdma_rq_reset(struct mrdma_qp *qp)
 {
 	struct mrdma_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&qp->lock);
-	rq->cons++;
+	qp->last_wqe = false;
+	if (qp->ibqp.srq)
+		return;
+	rq->cons += (mrdma_queue_prod(&rq->q) - rq->cons) & rq->q.mask;
 	mrdma_queue_set_cons(&rq->q, rq->cons);
 }
 
-/* State ERR: all that is posted ends unused. */
+static void flush_one(struct mrdma_qp *qp)
+{
+	struct ib_wc wc = {
+		.wr_id = qp->resp.wqe.wr_id,
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_RECV,
+		.qp = &qp->ibqp,
+		.port_num = 1,
+	};
+
+	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+}
+
+/*
+ * State ERR: what has been taken, and all that is posted to the QP's own queue, ends
+ * unused. What is in a shared queue stays there for others: an event says that this QP
+ * takes no more.
+ */
 void mrdma_rq_flush(struct mrdma_qp *qp)
 {
-	struct mrdma_rwqe *wqe = &qp->resp.wqe;
 	u32 n;
 
-	qp->resp.have_wqe = false;
-	for (n = 0; n <= qp->rq.q.mask && mrdma_rq_peek(qp, wqe); n++) {
-		struct ib_wc wc = {
-			.wr_id = wqe->wr_id,
-			.status = IB_WC_WR_FLUSH_ERR,
-			.opcode = IB_WC_RECV,
-			.qp = &qp->ibqp,
-			.port_num = 1,
-		};
-
-		mrdma_rq_advance(qp);
-		mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+	lockdep_assert_held(&qp->lock);
+	if (qp->resp.have_wqe) {
+		qp->resp.have_wqe = false;
+		flush_one(qp);
 	}
+	if (qp->ibqp.srq) {
+		if (!qp->last_wqe)
+			mrdma_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+		qp->last_wqe = true;
+		return;
+	}
+	for (n = 0; n <= qp->rq.q.mask && mrdma_rq_take(qp, &qp->resp.wqe, 0); n++)
+		flush_one(qp);
 }
 
 static int post_one(struct mrdma_rq *rq, const struct ib_recv_wr *wr)
@@ -88,17 +155,12 @@ static int post_one(struct mrdma_rq *rq, const struct ib_recv_wr *wr)
 }
 
 /* Kernel users; librxe writes a user's queue itself, without a call. */
-int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
-		    const struct ib_recv_wr **bad_wr)
+int mrdma_rq_post(struct mrdma_rq *rq, const struct ib_recv_wr *wr,
+		  const struct ib_recv_wr **bad_wr)
 {
-	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
-	struct mrdma_rq *rq = &qp->rq;
 	unsigned long flags;
 	int err = 0;
 
-	*bad_wr = wr;
-	if (qp->user || READ_ONCE(qp->state) == IB_QPS_RESET)
-		return -EINVAL;
 	spin_lock_irqsave(&rq->lock, flags);
 	for (; wr; wr = wr->next) {
 		err = post_one(rq, wr);
@@ -108,6 +170,19 @@ int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		}
 	}
 	spin_unlock_irqrestore(&rq->lock, flags);
+	return err;
+}
+
+int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
+		    const struct ib_recv_wr **bad_wr)
+{
+	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
+	int err;
+
+	*bad_wr = wr;
+	if (qp->user || ibqp->srq || READ_ONCE(qp->state) == IB_QPS_RESET)
+		return -EINVAL;
+	err = mrdma_rq_post(&qp->rq, wr, bad_wr);
 	/* partner: the state is stored before the flush looks at the queue, under the QP lock */
 	smp_mb();
 	if (READ_ONCE(qp->state) == IB_QPS_ERR)
@@ -167,6 +242,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 {
 	struct mrdma_dev *dev = mrdma_qp_dev(qp);
 	struct mrdma_rwqe *wqe = &qp->resp.wqe;
+	struct ib_pd *pd = mrdma_rq_pd(qp);
 	u8 grh[sizeof(struct ib_grh)];
 	struct mrdma_deth deth;
 	struct mrdma_piece p;
@@ -181,10 +257,8 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	qkey = qp->ibqp.qp_type == IB_QPT_GSI ? IB_QP1_QKEY : qp->attr.qkey;
 	if (be32_to_cpu(deth.qkey) != qkey || (!b->mcast && !own_address(dev, b)))
 		goto drop;
-	if (!mrdma_rq_peek(qp, wqe))
-		goto drop;
 	total = sizeof(grh) + p.len;
-	if (total > wqe->length)
+	if (!mrdma_rq_take(qp, wqe, total))
 		goto drop;
 
 	make_grh(grh, b);
@@ -214,12 +288,11 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		wc.wc_flags |= IB_WC_WITH_IMM;
 		memcpy(&wc.ex.imm_data, p.ext + sizeof(deth), MRDMA_IMM_BYTES);
 	}
-	if (mrdma_sge_copy(qp->ibqp.pd, wqe->sge, wqe->num_sge, 0, grh, sizeof(grh),
+	if (mrdma_sge_copy(pd, wqe->sge, wqe->num_sge, 0, grh, sizeof(grh),
 			   MRDMA_TO_MR) ||
-	    mrdma_sge_copy(qp->ibqp.pd, wqe->sge, wqe->num_sge, sizeof(grh), (void *)p.data,
-			   p.len, MRDMA_TO_MR))
+	    mrdma_sge_copy(pd, wqe->sge, wqe->num_sge, sizeof(grh), (void *)p.data, p.len,
+			   MRDMA_TO_MR))
 		wc.status = IB_WC_LOC_PROT_ERR;
-	mrdma_rq_advance(qp);
 	mrdma_count(dev, MRDMA_CNT_RECVS, 1);
 	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p.solicited);
 	if (wc.status != IB_WC_SUCCESS)

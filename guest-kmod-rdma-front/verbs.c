@@ -62,7 +62,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.device_cap_flags = IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_CURR_QP_STATE_MOD |
 				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 				    IB_DEVICE_UD_AV_PORT_ENFORCE | IB_DEVICE_MEM_WINDOW |
-				    IB_DEVICE_MEM_WINDOW_TYPE_2B,
+				    IB_DEVICE_MEM_WINDOW_TYPE_2B | IB_DEVICE_SRQ_RESIZE,
 		.max_send_sge = MRDMA_MAX_SGE,
 		.max_recv_sge = MRDMA_MAX_SGE,
 		.max_sge_rd = MRDMA_MAX_SGE,
@@ -80,6 +80,11 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_mcast_grp = MRDMA_MAX_MCAST_GRP,
 		.max_mcast_qp_attach = MRDMA_MAX_MCAST_QP,
 		.max_total_mcast_qp_attach = MRDMA_MAX_MCAST_TOTAL,
+		.max_srq = MRDMA_MAX_SRQ,
+		.max_srq_wr = MRDMA_MAX_SRQ_WR - 1,
+		.max_srq_sge = MRDMA_MAX_SGE,
+		.cq_caps.max_cq_moderation_count = U16_MAX,
+		.cq_caps.max_cq_moderation_period = U16_MAX,
 		.max_pkeys = 1,
 		.local_ca_ack_delay = 15,
 	};
@@ -229,8 +234,15 @@ static const struct ib_device_ops ops = {
 	.post_send = mrdma_post_send,
 	.post_recv = mrdma_post_recv,
 
+	.create_srq = mrdma_create_srq,
+	.modify_srq = mrdma_modify_srq,
+	.query_srq = mrdma_query_srq,
+	.destroy_srq = mrdma_destroy_srq,
+	.post_srq_recv = mrdma_post_srq_recv,
+
 	.create_cq = create_cq,
 	.destroy_cq = mrdma_destroy_cq,
+	.modify_cq = mrdma_modify_cq,
 	.resize_cq = mrdma_resize_cq,
 	.poll_cq = mrdma_poll_cq,
 	.peek_cq = mrdma_peek_cq,
@@ -250,6 +262,7 @@ static const struct ib_device_ops ops = {
 	INIT_RDMA_OBJ_SIZE(ib_mw, mrdma_mw, ibmw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, mrdma_pd, ibpd),
 	INIT_RDMA_OBJ_SIZE(ib_qp, mrdma_qp, ibqp),
+	INIT_RDMA_OBJ_SIZE(ib_srq, mrdma_srq, ibsrq),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, mrdma_ucontext, ibuc),
 };
 
@@ -294,6 +307,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	ida_init(&dev->srqs);
 	mrdma_loop_init(dev);
 	mrdma_mcast_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
@@ -369,5 +383,6 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	xa_destroy(&dev->qps);
 	xa_destroy(&dev->mems);
 	xa_destroy(&dev->ahs);
+	ida_destroy(&dev->srqs);
 	ib_dealloc_device(&dev->ibdev);
 }
