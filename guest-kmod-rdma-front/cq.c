@@ -59,7 +59,7 @@ int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 
 	if (attr->flags)
 		return -EOPNOTSUPP;
-	if (!attr->cqe || attr->cqe > MRDMA_MAX_CQE)
+	if (!attr->cqe || attr->cqe >= MRDMA_MAX_CQE)
 		return -EINVAL;
 	spin_lock_init(&cq->lock);
 	tasklet_setup(&cq->task, call_handler);
