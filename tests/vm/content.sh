@@ -4,7 +4,7 @@
 #
 # Every byte of random verbs traffic between front and peer is checked on both ends (verbs-check), on a clean wire and
 # on one that loses, doubles, reorders, delays and corrupts packets, for several path MTUs and both IP versions; and the
-# error cases end with the completion status that they must.
+# error cases end with the completion status that they must. Shared receive queues, resizing, overrun and events likewise.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -55,6 +55,8 @@ content "clean, path MTU 512, IPv6" peer 5 -6 -m 512
 
 check "error cases, IPv4" verbs_check peer front $peer_ip 240 -e -S "$SEED"
 check "error cases, IPv6" verbs_check peer front $peer_ip 240 -e -6 -S "$SEED"
+check "queue cases" verbs_check peer front $peer_ip 240 -Q -S "$SEED"
+check "queue cases, IPv6, path MTU 256, the peer starts" verbs_check front peer $front_ip 240 -Q -6 -m 256 -S "$SEED"
 
 disturbed() {
 	local name=$1 how=$2

@@ -133,16 +133,19 @@ static enum ibv_mtu mtu_code(uint32_t bytes)
 	return __builtin_ctz(bytes) - 7;
 }
 
-void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn, uint32_t peer_psn,
-		   int retry, int rnr_retry, uint32_t timeout)
+static uint32_t max_rd(struct vc *vc)
 {
-	uint32_t rd = vc->me.max_rd < vc->peer.max_rd ? vc->me.max_rd : vc->peer.max_rd;
+	return vc->me.max_rd < vc->peer.max_rd ? vc->me.max_rd : vc->peer.max_rd;
+}
+
+void vc_qp_rtr(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t peer_psn)
+{
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTR,
 		.path_mtu = mtu_code(vc->mtu),
 		.dest_qp_num = qpn,
 		.rq_psn = peer_psn,
-		.max_dest_rd_atomic = rd,
+		.max_dest_rd_atomic = max_rd(vc),
 		.min_rnr_timer = 12,	/* 0.64 ms */
 		.ah_attr = {
 			.is_global = 1,
@@ -155,18 +158,30 @@ void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn,
 
 	if (err)
 		vc_die("queue pair to RTR: %s", strerror(err));
-	attr = (struct ibv_qp_attr){
+}
+
+void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry, uint32_t timeout)
+{
+	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTS,
 		.sq_psn = psn,
 		.timeout = timeout,
 		.retry_cnt = retry,
 		.rnr_retry = rnr_retry,
-		.max_rd_atomic = rd,
+		.max_rd_atomic = max_rd(vc),
 	};
-	err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-			    IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
+				IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+
 	if (err)
 		vc_die("queue pair to RTS: %s", strerror(err));
+}
+
+void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn, uint32_t peer_psn,
+		   int retry, int rnr_retry, uint32_t timeout)
+{
+	vc_qp_rtr(vc, qp, qpn, peer_psn);
+	vc_qp_rts(vc, qp, psn, retry, rnr_retry, timeout);
 }
 
 static void choose_mtu(struct vc *vc)

@@ -33,6 +33,7 @@ struct vc_config {
 	uint32_t lossy;		/* datagrams may get lost or come twice */
 	uint32_t errors;	/* run the error cases instead */
 	uint32_t memory;	/* or those of windows, invalidation and re-registration */
+	uint32_t queues;	/* run the queue cases instead */
 	uint32_t ipv6;
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
@@ -138,11 +139,13 @@ void vc_setup(struct vc *vc);	/* areas registered, queue pairs connected */
 void vc_teardown(struct vc *vc);
 struct ibv_qp *vc_create_qp(struct vc *vc, enum ibv_qp_type type, uint32_t max_inline);
 void vc_qp_init(struct vc *vc, struct ibv_qp *qp);
+void vc_qp_rtr(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t peer_psn);
+void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry, uint32_t timeout);
 void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn, uint32_t peer_psn,
 		   int retry, int rnr_retry, uint32_t timeout);
 int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/* 0: nothing yet */
 
-/* rc.c, ud.c, errors.c, mw.c */
+/* rc.c, ud.c, errors.c, mw.c, queues.c */
 void vc_rc_round(struct vc *vc);
 void vc_ud_setup(struct vc *vc);
 void vc_ud_round(struct vc *vc, uint32_t round);
@@ -150,5 +153,6 @@ void vc_ud_late(struct vc *vc, const struct ibv_wc *wc);
 void vc_ud_teardown(struct vc *vc);
 void vc_errors(struct vc *vc);
 void vc_memory(struct vc *vc);
+void vc_queues(struct vc *vc);
 
 #endif
