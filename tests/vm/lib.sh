@@ -229,6 +229,11 @@ tool() {
 		flags=(-libverbs)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev
 		;;
+	baduser | many-qps)
+		sources=("$VM_ROOT/tests/vm/bad/$name.c")
+		flags=(-libverbs -lpthread)
+		host_has /usr/include/infiniband/verbs.h libibverbs-dev
+		;;
 	*)
 		sources=("$VM_ROOT/tests/vm/bad/$name.c")
 		flags=(-static)
