@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Completer: acknowledgements and READ responses against the requests under way,
- * completions of the send queue, and its flush.
+ * Completer: acknowledgements, READ responses and results of atomic operations against the
+ * requests under way, completions of the send queue, and its flush.
  */
 #include "mrdma.h"
 
@@ -13,6 +13,14 @@ static enum ib_wc_opcode wc_opcode(u8 opcode)
 		return IB_WC_RDMA_WRITE;
 	case IB_WR_RDMA_READ:
 		return IB_WC_RDMA_READ;
+	case IB_WR_ATOMIC_CMP_AND_SWP:
+		return IB_WC_COMP_SWAP;
+	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		return IB_WC_FETCH_ADD;
+	case IB_WR_ATOMIC_WRITE:
+		return IB_WC_ATOMIC_WRITE;
+	case IB_WR_FLUSH:
+		return IB_WC_FLUSH;
 	case IB_WR_LOCAL_INV:
 		return IB_WC_LOCAL_INV;
 	case IB_WR_REG_MR:
@@ -113,8 +121,8 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 }
 
 /*
- * Everything up to and including @psn has arrived there. False: a READ in
- * front of it has not been answered, that is, its responses were lost.
+ * Everything up to and including @psn has arrived there. False: a READ or atomic
+ * operation in front of it has not been answered, that is, its response was lost.
  */
 static bool acked(struct mrdma_qp *qp, u32 psn)
 {
@@ -128,7 +136,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		w = mrdma_swqe(sq, sq->tail);
 		if (mrdma_psn_cmp(w->first_psn, psn) > 0)
 			break;
-		if (w->opcode == IB_WR_RDMA_READ) {
+		if (mrdma_wr_answered(w->opcode)) {
 			/* one of several requests for it may be meant, and have been answered */
 			ok = mrdma_psn_cmp(psn, req->una) < 0;
 			break;
@@ -225,31 +233,62 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	}
 }
 
-/* False: the rest of the burst is of no use. */
-static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
+/*
+ * The request that an answer with number @psn belongs to, now the oldest one: those in front of it
+ * are done when it is answered. NULL: none that is waiting for answers.
+ */
+static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 {
 	struct mrdma_sq *sq = &qp->sq;
+	struct mrdma_req *req = &qp->req;
+	struct mrdma_swqe *w;
+
+	while (sq->tail != sq->numbered) {
+		w = mrdma_swqe(sq, sq->tail);
+		if (mrdma_wr_answered(w->opcode)) {
+			if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
+				req->una = w->first_psn;
+			return w;
+		}
+		if (mrdma_psn_cmp(w->last_psn, psn) >= 0)
+			return NULL;
+		finish(qp, w);
+		mrdma_req_progress(qp);
+	}
+	return NULL;
+}
+
+/* Answers up to @psn have been taken; @end: they were all to what was asked for. */
+static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npkts, bool end)
+{
+	struct mrdma_req *req = &qp->req;
+
+	/* after going back, what was not asked for again is not counted either */
+	if (mrdma_psn_cmp(psn, req->psn) < 0) {
+		req->rd_pkts -= min_t(u32, req->rd_pkts, npkts);
+		if (end && req->rd_out)
+			req->rd_out--;
+	}
+	if (psn == w->last_psn)
+		finish(qp, w);
+	else
+		req->una = mrdma_psn_add(psn, 1);
+	mrdma_req_progress(qp);
+	if (mrdma_psn_cmp(req->una, req->psn) > 0)
+		mrdma_req_seek(qp);
+}
+
+/* Responses to a READ. False: the rest of the burst is of no use. */
+static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
+{
 	struct mrdma_req *req = &qp->req;
 	struct mrdma_swqe *w;
 	u32 skip, off, want, end_psn;
 	bool last, end;
 
-	/* requests in front of the READ are done when it is answered */
-	while (sq->tail != sq->numbered) {
-		w = mrdma_swqe(sq, sq->tail);
-		if (w->opcode == IB_WR_RDMA_READ || mrdma_psn_cmp(w->last_psn, p->psn) >= 0)
-			break;
-		finish(qp, w);
-		mrdma_req_progress(qp);
-	}
-	if (sq->tail == sq->numbered)
+	w = find_answered(qp, p->psn);
+	if (!w)
 		return false;
-	w = mrdma_swqe(sq, sq->tail);
-	if (w->opcode != IB_WR_RDMA_READ)
-		return false;
-	if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
-		req->una = w->first_psn;
-
 	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
 		mrdma_req_gap(qp);
 		return false;
@@ -263,12 +302,22 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	p->len -= skip * qp->mtu;
 
 	end_psn = mrdma_psn_add(p->psn, p->npkts - 1);
+	if (w->opcode == IB_WR_FLUSH || w->opcode == IB_WR_ATOMIC_WRITE) {
+		/* answered as a READ of nothing */
+		if (p->op != IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY || p->len) {
+			mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+			return false;
+		}
+		answered(qp, w, end_psn, 1, true);
+		return true;
+	}
 	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
 	last = end_psn == w->last_psn;
 	want = last ? w->length - off : p->npkts * qp->mtu;
 	/* the responder's last packet ends one of our requests for this READ, and only it does */
 	end = off + want == mrdma_read_end(w, off);
-	if (mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
+	if (w->opcode != IB_WR_RDMA_READ ||
+	    mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
 	    end != !!(mrdma_op[p->op].flags & MOP_END)) {
 		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
@@ -278,20 +327,37 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
 		return false;
 	}
-	/* after going back, what was not asked for again is not counted either */
-	if (mrdma_psn_cmp(end_psn, req->psn) < 0) {
-		req->rd_pkts -= min_t(u32, req->rd_pkts, p->npkts);
-		if (end && req->rd_out)
-			req->rd_out--;
-	}
-	if (last)
-		finish(qp, w);
-	else
-		req->una = mrdma_psn_add(req->una, p->npkts);
-	mrdma_req_progress(qp);
-	if (mrdma_psn_cmp(req->una, req->psn) > 0)
-		mrdma_req_seek(qp);
+	answered(qp, w, end_psn, p->npkts, end);
 	return true;
+}
+
+static void rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p)
+{
+	struct mrdma_req *req = &qp->req;
+	struct mrdma_atomic_ack ack;
+	struct mrdma_swqe *w;
+	u64 orig;
+
+	w = find_answered(qp, p->psn);
+	if (!w)
+		return;
+	if (p->psn != req->una) {
+		if (mrdma_psn_cmp(p->psn, req->una) > 0)
+			mrdma_req_gap(qp);
+		return;
+	}
+	if (w->opcode != IB_WR_ATOMIC_CMP_AND_SWP && w->opcode != IB_WR_ATOMIC_FETCH_AND_ADD) {
+		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		return;
+	}
+	memcpy(&ack, p->ext + sizeof(struct mrdma_aeth), sizeof(ack));
+	orig = be64_to_cpu(ack.orig);
+	if (mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, 0, &orig, sizeof(orig),
+			   MRDMA_TO_MR)) {
+		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
+		return;
+	}
+	answered(qp, w, p->psn, 1, true);
 }
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
@@ -310,7 +376,11 @@ void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 			rx_ack(qp, &p);
 			return;
 		}
-		if (!(mrdma_op[p.op].flags & MOP_READ) || !rx_read(qp, &p))
+		if (p.op == IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE) {
+			rx_atomic(qp, &p);
+			return;
+		}
+		if (!rx_read(qp, &p))
 			return;
 	}
 }

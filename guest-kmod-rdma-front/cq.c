@@ -210,6 +210,9 @@ int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period)
 	return 0;
 }
 
+/* IBV_WC_WITH_INV of <infiniband/verbs.h>: not the kernel's bit */
+#define USER_WC_WITH_INV	BIT(3)
+
 static void put_user_wc(struct mrdma_cq *cq, const struct ib_wc *wc)
 {
 	struct ib_uverbs_wc *u = mrdma_queue_elem(&cq->q, cq->prod);
@@ -222,8 +225,9 @@ static void put_user_wc(struct mrdma_cq *cq, const struct ib_wc *wc)
 	u->ex.imm_data = wc->ex.imm_data;
 	u->qp_num = wc->qp->qp_num;
 	u->src_qp = wc->src_qp;
-	/* user space knows the first bits only */
 	u->wc_flags = wc->wc_flags & (IB_WC_GRH | IB_WC_WITH_IMM);
+	if (wc->wc_flags & IB_WC_WITH_INVALIDATE)
+		u->wc_flags |= USER_WC_WITH_INV;
 	u->pkey_index = wc->pkey_index;
 	u->slid = 0;
 	u->sl = wc->sl;

@@ -8,6 +8,7 @@
 
 #include <linux/types.h>
 #include <linux/build_bug.h>
+#include <linux/string.h>
 #include <rdma/ib_pack.h>
 
 #define MRDMA_UDP_PORT		4791
@@ -151,6 +152,16 @@ enum mrdma_op_set_id {
 };
 
 extern const struct mrdma_op_set mrdma_op_set[MRDMA_OPS_COUNT];
+
+static inline void mrdma_get_reth(const u8 *ext, u64 *va, u32 *rkey, u32 *len)
+{
+	struct mrdma_reth reth;
+
+	memcpy(&reth, ext, sizeof(reth));
+	*va = be64_to_cpu(reth.va);
+	*rkey = be32_to_cpu(reth.rkey);
+	*len = be32_to_cpu(reth.len);
+}
 
 /* > 0: @a is after @b, within half of the number space */
 static inline s32 mrdma_psn_cmp(u32 a, u32 b)

@@ -6,6 +6,7 @@
 #ifndef MRDMA_KCOMPAT_H
 #define MRDMA_KCOMPAT_H
 
+#include <linux/types.h>
 #include <linux/version.h>
 
 #include "../guest-kmod-common/kcompat.h"
@@ -20,12 +21,31 @@
 #endif
 
 /*
- * 6.2 brought FLUSH and ATOMIC_WRITE. Before it the device answers them, but nobody can post
- * them or grant the right to flush.
+ * 6.2 brought FLUSH and ATOMIC_WRITE. Before it the device has them, too, but does not say so, and
+ * ib_core lets nobody grant the right to flush.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define IB_OPCODE_RC_FLUSH		0x1c
 #define IB_OPCODE_RC_ATOMIC_WRITE	0x1d
+#define IB_WR_FLUSH			14
+#define IB_WR_ATOMIC_WRITE		15
+#define IB_WC_FLUSH			8
+#define IB_WC_ATOMIC_WRITE		9
+#define IB_ACCESS_FLUSH_GLOBAL		BIT(8)
+#define IB_ACCESS_FLUSH_PERSISTENT	BIT(9)
+#define MRDMA_PLACEMENT_CAPS		0
+/* wr.wr.flush of the later <rdma/rdma_user_rxe.h> */
+struct mrdma_flush_wr {
+	__aligned_u64	remote_addr;
+	__u32		length;
+	__u32		rkey;
+	__u8		type;
+	__u8		level;
+};
+#define mrdma_flush_wr(u)	((const struct mrdma_flush_wr *)&(u)->wr.wr)
+#else
+#define mrdma_flush_wr(u)	(&(u)->wr.wr.flush)
+#define MRDMA_PLACEMENT_CAPS		(IB_DEVICE_FLUSH_GLOBAL | IB_DEVICE_ATOMIC_WRITE)
 #endif
 
 #endif /* MRDMA_KCOMPAT_H */

@@ -28,6 +28,8 @@ static int check_attr(struct mrdma_dev *dev, const struct ib_qp_attr *attr, int 
 		return -EINVAL;
 	if (mask & IB_QP_MIN_RNR_TIMER && attr->min_rnr_timer > 31)
 		return -EINVAL;
+	if (mask & IB_QP_DEST_QPN && attr->dest_qp_num > MRDMA_QPN_MASK)
+		return -EINVAL;
 	if (mask & IB_QP_PATH_MTU &&
 	    (attr->path_mtu < IB_MTU_256 || attr->path_mtu > mrdma_active_mtu(dev)))
 		return -EINVAL;
@@ -88,10 +90,10 @@ static void store_attr(struct mrdma_qp *qp, const struct ib_qp_attr *attr, int m
 	if (mask & IB_QP_MIN_RNR_TIMER)
 		mine->min_rnr_timer = attr->min_rnr_timer;
 	if (mask & IB_QP_DEST_QPN)
-		mine->dest_qp_num = attr->dest_qp_num & MRDMA_QPN_MASK;
+		mine->dest_qp_num = attr->dest_qp_num;
 }
 
-static void enter_state(struct mrdma_qp *qp, enum ib_qp_state state)
+static void enter_state(struct mrdma_qp *qp, enum ib_qp_state state, bool sqd_notify)
 {
 	switch (state) {
 	case IB_QPS_RESET:
@@ -103,7 +105,7 @@ static void enter_state(struct mrdma_qp *qp, enum ib_qp_state state)
 		break;
 	case IB_QPS_SQD:
 		if (qp->state != IB_QPS_SQD)
-			qp->sqd_notify = qp->attr.en_sqd_async_notify;
+			qp->sqd_notify = sqd_notify;
 		qp->state = state;
 		break;
 	default:
@@ -144,7 +146,7 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 	}
 	store_attr(qp, attr, mask, &av);
 	if (mask & IB_QP_STATE)
-		enter_state(qp, next);
+		enter_state(qp, next, mask & IB_QP_EN_SQD_ASYNC_NOTIFY && attr->en_sqd_async_notify);
 out:
 	mrdma_qp_unlock(qp);
 	return err;

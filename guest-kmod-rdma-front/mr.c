@@ -165,6 +165,52 @@ int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int 
 	return copy(mrdma_qp_dev(qp), qp->ibqp.pd, qp, key, va, buf, len, access, dir);
 }
 
+/*
+ * Eight aligned bytes in one piece: atomic for every CPU as well, which is more than the device
+ * says of itself (IB_ATOMIC_HCA).
+ */
+int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
+{
+	struct mrdma_mem *mem;
+	u64 *at, pos;
+	int err = 0;
+
+	if (va % MRDMA_ATOMIC_BYTES)
+		return -EINVAL;
+	mem = get_mem(mrdma_qp_dev(qp), qp->ibqp.pd, qp, key, va, MRDMA_ATOMIC_BYTES, access);
+	if (!mem)
+		return -EACCES;
+	if (mem->type == MRDMA_MEM_DMA) {
+		at = (u64 *)(uintptr_t)va;
+		if (!virt_addr_valid(at))
+			err = -EACCES;
+	} else {
+		pos = mem->start + (va - mem->iova);
+		at = (u64 *)(mem->region->block[pos >> mem->region->shift] +
+			     (pos & ((1ull << mem->region->shift) - 1)));
+		/* the address at the peer need not be that in memory */
+		if ((uintptr_t)at % MRDMA_ATOMIC_BYTES)
+			err = -EINVAL;
+	}
+	if (err)
+		goto out;
+	switch (op->kind) {
+	case MRDMA_CMP_SWAP:
+		op->orig = cmpxchg64(at, op->compare, op->swap_add);
+		break;
+	case MRDMA_FETCH_ADD:
+		op->orig = atomic64_fetch_add(op->swap_add, (atomic64_t *)at);
+		break;
+	case MRDMA_STORE:
+		/* partner: whoever reads the eight bytes sees what earlier packets wrote */
+		smp_store_release(at, op->swap_add);
+		break;
+	}
+out:
+	put_mem(mem);
+	return err;
+}
+
 /* Copies @len bytes from byte @off of the scatter/gather list on. */
 int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,
 		   void *buf, u32 len, enum mrdma_dir dir)

@@ -52,6 +52,7 @@
 #include "chan.h"
 #include "front.h"
 #include "hdr.h"
+#include "kcompat.h"
 #include "queue.h"
 
 #define MRDMA_MAX_QP		65536
@@ -73,7 +74,7 @@
 #define MRDMA_MAX_MCAST_GRP	8192
 #define MRDMA_MAX_MCAST_QP	1024		/* attached to one group */
 #define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
-#define MRDMA_MAX_MSG		(1u << 30)	/* bytes */
+#define MRDMA_MAX_MSG		(1u << 31)	/* bytes; what a RETH may ask for at most */
 
 /* Ethernet, VLAN tag, IPv6, UDP */
 #define MRDMA_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
@@ -259,6 +260,10 @@ struct mrdma_swqe {
 		struct {
 			u64	va;
 			u32	rkey;
+			u32	feth;	/* FLUSH: what and how far, */
+			u32	bytes;	/* and of how much */
+			u64	compare;
+			u64	swap_add;
 		} rdma;
 		struct {
 			u32	qpn;
@@ -324,8 +329,8 @@ struct mrdma_req {
 	u32			max_psn;	/* one after the highest ever sent */
 	u32			off;		/* bytes of the current message already sent */
 	u32			noack_bytes;	/* sent since the last AckReq */
-	u32			rd_pkts;	/* of the outstanding: response packets of READs */
-	u8			rd_out;		/* READs outstanding */
+	u32			rd_pkts;	/* of the outstanding: response packets of those */
+	u8			rd_out;		/* READs and atomics outstanding */
 	u8			retry;		/* left */
 	u8			rnr_retry;	/* left */
 	bool			rnr_wait;
@@ -340,20 +345,30 @@ struct mrdma_req {
 	u32			window;		/* bytes that may be unacknowledged */
 };
 
-/* A READ to be answered */
+/* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
 struct mrdma_rjob {
-	u64			va;
+	union {
+		u64		va;
+		u64		orig;		/* atomic: what had been there */
+	};
 	u32			rkey;
 	u32			length;
 	u32			off;		/* bytes sent */
 	u32			psn;		/* of the first response packet */
 	u32			msn;
 	bool			again;		/* asked for before */
+	bool			atomic;
+};
+
+/* What an atomic operation found, for a duplicate of its request */
+struct mrdma_result {
+	u32			psn;
+	u64			orig;
 };
 
 struct mrdma_resp {
 	u32			psn;		/* expected */
-	u32			ack_psn;	/* of the last packet taken that was not a READ request */
+	u32			ack_psn;	/* of the last packet taken that an ACK answers */
 	u32			msn;
 	u32			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
 	bool			have_wqe;	/* wqe has been taken and waits for its completion */
@@ -370,6 +385,8 @@ struct mrdma_resp {
 	struct mrdma_rjob	*job;		/* ring of MRDMA_MAX_RD_ATOMIC */
 	u32			job_head;
 	u32			job_tail;
+	struct mrdma_result	*result;	/* ring of MRDMA_MAX_RD_ATOMIC */
+	u32			results;	/* ever */
 };
 
 struct mrdma_qp {
@@ -378,7 +395,7 @@ struct mrdma_qp {
 	struct kref		ref;
 	struct completion	idle;
 	struct ib_qp_attr	attr;
-	struct mrdma_av		av;		/* RC */
+	struct mrdma_av		av;		/* of a connection */
 	enum ib_qp_state	state;
 	enum ib_sig_type	sig_type;
 	u32			mtu;		/* bytes */
@@ -449,6 +466,11 @@ static inline struct mrdma_dev *mrdma_qp_dev(struct mrdma_qp *qp)
 	return to_mrdma_dev(qp->ibqp.device);
 }
 
+static inline bool mrdma_qp_connected(const struct mrdma_qp *qp)
+{
+	return qp->ibqp.qp_type == IB_QPT_RC || qp->ibqp.qp_type == IB_QPT_UC;
+}
+
 static inline void mrdma_count(struct mrdma_dev *dev, enum mrdma_counter c, u32 n)
 {
 	this_cpu_add(dev->stats->count[c], n);
@@ -463,6 +485,14 @@ static inline struct mrdma_swqe *mrdma_swqe(struct mrdma_sq *sq, u32 idx)
 static inline bool mrdma_wr_local(u32 opcode)
 {
 	return opcode == IB_WR_LOCAL_INV || opcode == IB_WR_REG_MR || opcode == IB_WR_BIND_MW;
+}
+
+/* The responder answers it by more than an acknowledgement (MOP_ANSWERED) */
+static inline bool mrdma_wr_answered(u32 opcode)
+{
+	return opcode == IB_WR_RDMA_READ || opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
+	       opcode == IB_WR_ATOMIC_FETCH_AND_ADD || opcode == IB_WR_ATOMIC_WRITE ||
+	       opcode == IB_WR_FLUSH;
 }
 
 #define MRDMA_READ_BYTES	(128u << 10)	/* one READ request asks for at most so much */
@@ -588,7 +618,7 @@ u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
-/* ---- queue pairs: qp.c, modify.c; requester, completer, responder ---- */
+/* ---- queue pairs: qp.c, modify.c; post.c, requester, completer, responder ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -607,6 +637,8 @@ void mrdma_qp_reset(struct mrdma_qp *qp);
 
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		    const struct ib_send_wr **bad_wr);
+bool mrdma_sq_pull(struct mrdma_qp *qp);
+
 void mrdma_req_reset(struct mrdma_qp *qp);
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
 void mrdma_req_seek(struct mrdma_qp *qp);
@@ -617,7 +649,6 @@ void mrdma_req_rnr(struct mrdma_qp *qp, u8 code);
 void mrdma_req_arm(struct mrdma_qp *qp);
 void mrdma_req_timeout(struct timer_list *t);
 void mrdma_req_rnr_timeout(struct timer_list *t);
-bool mrdma_sq_pull(struct mrdma_qp *qp);
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status);
@@ -630,6 +661,22 @@ int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
+
+/* take.c: why a packet was not taken */
+enum mrdma_take {
+	MRDMA_TAKE_OK,
+	MRDMA_TAKE_NO_RECV,
+	MRDMA_TAKE_REFUSED,	/* not allowed on this QP, or makes no sense */
+	MRDMA_TAKE_TOO_LONG,
+	MRDMA_TAKE_NO_ACCESS,	/* key, right or range */
+	MRDMA_TAKE_INVALIDATE,	/* the key was not to be invalidated */
+	MRDMA_TAKE_LOCAL,	/* the receive request's own memory */
+};
+
+bool mrdma_take_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
+enum mrdma_take mrdma_take_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
+bool mrdma_take_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 
 /* ---- receive queues: rq.c, srq.c ---- */
@@ -674,6 +721,23 @@ int mrdma_mr_invalidate(struct mrdma_qp *qp, u32 key, bool remote);
 int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
 int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
 		  enum mrdma_dir dir);
+
+enum mrdma_atomic_kind {
+	MRDMA_CMP_SWAP,
+	MRDMA_FETCH_ADD,
+	MRDMA_STORE,
+};
+
+struct mrdma_atomic {
+	enum mrdma_atomic_kind	kind;
+	u64			compare;
+	u64			swap_add;
+	u64			orig;		/* result */
+};
+
+/* Also -EINVAL: not aligned */
+int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op);
+
 /* For work requests */
 int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,
 		   void *buf, u32 len, enum mrdma_dir dir);

@@ -202,6 +202,7 @@ static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
 		return -EOPNOTSUPP;
 	switch (init->qp_type) {
 	case IB_QPT_RC:
+	case IB_QPT_UC:
 	case IB_QPT_UD:
 		break;
 	case IB_QPT_GSI:
@@ -281,6 +282,7 @@ static void free_queues(struct mrdma_qp *qp)
 	mrdma_queue_destroy(&qp->rq.q);
 	kvfree(qp->sq.wqe);
 	kfree(qp->resp.job);
+	kfree(qp->resp.result);
 }
 
 static int publish_qp(struct mrdma_dev *dev, struct mrdma_qp *qp)
@@ -328,12 +330,15 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	qp->user = udata;
 	qp->state = IB_QPS_RESET;
 	qp->sig_type = init->sq_sig_type;
-	/* datagrams go up to the link's MTU; RC sets its path's */
+	/* datagrams go up to the link's MTU; connections set their path's */
 	qp->mtu = 4096;
 
 	qp->resp.job = kcalloc(MRDMA_MAX_RD_ATOMIC, sizeof(*qp->resp.job), GFP_KERNEL);
-	if (!qp->resp.job)
-		return -ENOMEM;
+	qp->resp.result = kcalloc(MRDMA_MAX_RD_ATOMIC, sizeof(*qp->resp.result), GFP_KERNEL);
+	if (!qp->resp.job || !qp->resp.result) {
+		err = -ENOMEM;
+		goto err_free_job;
+	}
 	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
 	if (err)
 		goto err_free_job;
@@ -358,6 +363,7 @@ err_free_queues:
 	free_queues(qp);
 	return err;
 err_free_job:
+	kfree(qp->resp.result);
 	kfree(qp->resp.job);
 	return err;
 }

@@ -43,132 +43,6 @@ void mrdma_req_reset(struct mrdma_qp *qp)
 	req->window = WINDOW_BYTES;
 }
 
-/* Copies a user's request out of its queue, once, and checks the copy. */
-static void copy_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w, const struct rxe_send_wqe *u)
-{
-	bool ud = qp->ibqp.qp_type == IB_QPT_UD;
-	u32 opcode = READ_ONCE(u->wr.opcode);
-	u32 num_sge = READ_ONCE(u->dma.num_sge);
-	u64 sum = 0;
-	u32 i;
-
-	w->wr_id = READ_ONCE(u->wr.wr_id);
-	w->flags = READ_ONCE(u->wr.send_flags) & (IB_SEND_FENCE | IB_SEND_SIGNALED |
-						  IB_SEND_SOLICITED | IB_SEND_INLINE);
-	w->imm = READ_ONCE(u->wr.ex.imm_data);
-	w->length = READ_ONCE(u->dma.length);
-	w->opcode = opcode & 0xff;
-	w->status = IB_WC_SUCCESS;
-	w->num_sge = 0;
-	w->inline_data = NULL;
-	if (opcode > 0xff) {
-		w->status = IB_WC_LOC_QP_OP_ERR;
-		return;
-	}
-	if (mrdma_wr_local(opcode)) {
-		w->flags &= ~IB_SEND_INLINE;
-		w->length = 0;
-		/* of no meaning but to BIND_MW; the key of LOCAL_INV is where others have imm */
-		w->bind = (struct mrdma_bind) {
-			.addr = READ_ONCE(u->wr.wr.mw.addr),
-			.length = READ_ONCE(u->wr.wr.mw.length),
-			.lkey = READ_ONCE(u->wr.wr.mw.mr_lkey),
-			.rkey = READ_ONCE(u->wr.wr.mw.mw_rkey),
-			.new_rkey = READ_ONCE(u->wr.wr.mw.rkey),
-			.access = READ_ONCE(u->wr.wr.mw.access),
-		};
-		return;
-	}
-	if (ud) {
-		w->ud.qpn = READ_ONCE(u->wr.wr.ud.remote_qpn) & MRDMA_QPN_MASK;
-		w->ud.qkey = READ_ONCE(u->wr.wr.ud.remote_qkey);
-		w->ud.ah_num = READ_ONCE(u->wr.wr.ud.ah_num);
-	} else {
-		w->rdma.va = READ_ONCE(u->wr.wr.rdma.remote_addr);
-		w->rdma.rkey = READ_ONCE(u->wr.wr.rdma.rkey);
-	}
-	if (w->flags & IB_SEND_INLINE) {
-		/* the bytes stay in the queue: they are the user's to spoil until completion */
-		if (w->length > qp->sq.max_inline)
-			w->status = IB_WC_LOC_LEN_ERR;
-		w->inline_data = u->dma.inline_data;
-		return;
-	}
-	if (num_sge > qp->sq.max_sge) {
-		w->status = IB_WC_LOC_QP_OP_ERR;
-		return;
-	}
-	w->num_sge = num_sge;
-	memcpy(w->sge, u->dma.sge, num_sge * sizeof(w->sge[0]));
-	for (i = 0; i < num_sge; i++)
-		sum += w->sge[i].length;
-	if (sum != w->length)
-		w->status = IB_WC_LOC_LEN_ERR;
-}
-
-static void check_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
-{
-	bool rc = qp->ibqp.qp_type == IB_QPT_RC;
-
-	if (w->status != IB_WC_SUCCESS)
-		return;
-	switch (w->opcode) {
-	case IB_WR_SEND:
-	case IB_WR_SEND_WITH_IMM:
-		break;
-	case IB_WR_RDMA_READ:
-		if (!rc || w->flags & IB_SEND_INLINE || !qp->attr.max_rd_atomic)
-			w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	case IB_WR_RDMA_WRITE:
-	case IB_WR_RDMA_WRITE_WITH_IMM:
-		if (!rc)
-			w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	case IB_WR_LOCAL_INV:
-		if (!rc)
-			w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	case IB_WR_REG_MR:
-		/* physical memory: kernel users only */
-		if (!rc || qp->user)
-			w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	case IB_WR_BIND_MW:
-		if (!rc || !qp->user)
-			w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	default:
-		w->status = IB_WC_LOC_QP_OP_ERR;
-		break;
-	}
-	if (w->length > (rc ? MRDMA_MAX_MSG : qp->mtu))
-		w->status = IB_WC_LOC_LEN_ERR;
-}
-
-/* Takes the next posted request into private memory. */
-bool mrdma_sq_pull(struct mrdma_qp *qp)
-{
-	struct mrdma_sq *sq = &qp->sq;
-	u32 idx = sq->pulled;
-
-	/* all slots hold requests without completion: the user moved its index too far */
-	if (idx - sq->tail >= sq->mask)
-		return false;
-	if (qp->user) {
-		if (mrdma_queue_prod(&sq->q) == (idx & sq->mask))
-			return false;
-		copy_wqe(qp, mrdma_swqe(sq, idx), mrdma_queue_elem(&sq->q, idx));
-	} else {
-		/* partner: the store-release in post_kernel; the request is complete */
-		if (smp_load_acquire(&sq->prod) == idx)
-			return false;
-	}
-	check_wqe(qp, mrdma_swqe(sq, idx));
-	sq->pulled++;
-	return true;
-}
-
 static u32 wqe_pkts(const struct mrdma_qp *qp, const struct mrdma_swqe *w)
 {
 	return w->length ? DIV_ROUND_UP(w->length, qp->mtu) : 1;
@@ -352,8 +226,8 @@ static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 		.len = cpu_to_be32(len),
 	};
 
-	memcpy(t->ext, &reth, sizeof(reth));
-	t->ext_first = sizeof(reth);
+	memcpy(t->ext + t->ext_first, &reth, sizeof(reth));
+	t->ext_first += sizeof(reth);
 }
 
 static int copy_payload(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len)
@@ -424,6 +298,67 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	return STEP_ON;
 }
 
+/* An atomic operation or FLUSH: one packet each way */
+static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w)
+{
+	struct mrdma_req *req = &qp->req;
+	struct mrdma_tmpl t = {
+		.av = &qp->av,
+		.dqpn = qp->attr.dest_qp_num,
+		.psn = req->psn,
+		.nseg = 1,
+	};
+	struct mrdma_atomic_eth eth = {
+		.va = cpu_to_be64(w->rdma.va),
+		.rkey = cpu_to_be32(w->rdma.rkey),
+		.swap_add = cpu_to_be64(w->rdma.swap_add),
+		.compare = cpu_to_be64(w->rdma.compare),
+	};
+	__be32 feth = cpu_to_be32(w->rdma.feth);
+	enum mrdma_tx_result result;
+	struct msr_desc d;
+	u8 *payload;
+
+	if (req->rd_out >= qp->attr.max_rd_atomic)
+		return STEP_STOP;
+	switch (w->opcode) {
+	case IB_WR_ATOMIC_WRITE:
+		t.op_first = IB_OPCODE_RC_ATOMIC_WRITE;
+		t.payload = w->length;
+		put_reth(&t, w->rdma.va, w->rdma.rkey, w->length);
+		break;
+	case IB_WR_FLUSH:
+		t.op_first = IB_OPCODE_RC_FLUSH;
+		memcpy(t.ext, &feth, sizeof(feth));
+		t.ext_first = sizeof(feth);
+		put_reth(&t, w->rdma.va, w->rdma.rkey, w->rdma.bytes);
+		break;
+	default:
+		t.op_first = w->opcode == IB_WR_ATOMIC_CMP_AND_SWP ? IB_OPCODE_RC_COMPARE_SWAP :
+								    IB_OPCODE_RC_FETCH_ADD;
+		memcpy(t.ext, &eth, sizeof(eth));
+		t.ext_first = sizeof(eth);
+		break;
+	}
+	t.op_last = t.op_first;
+	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
+	if (result == MRDMA_TX_FULL)
+		return STEP_STOP;
+	if (result == MRDMA_TX_OK) {
+		if (t.payload && copy_payload(qp, w, 0, payload, t.payload)) {
+			w->status = IB_WC_LOC_PROT_ERR;
+			return STEP_ON;
+		}
+		mrdma_tx_commit(tx, &d);
+	}
+	req->rd_out++;
+	req->rd_pkts++;
+	req->noack_bytes = 0;
+	sent(qp, 1);
+	qp->sq.cur++;
+	return STEP_ON;
+}
+
 /* May the acknowledgement wait for a request behind this one? */
 static bool more_follows(struct mrdma_qp *qp)
 {
@@ -433,7 +368,7 @@ static bool more_follows(struct mrdma_qp *qp)
 	if (sq->cur + 1 == sq->pulled && !mrdma_sq_pull(qp))
 		return false;
 	next = mrdma_swqe(sq, sq->cur + 1);
-	return next->status == IB_WC_SUCCESS && next->opcode != IB_WR_RDMA_READ &&
+	return next->status == IB_WC_SUCCESS && !mrdma_wr_answered(next->opcode) &&
 	       !mrdma_wr_local(next->opcode) && !(next->flags & IB_SEND_FENCE);
 }
 
@@ -445,12 +380,14 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		[IB_WR_RDMA_WRITE_WITH_IMM] = MRDMA_OPS_WRITE_IMM,
 		[IB_WR_SEND] = MRDMA_OPS_SEND,
 		[IB_WR_SEND_WITH_IMM] = MRDMA_OPS_SEND_IMM,
+		[IB_WR_SEND_WITH_INV] = MRDMA_OPS_SEND_INV,
 	};
 	const struct mrdma_op_set *ops = &mrdma_op_set[op_sets[w->opcode]];
 	bool write = w->opcode == IB_WR_RDMA_WRITE || w->opcode == IB_WR_RDMA_WRITE_WITH_IMM;
 	bool imm = w->opcode == IB_WR_RDMA_WRITE_WITH_IMM || w->opcode == IB_WR_SEND_WITH_IMM;
 	struct mrdma_req *req = &qp->req;
-	u32 mtu = qp->mtu, flying, window, max, bytes, pkts;
+	bool rc = qp->ibqp.qp_type == IB_QPT_RC;
+	u32 mtu = qp->mtu, flying = 0, window = 0, max, bytes, pkts;
 	struct mrdma_tmpl t = {
 		.av = &qp->av,
 		.dqpn = qp->attr.dest_qp_num,
@@ -462,12 +399,15 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	struct msr_desc d;
 	u8 *payload;
 
-	flying = mrdma_psn_diff(req->psn, req->una) - min(req->rd_pkts,
-							  mrdma_psn_diff(req->psn, req->una));
-	window = req->window / mtu;
-	if (flying >= window)
-		return STEP_STOP;
-	max = min(mrdma_tx_max(&qp->av), (window - flying) * mtu);
+	max = mrdma_tx_max(&qp->av);
+	if (rc) {
+		flying = mrdma_psn_diff(req->psn, req->una);
+		flying -= min(req->rd_pkts, flying);
+		window = req->window / mtu;
+		if (flying >= window)
+			return STEP_STOP;
+		max = min(max, (window - flying) * mtu);
+	}
 	bytes = min(w->length - req->off, max);
 	end = req->off + bytes == w->length;
 	pkts = bytes ? DIV_ROUND_UP(bytes, mtu) : 1;
@@ -483,16 +423,29 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		t.op_first = start ? ops->first : ops->middle;
 		t.op_last = end ? ops->last : ops->middle;
 	}
+	if (!rc) {
+		t.op_first |= IB_OPCODE_UC;
+		t.op_mid |= IB_OPCODE_UC;
+		t.op_last |= IB_OPCODE_UC;
+	}
 	if (start && write)
 		put_reth(&t, w->rdma.va, w->rdma.rkey, w->length);
 	if (end && imm) {
 		memcpy(t.ext + t.ext_first, &w->imm, MRDMA_IMM_BYTES);
 		t.ext_last = MRDMA_IMM_BYTES;
 	}
+	if (end && w->opcode == IB_WR_SEND_WITH_INV) {
+		__be32 key = cpu_to_be32(w->inv_key);
+
+		memcpy(t.ext, &key, sizeof(key));
+		t.ext_last = sizeof(key);
+	}
 	t.solicited = end && w->flags & IB_SEND_SOLICITED;
-	req->noack_bytes += max(bytes, ACK_EVERY / ACK_EVERY_MSGS);
-	t.ack_req = req->noack_bytes >= ACK_EVERY || (end && !more_follows(qp)) ||
-		    flying + pkts >= window;
+	if (rc) {
+		req->noack_bytes += max(bytes, ACK_EVERY / ACK_EVERY_MSGS);
+		t.ack_req = req->noack_bytes >= ACK_EVERY || (end && !more_follows(qp)) ||
+			    flying + pkts >= window;
+	}
 
 	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
 	if (result == MRDMA_TX_FULL)
@@ -506,13 +459,21 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	}
 	if (t.ack_req)
 		req->noack_bytes = 0;
-	sent(qp, pkts);
+	if (rc)
+		sent(qp, pkts);
+	else
+		req->psn = mrdma_psn_add(req->psn, pkts);
 	*budget -= min(*budget, bytes + 1024);
-	if (end) {
-		req->off = 0;
-		qp->sq.cur++;
-	} else {
+	if (!end) {
 		req->off += bytes;
+		return STEP_ON;
+	}
+	req->off = 0;
+	qp->sq.cur++;
+	if (!rc) {
+		/* nobody will ever say whether it arrived */
+		mrdma_count(tx->dev, MRDMA_CNT_SENDS, 1);
+		mrdma_comp_done(qp, IB_WC_SUCCESS);
 	}
 	return STEP_ON;
 }
@@ -626,7 +587,6 @@ static void check_drained(struct mrdma_qp *qp)
 /* True: the budget ended before the work did. */
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
-	bool rc = qp->ibqp.qp_type == IB_QPT_RC;
 	struct mrdma_req *req = &qp->req;
 	struct mrdma_sq *sq = &qp->sq;
 	struct mrdma_swqe *w;
@@ -651,137 +611,25 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 			break;
 		}
 		if (mrdma_wr_local(w->opcode)) {
-			step = run_local(qp, w, budget);
-		} else if (!rc) {
-			step = send_ud(qp, tx, w, budget);
-		} else {
-			if (w->flags & IB_SEND_FENCE && req->rd_out && !req->off)
+			if (run_local(qp, w, budget) == STEP_STOP)
 				break;
-			if (sq->cur == sq->numbered)
-				number_wqe(qp, w);
-			if (w->opcode == IB_WR_RDMA_READ)
-				step = send_read(qp, tx, w);
-			else
-				step = send_data(qp, tx, w, budget);
+			continue;
 		}
+		if (w->flags & IB_SEND_FENCE && req->rd_out && !req->off)
+			break;
+		if (sq->cur == sq->numbered)
+			number_wqe(qp, w);
+		if (!mrdma_qp_connected(qp))
+			step = send_ud(qp, tx, w, budget);
+		else if (w->opcode == IB_WR_RDMA_READ)
+			step = send_read(qp, tx, w);
+		else if (mrdma_wr_answered(w->opcode))
+			step = send_atomic(qp, tx, w);
+		else
+			step = send_data(qp, tx, w, budget);
 		if (step == STEP_STOP)
 			break;
 	}
 	check_drained(qp);
 	return false;
-}
-
-static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
-{
-	struct mrdma_sq *sq = &qp->sq;
-	struct mrdma_swqe *w;
-	u64 length = 0;
-	int i;
-
-	lockdep_assert_held(&sq->lock);
-	/* partner: the store-release in mrdma_comp_done; the slot is not read any more */
-	if (sq->prod - smp_load_acquire(&sq->tail) >= sq->mask)
-		return -ENOMEM;
-	if (wr->num_sge > sq->max_sge)
-		return -EINVAL;
-	for (i = 0; i < wr->num_sge; i++)
-		length += wr->sg_list[i].length;
-	if (length > MRDMA_MAX_MSG)
-		return -EINVAL;
-
-	w = mrdma_swqe(sq, sq->prod);
-	w->wr_id = wr->wr_id;
-	w->length = length;
-	w->imm = wr->ex.imm_data;
-	w->opcode = wr->opcode;
-	w->flags = wr->send_flags & (IB_SEND_FENCE | IB_SEND_SIGNALED | IB_SEND_SOLICITED |
-				     IB_SEND_INLINE);
-	w->status = IB_WC_SUCCESS;
-	w->num_sge = wr->num_sge;
-	w->inline_data = NULL;
-
-	if (qp->ibqp.qp_type != IB_QPT_RC && wr->opcode != IB_WR_SEND &&
-	    wr->opcode != IB_WR_SEND_WITH_IMM) {
-		/* ib_drain_sq() posts a WRITE on any type; it is flushed before anyone looks */
-		w->status = IB_WC_LOC_QP_OP_ERR;
-	} else if (qp->ibqp.qp_type != IB_QPT_RC) {
-		w->ud.qpn = ud_wr(wr)->remote_qpn & MRDMA_QPN_MASK;
-		w->ud.qkey = ud_wr(wr)->remote_qkey;
-		w->ud.ah_num = 0;
-		w->ud.av = to_mrdma_ah(ud_wr(wr)->ah)->av;
-	} else if (wr->opcode == IB_WR_RDMA_READ || wr->opcode == IB_WR_RDMA_WRITE ||
-		   wr->opcode == IB_WR_RDMA_WRITE_WITH_IMM) {
-		w->rdma.va = rdma_wr(wr)->remote_addr;
-		w->rdma.rkey = rdma_wr(wr)->rkey;
-	} else if (wr->opcode == IB_WR_REG_MR) {
-		w->reg.key = reg_wr(wr)->key;
-		w->reg.access = reg_wr(wr)->access;
-	} else if (wr->opcode == IB_WR_LOCAL_INV) {
-		w->inv_key = wr->ex.invalidate_rkey;
-	} else if (wr->opcode != IB_WR_SEND && wr->opcode != IB_WR_SEND_WITH_IMM) {
-		return -EOPNOTSUPP;
-	}
-
-	if (w->flags & IB_SEND_INLINE) {
-		u8 *to = (u8 *)w->sge;
-
-		if (length > sq->max_inline)
-			return -EINVAL;
-		for (i = 0; i < wr->num_sge; i++) {
-			memcpy(to, (void *)(uintptr_t)wr->sg_list[i].addr, wr->sg_list[i].length);
-			to += wr->sg_list[i].length;
-		}
-		w->inline_data = (u8 *)w->sge;
-		w->num_sge = 0;
-	} else {
-		for (i = 0; i < wr->num_sge; i++)
-			w->sge[i] = (struct rxe_sge) {
-				.addr = wr->sg_list[i].addr,
-				.length = wr->sg_list[i].length,
-				.lkey = wr->sg_list[i].lkey,
-			};
-	}
-	/* partner: the load-acquire in mrdma_sq_pull; the request is complete */
-	smp_store_release(&sq->prod, sq->prod + 1);
-	return 0;
-}
-
-/*
- * A user's call is a doorbell: the requests lie in the mapped queue and go out
- * here, on the application's CPU. A kernel user may call with interrupts off and
- * leaves the work to the tasklet.
- */
-int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
-		    const struct ib_send_wr **bad_wr)
-{
-	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
-	unsigned long flags;
-	int err = 0;
-
-	*bad_wr = wr;
-	if (qp->user) {
-		if (wr)
-			return -EINVAL;
-		mrdma_qp_lock(qp);
-		if (qp->state < IB_QPS_RTS)
-			err = -EINVAL;
-		else
-			mrdma_qp_run(qp);
-		mrdma_qp_unlock(qp);
-		return err;
-	}
-
-	if (READ_ONCE(qp->state) < IB_QPS_RTS)
-		return -EINVAL;
-	spin_lock_irqsave(&qp->sq.lock, flags);
-	for (; wr; wr = wr->next) {
-		err = post_kernel(qp, wr);
-		if (err) {
-			*bad_wr = wr;
-			break;
-		}
-	}
-	spin_unlock_irqrestore(&qp->sq.lock, flags);
-	tasklet_schedule(&qp->task);
-	return err;
 }

@@ -2,9 +2,9 @@
 /*
  * Responder of a reliable connection: requests in order, duplicates, negative
  * acknowledgements, and the answers. A burst is taken in pieces (first packet, those
- * between, last), each with one copy to its destination. Answers go out in the
- * order of the requests: READ responses first, then the one acknowledgement that
- * covers all before it.
+ * between, last), each with one copy to its destination (take.c). Answers go out in the
+ * order of the requests: responses to READs and atomic operations first, then the one
+ * acknowledgement that covers all before it.
  */
 #include "mrdma.h"
 
@@ -12,9 +12,11 @@ void mrdma_resp_reset(struct mrdma_qp *qp)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_rjob *job = resp->job;
+	struct mrdma_result *result = resp->result;
 
 	memset(resp, 0, sizeof(*resp));
 	resp->job = job;
+	resp->result = result;
 	mrdma_rq_reset(qp);
 }
 
@@ -28,28 +30,14 @@ static void send_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 	resp->nak_sent = true;
 }
 
-/* The message under way, if any, ends here; the requester is told why. */
+/* The message under way, if any, ends here, and the QP with it; the requester is told why. */
 static void fail(struct mrdma_qp *qp, u8 syndrome, enum ib_wc_status status)
 {
-	struct mrdma_resp *resp = &qp->resp;
-
-	send_nak(qp, syndrome, resp->psn);
-	if (resp->have_wqe) {
-		struct ib_wc wc = {
-			.wr_id = resp->wqe.wr_id,
-			.status = status,
-			.opcode = IB_WC_RECV,
-			.qp = &qp->ibqp,
-			.port_num = 1,
-		};
-
-		resp->have_wqe = false;
-		mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
-	} else {
-		/* no completion tells of it */
+	send_nak(qp, syndrome, qp->resp.psn);
+	/* when no completion tells of it, an event does */
+	if (!mrdma_take_fail(qp, status))
 		mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
 								      IB_EVENT_QP_REQ_ERR);
-	}
 	mrdma_qp_error(qp);
 }
 
@@ -61,115 +49,26 @@ static bool out_of_order(struct mrdma_qp *qp)
 	return false;
 }
 
-static bool get_wqe(struct mrdma_qp *qp)
+/* A packet that was not taken. */
+static void refuse(struct mrdma_qp *qp, enum mrdma_take why)
 {
-	struct mrdma_resp *resp = &qp->resp;
-
-	if (resp->have_wqe)
-		return true;
-	if (mrdma_rq_take(qp, &resp->wqe, 0)) {
-		resp->have_wqe = true;
-		return true;
-	}
-	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SND_RNR, 1);
-	send_nak(qp, MRDMA_AETH_RNR | qp->attr.min_rnr_timer, resp->psn);
-	return false;
-}
-
-static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p, bool write)
-{
-	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
-	struct ib_wc wc = {
-		.wr_id = resp->wqe.wr_id,
-		.status = IB_WC_SUCCESS,
-		.opcode = write ? IB_WC_RECV_RDMA_WITH_IMM : IB_WC_RECV,
-		.byte_len = resp->len,
-		.qp = &qp->ibqp,
-		.src_qp = qp->attr.dest_qp_num,
-		.port_num = 1,
+	static const struct {
+		u8 nak;
+		u8 status;	/* enum ib_wc_status of the receive request, if it has one */
+	} answer[] = {
+		[MRDMA_TAKE_REFUSED] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_TAKE_TOO_LONG] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR },
+		[MRDMA_TAKE_NO_ACCESS] = { MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_TAKE_INVALIDATE] = { MRDMA_NAK_REM_ACCESS, IB_WC_REM_INV_REQ_ERR },
+		[MRDMA_TAKE_LOCAL] = { MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR },
 	};
 
-	if (flags & MOP_IMM) {
-		wc.wc_flags |= IB_WC_WITH_IMM;
-		memcpy(&wc.ex.imm_data, p->ext + mrdma_op[p->op].ext - MRDMA_IMM_BYTES,
-		       MRDMA_IMM_BYTES);
+	if (why == MRDMA_TAKE_NO_RECV) {
+		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SND_RNR, 1);
+		send_nak(qp, MRDMA_AETH_RNR | qp->attr.min_rnr_timer, qp->resp.psn);
+		return;
 	}
-	resp->have_wqe = false;
-	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RECVS, 1);
-	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p->solicited);
-}
-
-static void get_reth(const struct mrdma_piece *p, u64 *va, u32 *rkey, u32 *len)
-{
-	struct mrdma_reth reth;
-
-	memcpy(&reth, p->ext, sizeof(reth));
-	*va = be64_to_cpu(reth.va);
-	*rkey = be32_to_cpu(reth.rkey);
-	*len = be32_to_cpu(reth.len);
-}
-
-static bool rx_send(struct mrdma_qp *qp, const struct mrdma_piece *p)
-{
-	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
-
-	if (flags & MOP_START) {
-		if (!get_wqe(qp))
-			return false;
-		resp->len = 0;
-	}
-	if (p->len > resp->wqe.length - resp->len) {
-		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
-		return false;
-	}
-	if (p->len && mrdma_sge_copy(mrdma_rq_pd(qp), resp->wqe.sge, resp->wqe.num_sge, resp->len,
-				     (void *)p->data, p->len, MRDMA_TO_MR)) {
-		fail(qp, MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR);
-		return false;
-	}
-	resp->len += p->len;
-	return true;
-}
-
-static bool rx_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
-{
-	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
-
-	/* asked before anything is changed: the packet comes again after an RNR NAK */
-	if (flags & MOP_IMM && !get_wqe(qp))
-		return false;
-	if (flags & MOP_START) {
-		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_WRITE)) {
-			fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR);
-			return false;
-		}
-		get_reth(p, &resp->va, &resp->rkey, &resp->total);
-		resp->len = 0;
-		if (resp->total > MRDMA_MAX_MSG) {
-			fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
-			return false;
-		}
-		if (resp->total && mrdma_mr_check(qp, resp->rkey, resp->va, resp->total,
-						  IB_ACCESS_REMOTE_WRITE)) {
-			fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
-			return false;
-		}
-	}
-	if (p->len > resp->total - resp->len ||
-	    (flags & MOP_END && p->len != resp->total - resp->len)) {
-		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR);
-		return false;
-	}
-	if (mrdma_mr_copy(qp, resp->rkey, resp->va + resp->len, (void *)p->data, p->len,
-			  IB_ACCESS_REMOTE_WRITE, MRDMA_TO_MR)) {
-		fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
-		return false;
-	}
-	resp->len += p->len;
-	return true;
+	fail(qp, answer[why].nak, answer[why].status);
 }
 
 static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
@@ -177,28 +76,29 @@ static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
 	return len ? DIV_ROUND_UP(len, qp->mtu) : 1;
 }
 
-static bool queue_read(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 msn, bool again)
+/* Room for one more answer; NULL: none, the request will come again */
+static struct mrdma_rjob *new_job(struct mrdma_qp *qp, const struct mrdma_piece *p, bool again)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_rjob *job;
 
 	if (resp->job_head - resp->job_tail >= MRDMA_MAX_RD_ATOMIC)
-		return false;
+		return NULL;
 	job = &resp->job[resp->job_head % MRDMA_MAX_RD_ATOMIC];
-	get_reth(p, &job->va, &job->rkey, &job->length);
-	job->off = 0;
-	job->psn = p->psn;
-	job->msn = msn;
-	job->again = again;
-	resp->job_head++;
-	return true;
+	*job = (struct mrdma_rjob) {
+		.psn = p->psn,
+		/* that of the request itself, which counts when it has been taken */
+		.msn = again ? resp->msn : resp->msn + 1,
+		.again = again,
+	};
+	return job;
 }
 
 /*
- * READs that hold responder resources (IBTA vol. 1, chapter 9). Not those that are
- * answered again: the requester may have had the first answer by now and ask for more.
+ * Answers that hold responder resources (IBTA vol. 1, chapter 9). Not those that are
+ * given again: the requester may have had the first answer by now and ask for more.
  */
-static u32 reads_held(const struct mrdma_resp *resp)
+static u32 jobs_held(const struct mrdma_resp *resp)
 {
 	u32 i, n = 0;
 
@@ -207,78 +107,203 @@ static u32 reads_held(const struct mrdma_resp *resp)
 	return n;
 }
 
-/* In order. Sets *@npkts to what the request takes of the number space. */
-static bool rx_read_req(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *npkts)
+/* Sets *@npkts to what the request takes of the number space. */
+static enum mrdma_take rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p,
+			       struct mrdma_rjob *job, u32 *npkts)
+{
+	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ))
+		return MRDMA_TAKE_REFUSED;
+	mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
+	if (job->length > MRDMA_MAX_MSG)
+		return MRDMA_TAKE_TOO_LONG;
+	if (job->length && mrdma_mr_check(qp, job->rkey, job->va, job->length,
+					  IB_ACCESS_REMOTE_READ))
+		return MRDMA_TAKE_NO_ACCESS;
+	*npkts = read_pkts(qp, job->length);
+	return MRDMA_TAKE_OK;
+}
+
+/* Executes it. The result is kept: should the answer be lost, it is given again, not made again. */
+static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p,
+				 struct mrdma_rjob *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
+	struct mrdma_atomic_eth eth;
+	struct mrdma_atomic op;
+	int err;
+
+	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_ATOMIC))
+		return MRDMA_TAKE_REFUSED;
+	memcpy(&eth, p->ext, sizeof(eth));
+	op = (struct mrdma_atomic) {
+		.kind = p->op == IB_OPCODE_RC_COMPARE_SWAP ? MRDMA_CMP_SWAP : MRDMA_FETCH_ADD,
+		.swap_add = be64_to_cpu(eth.swap_add),
+		.compare = be64_to_cpu(eth.compare),
+	};
+	err = mrdma_mr_atomic(qp, be32_to_cpu(eth.rkey), be64_to_cpu(eth.va),
+			      IB_ACCESS_REMOTE_ATOMIC, &op);
+	if (err)
+		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
+	job->atomic = true;
+	job->orig = op.orig;
+	resp->result[resp->results++ % MRDMA_MAX_RD_ATOMIC] = (struct mrdma_result) {
+		.psn = p->psn,
+		.orig = op.orig,
+	};
+	return MRDMA_TAKE_OK;
+}
+
+static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
+{
+	struct mrdma_atomic op = { .kind = MRDMA_STORE };
 	u32 rkey, len;
 	u64 va;
+	int err;
 
-	get_reth(p, &va, &rkey, &len);
-	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
-	    reads_held(resp) >= qp->attr.max_dest_rd_atomic ||
-	    len > MRDMA_MAX_MSG) {
-		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
+	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_WRITE))
+		return MRDMA_TAKE_REFUSED;
+	mrdma_get_reth(p->ext, &va, &rkey, &len);
+	if (len != MRDMA_ATOMIC_BYTES || p->len != len)
+		return MRDMA_TAKE_REFUSED;
+	/* eight bytes as they are: no number with an order of bytes */
+	memcpy(&op.swap_add, p->data, sizeof(op.swap_add));
+	err = mrdma_mr_atomic(qp, rkey, va, IB_ACCESS_REMOTE_WRITE, &op);
+	if (err)
+		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
+	return MRDMA_TAKE_OK;
+}
+
+/*
+ * What was written before is visible to all CPUs, as all of it went through this one's caches.
+ * There is no persistent memory here: the right to flush to it is never granted
+ * (IB_DEVICE_FLUSH_PERSISTENT).
+ */
+static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p)
+{
+	struct mrdma_feth feth;
+	u32 bits, rkey, len;
+	int access = 0;
+	u64 va;
+
+	memcpy(&feth, p->ext, sizeof(feth));
+	mrdma_get_reth(p->ext + sizeof(feth), &va, &rkey, &len);
+	bits = be32_to_cpu(feth.bits);
+	if (bits & MRDMA_FETH_GLOBAL)
+		access |= IB_ACCESS_FLUSH_GLOBAL;
+	if (bits & MRDMA_FETH_PERSISTENT)
+		access |= IB_ACCESS_FLUSH_PERSISTENT;
+	if (!access || (qp->attr.qp_access_flags & access) != access ||
+	    (bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK) > MRDMA_FETH_MR)
+		return MRDMA_TAKE_REFUSED;
+	if ((bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK) == MRDMA_FETH_MR)
+		len = 0;
+	if (mrdma_mr_check(qp, rkey, va, len, access))
+		return MRDMA_TAKE_NO_ACCESS;
+	/* before the answer: orders the stores of earlier packets for whoever learns of it */
+	smp_mb();
+	return MRDMA_TAKE_OK;
+}
+
+/* In order: a request that is answered by more than an acknowledgement. */
+static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *npkts)
+{
+	struct mrdma_resp *resp = &qp->resp;
+	enum mrdma_take taken = MRDMA_TAKE_REFUSED;
+	struct mrdma_rjob *job;
+
+	if (jobs_held(resp) >= qp->attr.max_dest_rd_atomic) {
+		refuse(qp, MRDMA_TAKE_REFUSED);
 		return false;
 	}
-	if (len && mrdma_mr_check(qp, rkey, va, len, IB_ACCESS_REMOTE_READ)) {
-		fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
+	job = new_job(qp, p, false);
+	if (!job)
+		return false;
+	switch (mrdma_op[p->op].flags & MOP_KIND) {
+	case MOP_READ:
+		taken = rx_read(qp, p, job, npkts);
+		break;
+	case MOP_ATOMIC:
+		taken = rx_atomic(qp, p, job);
+		break;
+	/* the answer to these is that to a READ of nothing */
+	case MOP_ATOMIC_WRITE:
+		taken = rx_atomic_write(qp, p);
+		break;
+	case MOP_FLUSH:
+		taken = rx_flush(qp, p);
+		break;
+	}
+	if (taken != MRDMA_TAKE_OK) {
+		refuse(qp, taken);
 		return false;
 	}
-	*npkts = read_pkts(qp, len);
-	return queue_read(qp, p, resp->msn + 1, false);
+	resp->job_head++;
+	return true;
+}
+
+/* The answer to an atomic operation before the expected packet, if it is remembered */
+static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
+{
+	u32 n = min_t(u32, resp->results, MRDMA_MAX_RD_ATOMIC), i;
+
+	/* newest first: an old one may have the same number, from before it wrapped */
+	for (i = 1; i <= n; i++) {
+		const struct mrdma_result *r =
+			&resp->result[(resp->results - i) % MRDMA_MAX_RD_ATOMIC];
+
+		if (r->psn == psn) {
+			*orig = r->orig;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* A packet from before the expected one: answered again, never executed again. */
 static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u32 rkey, len;
-	u64 va;
+	struct mrdma_rjob *job;
 
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
-	if (!(mrdma_op[p->op].flags & MOP_READ)) {
+	if (!(mrdma_op[p->op].flags & MOP_ANSWERED)) {
 		resp->ack_pending = true;
 		return;
 	}
 	/* the requester went back: it will repeat whatever it had asked for after this */
 	while (resp->job_head != resp->job_tail) {
-		const struct mrdma_rjob *job =
-			&resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
-
+		job = &resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
 		if (mrdma_psn_cmp(job->psn, p->psn) < 0)
 			break;
 		resp->job_head--;
 	}
 	if (resp->job_head != resp->job_tail) {
-		/* an earlier one that runs into this one's numbers ends where this one begins */
-		struct mrdma_rjob *job = &resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
-		u32 before = mrdma_psn_diff(p->psn, job->psn);
-
-		if (before < read_pkts(qp, job->length))
+		/* an earlier READ that runs into this one's numbers ends where this one begins */
+		job = &resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
+		if (mrdma_psn_diff(p->psn, job->psn) < read_pkts(qp, job->length))
 			resp->job_head--;
 	}
-	get_reth(p, &va, &rkey, &len);
-	/* only what has been asked for before */
-	if (len > MRDMA_MAX_MSG || read_pkts(qp, len) > mrdma_psn_diff(resp->psn, p->psn))
+	job = new_job(qp, p, true);
+	if (!job)
 		return;
-	if (len && mrdma_mr_check(qp, rkey, va, len, IB_ACCESS_REMOTE_READ))
-		return;
-	queue_read(qp, p, resp->msn, true);
-}
-
-/* Opcode and length against the message under way. */
-static bool check_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p)
-{
-	u32 flags = mrdma_op[p->op].flags;
-
-	if (flags & MOP_START ? qp->resp.kind != 0 : qp->resp.kind != (flags & MOP_KIND))
-		return false;
-	if (!(flags & MOP_PAYLOAD))
-		return true;
-	if (!(flags & MOP_END))
-		return p->len == p->npkts * qp->mtu;
-	return p->len <= qp->mtu && (p->len || flags & MOP_START);
+	switch (mrdma_op[p->op].flags & MOP_KIND) {
+	case MOP_READ:
+		mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
+		/* only what has been asked for before */
+		if (job->length > MRDMA_MAX_MSG ||
+		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
+			return;
+		if (job->length && mrdma_mr_check(qp, job->rkey, job->va, job->length,
+						  IB_ACCESS_REMOTE_READ))
+			return;
+		break;
+	case MOP_ATOMIC:
+		job->atomic = true;
+		if (!find_result(resp, p->psn, &job->orig))
+			return;
+		break;
+	}
+	resp->job_head++;
 }
 
 static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
@@ -286,41 +311,32 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	struct mrdma_resp *resp = &qp->resp;
 	u32 flags = mrdma_op[p->op].flags;
 	u32 npkts = p->npkts;
-	bool ok;
 
-	if (!check_sequence(qp, p)) {
+	if (!mrdma_take_sequence(qp, p)) {
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
-	switch (flags & MOP_KIND) {
-	case MOP_SEND:
-		ok = rx_send(qp, p);
-		break;
-	case MOP_WRITE:
-		ok = rx_write(qp, p);
-		break;
-	case MOP_READ:
-		ok = rx_read_req(qp, p, &npkts);
-		break;
-	default:
-		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
-		return false;
+	if (flags & MOP_ANSWERED) {
+		if (!rx_answered(qp, p, &npkts))
+			return false;
+	} else {
+		enum mrdma_take taken = mrdma_take_data(qp, p);
+
+		if (taken != MRDMA_TAKE_OK) {
+			refuse(qp, taken);
+			return false;
+		}
 	}
-	if (!ok)
-		return false;
 
 	resp->psn = mrdma_psn_add(resp->psn, npkts);
-	if (!(flags & MOP_READ))
-		resp->ack_psn = mrdma_psn_add(resp->psn, MRDMA_PSN_MASK);
 	resp->nak_sent = false;
-	resp->kind = flags & MOP_END ? 0 : flags & MOP_KIND;
-	if (flags & MOP_END) {
+	if (flags & MOP_END)
 		resp->msn = (resp->msn + 1) & MRDMA_PSN_MASK;
-		if (flags & MOP_SEND || flags & MOP_IMM)
-			complete_recv(qp, p, flags & MOP_WRITE);
+	if (!(flags & MOP_ANSWERED)) {
+		resp->ack_psn = mrdma_psn_add(resp->psn, MRDMA_PSN_MASK);
+		if (p->ack_req)
+			resp->ack_pending = true;
 	}
-	if (p->ack_req && !(flags & MOP_READ))
-		resp->ack_pending = true;
 	return true;
 }
 
@@ -332,11 +348,6 @@ void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	u32 old;
 
 	lockdep_assert_held(&qp->lock);
-	if (unlikely(!qp->comm_est)) {
-		qp->comm_est = true;
-		if (qp->state == IB_QPS_RTR)
-			mrdma_qp_event(qp, IB_EVENT_COMM_EST);
-	}
 	for (i = 0; mrdma_burst_piece(b, i, &p); i++) {
 		if (!p.npkts)
 			continue;
@@ -428,6 +439,29 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	return MRDMA_TX_OK;
 }
 
+static enum mrdma_tx_result answer_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx,
+					  const struct mrdma_rjob *job)
+{
+	struct mrdma_atomic_ack ack = { .orig = cpu_to_be64(job->orig) };
+	struct mrdma_tmpl t = {
+		.av = &qp->av,
+		.dqpn = qp->attr.dest_qp_num,
+		.psn = job->psn,
+		.nseg = 1,
+		.op_first = IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE,
+		.op_last = IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE,
+	};
+	enum mrdma_tx_result result;
+
+	put_aeth(&t, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, job->msn);
+	memcpy(t.ext + sizeof(struct mrdma_aeth), &ack, sizeof(ack));
+	t.ext_first = sizeof(struct mrdma_aeth) + sizeof(ack);
+	result = mrdma_tx_headers(tx, qp, &t);
+	if (result != MRDMA_TX_FULL)
+		qp->resp.job_tail++;
+	return result;
+}
+
 static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx, u8 syndrome,
 					u32 psn)
 {
@@ -449,18 +483,22 @@ static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
 	struct mrdma_resp *resp = &qp->resp;
+	enum mrdma_tx_result result;
+	struct mrdma_rjob *job;
 
 	lockdep_assert_held(&qp->lock);
 	while (resp->job_head != resp->job_tail && qp->state != IB_QPS_ERR) {
+		job = &resp->job[resp->job_tail % MRDMA_MAX_RD_ATOMIC];
 		if (!*budget)
 			return true;
-		if (answer_read(qp, tx, &resp->job[resp->job_tail % MRDMA_MAX_RD_ATOMIC],
-				budget) == MRDMA_TX_FULL)
+		result = job->atomic ? answer_atomic(qp, tx, job) :
+				       answer_read(qp, tx, job, budget);
+		if (result == MRDMA_TX_FULL)
 			return false;
 	}
 	if (resp->ack_pending && !resp->nak_pending && qp->state != IB_QPS_ERR) {
 		/*
-		 * Never with the PSN of a READ: its responses may be lost, and there are requesters
+		 * Never with the PSN of a READ or atomic: its response may be lost, and there are requesters
 		 * (rdma_rxe) that take an ACK of its last PSN for its end.
 		 */
 		if (acknowledge(qp, tx, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, resp->ack_psn) ==

@@ -150,9 +150,18 @@ static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrd
 		mrdma_ud_rx(qp, b);
 		return true;
 	}
-	if (!(flags & MOP_RC) || qp->ibqp.qp_type != IB_QPT_RC || !same_path(b, &qp->av))
+	if (qp->ibqp.qp_type != (flags & MOP_RC ? IB_QPT_RC : IB_QPT_UC) || !same_path(b, &qp->av))
 		return false;
-	if (flags & MOP_RESP) {
+	if (qp->state == IB_QPS_RTR && !qp->comm_est && !(flags & MOP_RESP)) {
+		qp->comm_est = true;
+		mrdma_qp_event(qp, IB_EVENT_COMM_EST);
+	}
+	if (flags & MOP_UC) {
+		/* the state of a broken send queue, SQE, is none of the receiver's business */
+		if (qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR)
+			return false;
+		mrdma_uc_rx(qp, b);
+	} else if (flags & MOP_RESP) {
 		if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
 			return false;
 		mrdma_comp_rx(qp, b);

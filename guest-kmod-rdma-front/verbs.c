@@ -62,7 +62,8 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.device_cap_flags = IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_CURR_QP_STATE_MOD |
 				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 				    IB_DEVICE_UD_AV_PORT_ENFORCE | IB_DEVICE_MEM_WINDOW |
-				    IB_DEVICE_MEM_WINDOW_TYPE_2B | IB_DEVICE_SRQ_RESIZE,
+				    IB_DEVICE_MEM_WINDOW_TYPE_2B | IB_DEVICE_SRQ_RESIZE |
+				    MRDMA_PLACEMENT_CAPS,
 		.max_send_sge = MRDMA_MAX_SGE,
 		.max_recv_sge = MRDMA_MAX_SGE,
 		.max_sge_rd = MRDMA_MAX_SGE,
@@ -75,7 +76,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_qp_rd_atom = MRDMA_MAX_RD_ATOMIC,
 		.max_res_rd_atom = MRDMA_MAX_RD_ATOMIC * 1024,
 		.max_qp_init_rd_atom = MRDMA_MAX_RD_ATOMIC,
-		.atomic_cap = IB_ATOMIC_NONE,
+		.atomic_cap = IB_ATOMIC_HCA,
 		.max_ah = MRDMA_MAX_AH,
 		.max_mcast_grp = MRDMA_MAX_MCAST_GRP,
 		.max_mcast_qp_attach = MRDMA_MAX_MCAST_QP,

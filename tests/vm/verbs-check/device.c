@@ -11,7 +11,7 @@
 
 #include "vc.h"
 
-#define RX_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
+#define RX_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)
 #define TX_ACCESS	IBV_ACCESS_REMOTE_READ
 
 static bool v4_mapped(const union ibv_gid *gid)
@@ -47,7 +47,7 @@ static uint8_t *area(size_t len)
 
 	if (p == MAP_FAILED)
 		vc_die("no memory for an area of %zu bytes", len);
-	return p + 1237;
+	return p + VC_SKEW;
 }
 
 void vc_open(struct vc *vc)
@@ -119,7 +119,7 @@ void vc_qp_init(struct vc *vc, struct ibv_qp *qp)
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = 1,
-		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ,
+		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC,
 	};
 	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
 
@@ -153,8 +153,9 @@ void vc_qp_rtr(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t peer_psn
 			.grh = { .dgid = vc->peer.gid, .sgid_index = vc->gid_index, .hop_limit = 64 },
 		},
 	};
+	bool rc = qp->qp_type == IBV_QPT_RC;
 	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-				IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
+				(rc ? IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER : 0));
 
 	if (err)
 		vc_die("queue pair to RTR: %s", strerror(err));
@@ -170,8 +171,9 @@ void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rn
 		.rnr_retry = rnr_retry,
 		.max_rd_atomic = max_rd(vc),
 	};
-	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-				IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+	bool rc = qp->qp_type == IBV_QPT_RC;
+	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN | (rc ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
+				IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC : 0));
 
 	if (err)
 		vc_die("queue pair to RTS: %s", strerror(err));
@@ -203,7 +205,7 @@ void vc_setup(struct vc *vc)
 		vc->channel[i] = ibv_create_comp_channel(vc->ctx);
 		if (!vc->channel[i])
 			vc_die("ibv_create_comp_channel: %s", strerror(errno));
-		vc->cq[i] = ibv_create_cq(vc->ctx, VC_DEPTH * (vc->cfg.qps + 1), NULL, vc->channel[i], 0);
+		vc->cq[i] = ibv_create_cq(vc->ctx, VC_DEPTH * (vc->cfg.qps + 2), NULL, vc->channel[i], 0);
 		if (!vc->cq[i])
 			vc_die("ibv_create_cq: %s", strerror(errno));
 		vc->unacked[i] = 0;
@@ -226,10 +228,12 @@ void vc_setup(struct vc *vc)
 			vc->me.psn[i] = 0xffffff - vc_below(&r, 600);
 	}
 	vc_ud_setup(vc);
+	vc_uc_setup(vc);
 	vc_swap(vc, &vc->me, &vc->peer, sizeof(vc->me));
 	choose_mtu(vc);
 	for (i = 0; i < vc->cfg.qps; i++)
 		vc_qp_connect(vc, vc->qp[i], vc->peer.qpn[i], vc->me.psn[i], vc->peer.psn[i], 7, 7, vc->cfg.timeout);
+	vc_uc_connect(vc);
 }
 
 void vc_teardown(struct vc *vc)
@@ -238,6 +242,7 @@ void vc_teardown(struct vc *vc)
 	int err = 0;
 
 	vc_ud_teardown(vc);
+	vc_uc_teardown(vc);
 	for (i = 0; i < vc->cfg.qps; i++)
 		err |= ibv_destroy_qp(vc->qp[i]);
 	err |= ibv_dereg_mr(vc->tx_mr) | ibv_dereg_mr(vc->rx_mr);

@@ -34,6 +34,9 @@ static const struct err_case {
 	{ "READ, key part of the rkey wrong", IBV_WR_RDMA_READ, BAD_RKEY_KEY, 5000, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
 	{ "READ, ends behind the region", IBV_WR_RDMA_READ, BEYOND_END, 70000, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
 	{ "READ from a region without remote read", IBV_WR_RDMA_READ, NO_READ_RIGHT, 64, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
+	{ "CAS, key part of the rkey wrong", IBV_WR_ATOMIC_CMP_AND_SWP, BAD_RKEY_KEY, 8, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
+	{ "ADD, ends behind the region", IBV_WR_ATOMIC_FETCH_AND_ADD, BEYOND_END, 8, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
+	{ "ADD to a region without remote atomic", IBV_WR_ATOMIC_FETCH_AND_ADD, NO_WRITE_RIGHT, 8, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
 	{ "WRITE, lkey wrong", IBV_WR_RDMA_WRITE, BAD_LKEY, 100, S(LOC_PROT_ERR) | S(LOC_QP_OP_ERR), 0 },
 	{ "SEND, local buffer ends behind its region", IBV_WR_SEND, LOCAL_BEYOND, 3000, S(LOC_PROT_ERR) | S(LOC_QP_OP_ERR), 0 },
 	{ "SEND, no receive posted", IBV_WR_SEND, NO_RECV, 100, S(RNR_RETRY_EXC_ERR), 0 },
@@ -53,12 +56,13 @@ static void post_first(struct vc *vc, struct ibv_qp *qp, const struct err_case *
 	struct ibv_send_wr wr = { .wr_id = 1, .sg_list = &sge, .num_sge = 1, .opcode = c->opcode, .send_flags = IBV_SEND_SIGNALED };
 	struct ibv_send_wr *bad;
 	bool read = c->opcode == IBV_WR_RDMA_READ;
+	bool atomic = c->opcode == IBV_WR_ATOMIC_CMP_AND_SWP || c->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD;
 	uint64_t base = read ? vc->peer.tx_addr : vc->peer.rx_addr;
 	int err;
 
 	wr.wr.rdma.remote_addr = base + VC_GUARD;
 	wr.wr.rdma.rkey = read ? vc->peer.tx_rkey : vc->peer.rx_rkey;
-	if (read) {
+	if (read || atomic) {
 		sge.addr = (uintptr_t)vc->rx + VC_GUARD;
 		sge.lkey = vc->rx_mr->lkey;
 	}
@@ -91,6 +95,15 @@ static void post_first(struct vc *vc, struct ibv_qp *qp, const struct err_case *
 		break;
 	default:
 		break;
+	}
+	if (atomic) {
+		/* the two kinds' fields overlap; librxe wants it aligned */
+		uint64_t to = (wr.wr.rdma.remote_addr + 7) & ~7ULL;
+		uint32_t key = wr.wr.rdma.rkey;
+
+		wr.wr.atomic.remote_addr = to;
+		wr.wr.atomic.rkey = key;
+		wr.wr.atomic.compare_add = wr.wr.atomic.swap = 1;
 	}
 	err = ibv_post_send(qp, &wr, &bad);
 	if (err)

@@ -17,7 +17,7 @@ static const char usage[] =
 "usage: verbs-check [OPTIONS]            server: takes one client and its options\n"
 "       verbs-check [OPTIONS] HOST       client\n"
 "\n"
-"Exchanges random messages over RC and UD queue pairs and checks every byte on both ends, guard bytes around them too.\n"
+"Exchanges random messages over RC, UC and UD queue pairs and checks every byte on both ends, guard bytes around them too.\n"
 "Last line: N messages, N bytes, N wrong. Exit 0: none wrong; 1: some wrong; 2: could not run or a request failed; 3: stuck.\n"
 "\n"
 "  -s, --seconds N      stop after N seconds (10)\n"
@@ -26,10 +26,10 @@ static const char usage[] =
 "  -q, --qps N          RC queue pairs, 1-16 (3)\n"
 "  -m, --path-mtu N     256, 512, 1024, 2048 or 4096 (the ports' active MTU)\n"
 "  -z, --max-size N     bytes of a message, up to 64 MiB (4 MiB)\n"
-"  -o, --ops LIST       of write,write_imm,read,send,send_imm,ud (all)\n"
+"  -o, --ops LIST       of write,write_imm,read,send,send_imm,cas,add,ud,uc (all)\n"
 "  -t, --timeout N      transport timer, 4.096 us << N (18)\n"
 "  -T, --stall N        seconds without progress that count as stuck (60)\n"
-"  -l, --lossy          datagrams may get lost or come twice\n"
+"  -l, --lossy          datagrams and UC messages may get lost or come twice\n"
 "  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
 "  -M, --memory         or what keys open: memory windows, invalidation, re-registration; the client's device\n"
 "  -Q, --queues         the queue cases instead: shared receive queues, resizing, overrun, events\n"
@@ -52,7 +52,7 @@ static uint64_t number(const char *option, const char *s, uint64_t min, uint64_t
 
 static uint32_t op_list(char *s)
 {
-	static const char *const names[VC_NR_OPS] = { "write", "write_imm", "read", "send", "send_imm", "ud" };
+	static const char *const names[VC_NR_OPS] = { "write", "write_imm", "read", "send", "send_imm", "cas", "add", "ud", "uc" };
 	uint32_t ops = 0;
 	char *word;
 	int i;
@@ -61,7 +61,7 @@ static uint32_t op_list(char *s)
 		for (i = 0; i < VC_NR_OPS && strcmp(word, names[i]); i++)
 			;
 		if (i == VC_NR_OPS)
-			vc_die("--ops names '%s': must be of write,write_imm,read,send,send_imm,ud", word);
+			vc_die("--ops names '%s': must be of write,write_imm,read,send,send_imm,cas,add,ud,uc", word);
 		ops |= 1u << i;
 	}
 	if (!ops)
@@ -121,7 +121,7 @@ static void agree(struct vc *vc)
 {
 	/* Nothing sensible takes longer than this on the control connection. */
 	struct timeval t = { .tv_sec = 300 };
-	uint64_t hello = 0x76636865636b0001ULL, theirs = 0;
+	uint64_t hello = 0x76636865636b0002ULL, theirs = 0;
 	int gid_index = vc->gid_index;
 
 	setsockopt(vc->tcp, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
@@ -140,7 +140,7 @@ static void rounds(struct vc *vc)
 {
 	double end = vc_now() + vc->cfg.seconds;
 	uint32_t round = 0, stop = 0, theirs;
-	bool rc = vc->cfg.ops & ~(1u << VC_UD), ud = vc->cfg.ops & (1u << VC_UD);
+	bool rc = vc->cfg.ops & VC_RC_OPS, ud = vc->cfg.ops & (1u << VC_UD), uc = vc->cfg.ops & (1u << VC_UC);
 
 	while (!stop) {
 		vc_make_plan(vc, round);
@@ -148,6 +148,8 @@ static void rounds(struct vc *vc)
 			vc_rc_round(vc);
 		if (ud && (!rc || round % 3 == 0))
 			vc_ud_round(vc, round);
+		if (uc && (!rc || round % 3 == 1))
+			vc_uc_round(vc, round);
 		round++;
 		stop = (vc->cfg.seconds && vc_now() >= end) || (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong;
 		/* Either side may end it: a wrong byte is seen by one of them only. */
@@ -170,7 +172,8 @@ static void report(struct vc *vc)
 		if (vc->cfg.ops & (1u << i))
 			vc_note("%-9s %llu", vc_op_name[i], (unsigned long long)vc->count[i]);
 	if (vc->cfg.lossy)
-		vc_note("datagrams lost %llu, twice %llu", (unsigned long long)vc->ud_lost, (unsigned long long)vc->ud_twice);
+		vc_note("datagrams lost %llu, twice %llu; UC messages lost %llu", (unsigned long long)vc->ud_lost,
+			(unsigned long long)vc->ud_twice, (unsigned long long)vc->uc_lost);
 	vc_note("%llu messages, %llu bytes, %llu wrong", (unsigned long long)vc->messages,
 		(unsigned long long)vc->bytes, (unsigned long long)vc->wrong);
 }

@@ -8,7 +8,7 @@
 
 #include "vc.h"
 
-const char *const vc_op_name[VC_NR_OPS] = { "WRITE", "WRITE_IMM", "READ", "SEND", "SEND_IMM", "UD" };
+const char *const vc_op_name[VC_NR_OPS] = { "WRITE", "WRITE_IMM", "READ", "SEND", "SEND_IMM", "CAS", "ADD", "UD", "UC" };
 
 static uint64_t image_seed(const struct vc *vc, int side, int area)
 {
@@ -79,6 +79,30 @@ static int place_pieces(struct vc *vc, struct vc_rng *r, int side, int area, uin
 	return n;
 }
 
+/* Eight bytes that an atomic operation can work on. */
+static struct vc_range place_word(struct vc *vc, struct vc_rng *r, int side)
+{
+	uint32_t *used = &vc->plan.used[side][1];
+	struct vc_range range;
+
+	*used += 1 + vc_below(r, 64);
+	*used += -(*used + VC_SKEW) & 7;
+	range = (struct vc_range){ .off = *used, .len = 8 };
+	*used += 8;
+	return range;
+}
+
+/* The eight bytes at an offset of an area as filled for this round. */
+static uint64_t word_before(const struct vc *vc, int side, int area, uint32_t off)
+{
+	uint8_t bytes[16];
+	uint64_t v;
+
+	vc_fill_at(bytes, sizeof(bytes), image_seed(vc, side, area), off / 8);
+	memcpy(&v, bytes + off % 8, 8);
+	return v;
+}
+
 static bool fits(const struct vc *vc, uint32_t len)
 {
 	/* two areas a side, gaps of up to 5000 bytes around each piece */
@@ -110,13 +134,24 @@ static void plan_op(struct vc *vc, struct vc_rng *r, struct vc_op *op)
 		op->nlocal = place_pieces(vc, r, from, 1, op->len, op->local);
 		op->target = place(vc, r, to, 0, op->len);
 		break;
+	case VC_CAS:
+		op->nlocal = place_pieces(vc, r, from, 1, 8, op->local);
+		op->target = place_word(vc, r, to);
+		op->found = word_before(vc, to, 1, op->target.off);
+		op->compare = vc_below(r, 2) ? op->found : op->found ^ (1ULL << vc_below(r, 64));
+		op->swap = vc_rand(r);
+		break;
+	case VC_ADD:
+		op->nlocal = place_pieces(vc, r, from, 1, 8, op->local);
+		op->target = vc->plan.counter[from];
+		break;
 	default:
 		slack = vc_below(r, 2) ? 0 : vc_below(r, 3000);
 		op->nlocal = place_pieces(vc, r, from, 0, op->len, op->local);
 		op->npeer = place_pieces(vc, r, to, 1, op->len + slack, op->peer);
 	}
-	op->inlined = op->opcode != VC_READ && op->len <= vc->me.max_inline && op->len <= vc->peer.max_inline &&
-		      !vc_below(r, 3);
+	op->inlined = op->opcode != VC_READ && op->opcode != VC_CAS && op->opcode != VC_ADD &&
+		      op->len <= vc->me.max_inline && op->len <= vc->peer.max_inline && !vc_below(r, 3);
 }
 
 void vc_make_plan(struct vc *vc, uint32_t round)
@@ -132,8 +167,12 @@ void vc_make_plan(struct vc *vc, uint32_t round)
 	p->late = !vc_below(&r, 10);
 	for (i = 0; i < 4; i++)
 		p->used[i >> 1][i & 1] = VC_GUARD;
+	for (i = 0; i < 2; i++) {
+		p->counter[i] = place_word(vc, &r, !i);
+		p->counted[i] = word_before(vc, !i, 1, p->counter[i].off);
+	}
 	want = 1 + vc_below(&r, vc_below(&r, 3) ? 16 : VC_MAX_OPS);
-	if (!(vc->cfg.ops & ~(1u << VC_UD)))
+	if (!(vc->cfg.ops & VC_RC_OPS))
 		want = 0;
 	every = vc_below(&r, 2) ? 1 : 1 + vc_below(&r, 8);
 	for (i = 0; i < want; i++) {
@@ -146,6 +185,8 @@ void vc_make_plan(struct vc *vc, uint32_t round)
 			op->opcode = vc_below(&r, VC_UD);
 		} while (!(vc->cfg.ops & (1u << op->opcode)));
 		op->len = pick_size(vc, &r);
+		if (op->opcode == VC_CAS || op->opcode == VC_ADD)
+			op->len = 8;
 		if (depth[op->dir][op->qp] == VC_DEPTH - 2 || !fits(vc, op->len))
 			continue;
 		depth[op->dir][op->qp]++;
@@ -207,6 +248,21 @@ void vc_make_images(struct vc *vc)
 		if (op->opcode == VC_READ) {
 			if (mine)
 				copy_pieces(vc->want, op->local, vc->peer_tx, &op->target, op->len);
+		} else if (op->opcode == VC_CAS) {
+			const struct vc_range word = { .len = 8 };
+
+			if (mine)
+				copy_pieces(vc->want, op->local, (uint8_t *)&op->found, &word, 8);
+			else if (op->compare == op->found)
+				memcpy(vc->want + op->target.off, &op->swap, 8);
+		} else if (op->opcode == VC_ADD) {
+			uint64_t n;
+
+			if (mine)
+				continue;	/* what it finds depends on the others: check_adds() */
+			memcpy(&n, vc->want + op->target.off, 8);
+			n++;
+			memcpy(vc->want + op->target.off, &n, 8);
 		} else if (!mine) {
 			bool write = op->opcode == VC_WRITE || op->opcode == VC_WRITE_IMM;
 
@@ -243,6 +299,38 @@ bool vc_check_range(struct vc *vc, const struct vc_op *op, struct vc_range r, co
 	return same(vc, when, op, vc->rx, vc->want, r.off, r.len);
 }
 
+/*
+ * What our ADDs found: the counter's values one by one, each once, and rising on every queue pair. Then the area may
+ * hold them.
+ */
+static void check_adds(struct vc *vc)
+{
+	struct vc_plan *p = &vc->plan;
+	uint64_t found, next[VC_MAX_QPS] = { 0 };
+	bool seen[VC_MAX_OPS] = { false };
+	const struct vc_range word = { .len = 8 };
+	int me = vc->side, i, n = 0;
+
+	for (i = 0; i < p->nops; i++)
+		n += p->op[i].dir == me && p->op[i].opcode == VC_ADD;
+	for (i = 0; i < p->nops; i++) {
+		struct vc_op *op = &p->op[i];
+
+		if (op->dir != me || op->opcode != VC_ADD)
+			continue;
+		copy_pieces((uint8_t *)&found, &word, vc->rx, op->local, 8);
+		copy_pieces(vc->want, op->local, (uint8_t *)&found, &word, 8);
+		found -= p->counted[me];
+		if (found >= (uint64_t)n || seen[found] || found < next[op->qp]) {
+			vc_wrong(vc, "ADD %d on QP %u found the counter at %lld of %d: %s", i, op->qp, (long long)found, n,
+				 found >= (uint64_t)n ? "out of range" : seen[found] ? "as another had" : "out of turn");
+			return;
+		}
+		seen[found] = true;
+		next[op->qp] = found + 1;
+	}
+}
+
 /* Messages one by one first, for a report that names them; then everything else that must not have changed. */
 void vc_check_images(struct vc *vc)
 {
@@ -250,15 +338,16 @@ void vc_check_images(struct vc *vc)
 	uint64_t before = vc->wrong;
 	int me = vc->side, i, k;
 
+	check_adds(vc);
 	for (i = 0; i < p->nops; i++) {
 		struct vc_op *op = &p->op[i];
 		bool mine = op->dir == me;
 
-		if (op->opcode == VC_READ && mine) {
+		if ((op->opcode == VC_READ || op->opcode == VC_CAS) && mine) {
 			for (k = 0; k < op->nlocal; k++)
 				vc_check_range(vc, op, op->local[k], "at the end");
 		} else if (op->opcode != VC_READ && !mine) {
-			if (op->opcode == VC_WRITE || op->opcode == VC_WRITE_IMM)
+			if (op->opcode != VC_SEND && op->opcode != VC_SEND_IMM)
 				vc_check_range(vc, op, op->target, "at the end");
 			for (k = 0; k < op->npeer; k++)
 				vc_check_range(vc, op, op->peer[k], "receive buffer at the end");

@@ -62,11 +62,13 @@ static void fill_wr(struct vc *vc, int i, struct ibv_send_wr *wr, struct ibv_sge
 	static const enum ibv_wr_opcode code[] = {
 		[VC_WRITE] = IBV_WR_RDMA_WRITE, [VC_WRITE_IMM] = IBV_WR_RDMA_WRITE_WITH_IMM, [VC_READ] = IBV_WR_RDMA_READ,
 		[VC_SEND] = IBV_WR_SEND, [VC_SEND_IMM] = IBV_WR_SEND_WITH_IMM,
+		[VC_CAS] = IBV_WR_ATOMIC_CMP_AND_SWP, [VC_ADD] = IBV_WR_ATOMIC_FETCH_AND_ADD,
 	};
 	struct vc_op *op = &vc->plan.op[i];
-	bool read = op->opcode == VC_READ;
+	bool read = op->opcode == VC_READ, atomic = op->opcode == VC_CAS || op->opcode == VC_ADD;
+	bool fetch = read || atomic;
 
-	sges(op->local, op->nlocal, read ? vc->rx : vc->tx, read ? vc->rx_mr->lkey : vc->tx_mr->lkey, sge);
+	sges(op->local, op->nlocal, fetch ? vc->rx : vc->tx, fetch ? vc->rx_mr->lkey : vc->tx_mr->lkey, sge);
 	*wr = (struct ibv_send_wr){
 		.wr_id = i,
 		.sg_list = sge,
@@ -76,6 +78,13 @@ static void fill_wr(struct vc *vc, int i, struct ibv_send_wr *wr, struct ibv_sge
 			      (op->solicited && takes_recv(op) ? IBV_SEND_SOLICITED : 0),
 		.imm_data = op->imm,
 	};
+	if (atomic) {
+		wr->wr.atomic.remote_addr = vc->peer.rx_addr + op->target.off;
+		wr->wr.atomic.rkey = vc->peer.rx_rkey;
+		wr->wr.atomic.compare_add = op->opcode == VC_CAS ? op->compare : 1;
+		wr->wr.atomic.swap = op->swap;
+		return;
+	}
 	wr->wr.rdma.remote_addr = (read ? vc->peer.tx_addr : vc->peer.rx_addr) + op->target.off;
 	wr->wr.rdma.rkey = read ? vc->peer.tx_rkey : vc->peer.rx_rkey;
 }
@@ -113,6 +122,7 @@ static void on_send(struct vc *vc, struct progress *p, const struct ibv_wc *wc)
 	static const enum ibv_wc_opcode code[] = {
 		[VC_WRITE] = IBV_WC_RDMA_WRITE, [VC_WRITE_IMM] = IBV_WC_RDMA_WRITE, [VC_READ] = IBV_WC_RDMA_READ,
 		[VC_SEND] = IBV_WC_SEND, [VC_SEND_IMM] = IBV_WC_SEND,
+		[VC_CAS] = IBV_WC_COMP_SWAP, [VC_ADD] = IBV_WC_FETCH_ADD,
 	};
 	struct vc_op *op;
 	int q = qp_of(vc, wc->qp_num), i;
@@ -175,7 +185,8 @@ static void on_recv(struct vc *vc, struct progress *p, const struct ibv_wc *wc)
 		o = &vc->plan.op[p->checked[q]];
 		if (o->dir == vc->side || o->qp != q || o->opcode == VC_READ)
 			continue;
-		if (o->opcode == VC_WRITE || o->opcode == VC_WRITE_IMM)
+		/* others may still count on an ADD's counter */
+		if (o->opcode == VC_WRITE || o->opcode == VC_WRITE_IMM || o->opcode == VC_CAS)
 			vc_check_range(vc, o, o->target, "at a later receive");
 		for (k = 0; k < o->npeer; k++)
 			vc_check_range(vc, o, o->peer[k], "at the receive");

@@ -14,9 +14,11 @@
 
 #include "vc.h"
 
+#define GOLDEN	0x9e3779b97f4a7c15ULL
+
 uint64_t vc_rand(struct vc_rng *r)
 {
-	uint64_t z = (r->s += 0x9e3779b97f4a7c15ULL);
+	uint64_t z = (r->s += GOLDEN);
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -31,7 +33,13 @@ uint32_t vc_below(struct vc_rng *r, uint32_t n)
 /* A byte depends on seed and position only, so a part of an area can be made alone. */
 void vc_fill(uint8_t *p, size_t len, uint64_t seed)
 {
-	struct vc_rng r = { seed };
+	vc_fill_at(p, len, seed, 0);
+}
+
+/* The same from the eight bytes number @word on. */
+void vc_fill_at(uint8_t *p, size_t len, uint64_t seed, uint64_t word)
+{
+	struct vc_rng r = { seed + word * GOLDEN };
 	size_t i;
 
 	for (i = 0; i + 8 <= len; i += 8) {

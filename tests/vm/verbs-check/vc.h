@@ -19,6 +19,7 @@
 #define VC_DEPTH	64	/* work requests a queue holds */
 #define VC_GUARD	256	/* bytes that must not change on both sides of the used part of an area */
 #define VC_UD_MAX	24	/* datagrams a round and direction */
+#define VC_SKEW		1237	/* an area starts so far into its first page */
 
 /* What the client tells the server. */
 struct vc_config {
@@ -30,7 +31,7 @@ struct vc_config {
 	uint32_t qps;
 	uint32_t timeout;	/* transport timer, 4.096 us << timeout */
 	uint32_t ops;		/* 1 << enum vc_opcode */
-	uint32_t lossy;		/* datagrams may get lost or come twice */
+	uint32_t lossy;		/* datagrams and UC messages may get lost or come twice */
 	uint32_t errors;	/* run the error cases instead */
 	uint32_t memory;	/* or those of windows, invalidation and re-registration */
 	uint32_t queues;	/* run the queue cases instead */
@@ -38,7 +39,9 @@ struct vc_config {
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
 
-enum vc_opcode { VC_WRITE, VC_WRITE_IMM, VC_READ, VC_SEND, VC_SEND_IMM, VC_UD, VC_NR_OPS };
+enum vc_opcode { VC_WRITE, VC_WRITE_IMM, VC_READ, VC_SEND, VC_SEND_IMM, VC_CAS, VC_ADD, VC_UD, VC_UC, VC_NR_OPS };
+
+#define VC_RC_OPS	((1u << VC_UD) - 1)
 
 extern const char *const vc_op_name[VC_NR_OPS];
 
@@ -56,7 +59,8 @@ struct vc_op {
 	 * may be longer in total than the message, for SEND; the receive's pieces, to stay untouched, for WRITE_IMM.
 	 */
 	struct vc_range local[VC_MAX_SGE], peer[VC_MAX_SGE];
-	struct vc_range target;	/* of a WRITE_IMM: where the data goes */
+	struct vc_range target;	/* of a WRITE_IMM: where the data goes; of CAS and ADD: eight aligned bytes */
+	uint64_t found, compare, swap;	/* CAS: what is there before, and what is asked for */
 };
 
 struct vc_plan {
@@ -65,6 +69,9 @@ struct vc_plan {
 	bool events;		/* wait for completions by event in this round, else by polling */
 	bool late;		/* receives are posted late: receiver-not-ready on the way */
 	uint32_t used[2][2];	/* [side][0 tx, 1 rx] bytes used */
+	/* all ADDs that a side starts count up one number of the other's rx area, by one each */
+	struct vc_range counter[2];
+	uint64_t counted[2];	/* its value before */
 	struct vc_op op[VC_MAX_OPS];
 };
 
@@ -72,9 +79,9 @@ struct vc_plan {
 struct vc_peer {
 	union ibv_gid gid;
 	uint32_t mtu;		/* bytes, active MTU of the port */
-	uint32_t qpn[VC_MAX_QPS + 1], psn[VC_MAX_QPS + 1];
-	uint64_t tx_addr, rx_addr;
-	uint32_t tx_rkey, rx_rkey;
+	uint32_t qpn[VC_MAX_QPS + 2], psn[VC_MAX_QPS + 2];	/* RC, then UD, then UC */
+	uint64_t tx_addr, rx_addr, uc_addr;
+	uint32_t tx_rkey, rx_rkey, uc_rkey;
 	uint32_t max_inline, max_sge, max_rd;
 };
 
@@ -91,7 +98,7 @@ struct vc {
 	struct ibv_comp_channel *channel[2];
 	struct ibv_cq *cq[2];	/* [0] sends, [1] receives */
 	struct ibv_qp *qp[VC_MAX_QPS];
-	struct ibv_qp *ud;
+	struct ibv_qp *ud, *uc;
 	struct ibv_ah *ah;
 	struct vc_peer me, peer;
 	uint32_t mtu;		/* path MTU in use, bytes */
@@ -101,11 +108,11 @@ struct vc {
 	uint8_t *tx, *rx;	/* what the device reads and writes */
 	uint8_t *peer_tx, *want;	/* the peer's tx area, and the rx area as it must become */
 	struct ibv_mr *tx_mr, *rx_mr;
-	uint8_t *ud_buf;
-	struct ibv_mr *ud_mr;
+	uint8_t *ud_buf, *uc_buf;
+	struct ibv_mr *ud_mr, *uc_mr;
 
 	struct vc_plan plan;
-	uint64_t messages, bytes, wrong, ud_lost, ud_twice, count[VC_NR_OPS];
+	uint64_t messages, bytes, wrong, ud_lost, ud_twice, uc_lost, count[VC_NR_OPS];
 };
 
 /* util.c */
@@ -115,6 +122,7 @@ struct vc_rng {
 uint64_t vc_rand(struct vc_rng *r);
 uint32_t vc_below(struct vc_rng *r, uint32_t n);	/* 0..n-1 */
 void vc_fill(uint8_t *p, size_t len, uint64_t seed);
+void vc_fill_at(uint8_t *p, size_t len, uint64_t seed, uint64_t word);
 double vc_now(void);
 void vc_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void vc_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -145,12 +153,16 @@ void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn,
 		   int retry, int rnr_retry, uint32_t timeout);
 int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/* 0: nothing yet */
 
-/* rc.c, ud.c, errors.c, mw.c, queues.c */
+/* rc.c, ud.c, uc.c, errors.c, mw.c, queues.c */
 void vc_rc_round(struct vc *vc);
 void vc_ud_setup(struct vc *vc);
 void vc_ud_round(struct vc *vc, uint32_t round);
 void vc_ud_late(struct vc *vc, const struct ibv_wc *wc);
 void vc_ud_teardown(struct vc *vc);
+void vc_uc_setup(struct vc *vc);
+void vc_uc_connect(struct vc *vc);
+void vc_uc_round(struct vc *vc, uint32_t round);
+void vc_uc_teardown(struct vc *vc);
 void vc_errors(struct vc *vc);
 void vc_memory(struct vc *vc);
 void vc_queues(struct vc *vc);
