@@ -13,6 +13,7 @@ check "front and front reach each other" reachable
 check_eq "the peer's RDMA device is ours" "$(rdma_dev peer)" rxe_mos0
 check "verbs-check, the second starts" verbs_check front peer "$front_ip" 120 -s 12 -S "$SEED"
 check "verbs-check, the first starts, IPv6" verbs_check peer front "$peer_ip" 120 -6 -s 12 -S $((SEED + 1))
+check "states and transitions of queue pairs" verbs_check peer front "$peer_ip" 120 -X -S "$SEED"
 check "error cases" verbs_check peer front "$peer_ip" 240 -e -S "$SEED"
 # shellcheck disable=SC2119 # all of the table
 run_programs
