@@ -126,7 +126,8 @@ int mrdma_mw_bind(struct mrdma_qp *qp, const struct mrdma_bind *b)
 	int err = -EINVAL;
 
 	lockdep_assert_held(&qp->lock);
-	if (b->access & ~ACCESS_WINDOW)
+	/* the owner's right to write is the region's: programs name it here as well */
+	if (b->access & ~(ACCESS_WINDOW | IB_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
 	rcu_read_lock();
 	mem = mrdma_mem_find(dev, b->rkey);
