@@ -5,9 +5,9 @@
  * of a re-used index does not match; regions and windows (mw.c) share the index space.
  *
  * A region is a table of blocks: pieces of kernel-mapped memory of equal size, a power of two as
- * large as the memory's seams allow, so that contiguous memory is few of them. An access finds its key
- * under RCU and holds the key's lock while it copies; whatever takes the access away does so
- * under the write lock, so that after it no copy goes on.
+ * large as the memory's seams allow, so that contiguous memory is few of them. An access finds
+ * its key under RCU and holds the key's lock while it copies; whatever takes the access away does
+ * so under the write lock, so that after it no copy goes on.
  */
 #include <linux/bitops.h>
 #include <linux/log2.h>
@@ -26,7 +26,10 @@ struct mrdma_mem *mrdma_mem_find(struct mrdma_dev *dev, u32 key)
 	return xa_load(&dev->mems, key >> KEY_SHIFT);
 }
 
-/* Gives memory its key; from here on packets can find it. Regions and windows have bounds of their own. */
+/*
+ * Gives memory its key; from here on packets can find it. Regions and windows have bounds of
+ * their own.
+ */
 int mrdma_mem_publish(struct mrdma_dev *dev, struct mrdma_mem *mem, bool window)
 {
 	struct xa_limit limit = XA_LIMIT(1, MRDMA_MAX_MR);
@@ -46,15 +49,15 @@ int mrdma_mem_publish(struct mrdma_dev *dev, struct mrdma_mem *mem, bool window)
 	return 0;
 }
 
-/* Nothing finds it any more; who has found it still looks at it until the end of its RCU section. */
+/* Nothing finds it any more; who has found it looks at it until the end of its RCU section. */
 void mrdma_mem_unpublish(struct mrdma_dev *dev, struct mrdma_mem *mem)
 {
 	xa_erase(&dev->mems, mem->key >> KEY_SHIFT);
 }
 
 /*
- * The memory that @key opens to QP @qp's peer, or (@qp NULL) to work requests of @pd; NULL: not with
- * that right and range. mrdma_mem_put() ends the access.
+ * The memory that @key opens to QP @qp's peer, or (@qp NULL) to work requests of @pd; NULL: not
+ * with that right and range. put_mem() ends the access.
  */
 static struct mrdma_mem *get_mem(struct mrdma_dev *dev, const struct ib_pd *pd,
 				 const struct mrdma_qp *qp, u32 key, u64 va, u64 len, int access)
@@ -72,7 +75,7 @@ static struct mrdma_mem *get_mem(struct mrdma_dev *dev, const struct ib_pd *pd,
 	if (!mem->valid || mem->key != key || mem->pd != pd || (mem->access & access) != access ||
 	    off > mem->length || len > mem->length - off)
 		goto err_unlock;
-	/* a window is for the peer alone, one of type 2 for the peer of the QP that it is bound on */
+	/* a window is for the peer alone, one of type 2 for the peer of the QP it is bound on */
 	if (mrdma_mem_window(mem) &&
 	    (!qp || (mem->type == MRDMA_MEM_MW2 && mem->qpn != qp->ibqp.qp_num)))
 		goto err_unlock;
@@ -287,7 +290,7 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/* The block table of pinned memory. A seam is where one run of contiguous memory meets the next. */
+/* The block table of pinned memory. A seam is where one contiguous run meets the next. */
 static int map_umem(struct mrdma_mem *mem, struct ib_umem *umem)
 {
 	struct sg_table *sgt = &umem->sgt_append.sgt;
@@ -389,9 +392,9 @@ err_free:
 }
 
 /*
- * In place: keys stay. Memory that is to be written must have been pinned for that; else, and for another
- * translation, new memory is pinned before the old is let go, so that a failure changes nothing. uverbs lets no
- * two verbs on a region run at once.
+ * In place: keys stay. Memory that is to be written must have been pinned for that; else, and for
+ * another translation, new memory is pinned before the old is let go, so that a failure changes
+ * nothing. uverbs lets no two verbs on a region run at once.
  */
 struct ib_mr *mrdma_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
 				  int access, struct ib_pd *ibpd, struct ib_udata *udata)
@@ -527,7 +530,7 @@ int mrdma_mr_fast_reg(struct mrdma_qp *qp, u32 key, int access)
 		goto out;
 	shift = ilog2(mr->ibmr.page_size);
 	off = mr->ibmr.iova & (mr->ibmr.page_size - 1);
-	/* the user may be at its next list already; then this one is nobody's, but no overrun */
+	/* a user that maps its next list too early gets what it mapped, but no overrun */
 	if (mr->ibmr.iova + mr->ibmr.length < mr->ibmr.iova ||
 	    off + mr->ibmr.length > (u64)mr->num_list << shift)
 		goto out;

@@ -63,7 +63,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 				    IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 				    IB_DEVICE_UD_AV_PORT_ENFORCE | IB_DEVICE_MEM_WINDOW |
 				    IB_DEVICE_MEM_WINDOW_TYPE_2B | IB_DEVICE_SRQ_RESIZE |
-				    MRDMA_PLACEMENT_CAPS,
+				    IB_DEVICE_MEM_MGT_EXTENSIONS | MRDMA_PLACEMENT_CAPS,
 		.max_send_sge = MRDMA_MAX_SGE,
 		.max_recv_sge = MRDMA_MAX_SGE,
 		.max_sge_rd = MRDMA_MAX_SGE,

@@ -59,6 +59,10 @@ check "error cases, IPv6" verbs_check peer front $peer_ip 240 -e -6 -S "$SEED"
 ! has_guest back || check "states and transitions of queue pairs" verbs_check peer front $peer_ip 120 -X -S "$SEED"
 check "queue cases" verbs_check peer front $peer_ip 240 -Q -S "$SEED"
 check "queue cases, IPv6, path MTU 256, the peer starts" verbs_check front peer $front_ip 240 -Q -6 -m 256 -S "$SEED"
+if has_guest back; then
+	check "what keys open: windows, invalidation, re-registration" verbs_check peer front $peer_ip 240 -M -S "$SEED"
+	check "what keys open, within the front" verbs_check front front $front_ip 240 -M -S "$SEED"
+fi
 
 disturbed() {
 	local name=$1 how=$2

@@ -492,6 +492,44 @@ static void reregister(struct mem *m)
 	may(m, 0, LEN);
 }
 
+/* Across the seams of large pages, whose pieces of a region are larger than those of others. */
+static void large_pages(struct mem *m)
+{
+	const size_t page = 2 << 20, pages = 4;
+	uint8_t *first = m->buf, *map = NULL, *base = NULL;
+	struct ibv_mr *mr = NULL;
+	unsigned int i;
+
+	if (own(m)) {
+		map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (map == MAP_FAILED)
+			vc_die("no memory");
+		base = (uint8_t *)(((uintptr_t)map + page - 1) & ~(page - 1));
+		/* advice: with pages of the usual size the case is another, and must succeed as well */
+		madvise(base, pages * page, MADV_HUGEPAGE);
+		memset(base, 1, pages * page);
+		mr = ibv_reg_mr(m->vc->pd, base + 77, pages * page - 154, FULL);
+		if (!mr)
+			vc_die("%s: ibv_reg_mr: %s", m->name, strerror(errno));
+	}
+	for (i = 1; i < pages; i++) {
+		if (own(m)) {
+			m->buf = base + i * page - BUF / 2;
+			m->key = (struct key){ (uintptr_t)m->buf + OFF, mr->rkey };
+		}
+		may(m, 0, LEN);
+		may(m, BUF / 2 - OFF - 1, 2);
+	}
+	if (own(m)) {
+		if (ibv_dereg_mr(mr))
+			vc_wrong(m->vc, "%s: ibv_dereg_mr failed", m->name);
+		m->buf = first;
+		munmap(map, (pages + 1) * page);
+	}
+	/* the region is gone */
+	may_not(m, IBV_WR_RDMA_READ, 0, 1);
+}
+
 /* Kinds of memory that the device has, and those that it must refuse clearly. */
 static void refusals(struct mem *m)
 {
@@ -543,6 +581,7 @@ void vc_memory(struct vc *vc)
 		{ "invalidation by the peer", remote_invalidate },
 		{ "binds to be refused", bad_binds },
 		{ "re-registration", reregister },
+		{ "memory in large pages", large_pages },
 		{ "registrations to be refused", refusals },
 	};
 	struct mem m = { .vc = vc };
