@@ -17,6 +17,7 @@
 #include "mrdma.h"
 
 #define KEY_SHIFT	8
+#define ANY_RANGE	U64_MAX
 #define MAX_SHIFT	30	/* log2 bytes of the largest block */
 #define ACCESS_REMOTE	(IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC)
 
@@ -57,7 +58,7 @@ void mrdma_mem_unpublish(struct mrdma_dev *dev, struct mrdma_mem *mem)
 
 /*
  * The memory that @key opens to QP @qp's peer, or (@qp NULL) to work requests of @pd; NULL: not
- * with that right and range. put_mem() ends the access.
+ * with that right and range (of length ANY_RANGE: at all). put_mem() ends the access.
  */
 static struct mrdma_mem *get_mem(struct mrdma_dev *dev, const struct ib_pd *pd,
 				 const struct mrdma_qp *qp, u32 key, u64 va, u64 len, int access)
@@ -73,7 +74,7 @@ static struct mrdma_mem *get_mem(struct mrdma_dev *dev, const struct ib_pd *pd,
 	read_lock(&mem->lock);
 	off = va - mem->iova;
 	if (!mem->valid || mem->key != key || mem->pd != pd || (mem->access & access) != access ||
-	    off > mem->length || len > mem->length - off)
+	    (len != ANY_RANGE && (off > mem->length || len > mem->length - off)))
 		goto err_unlock;
 	/* a window is for the peer alone, one of type 2 for the peer of the QP it is bound on */
 	if (mrdma_mem_window(mem) &&
@@ -149,6 +150,18 @@ static int copy(struct mrdma_dev *dev, const struct ib_pd *pd, const struct mrdm
 		copy_blocks(mem, va, buf, len, dir);
 	put_mem(mem);
 	return err;
+}
+
+/* The key and its rights alone */
+int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access)
+{
+	struct mrdma_mem *mem;
+
+	mem = get_mem(mrdma_qp_dev(qp), qp->ibqp.pd, qp, key, 0, ANY_RANGE, access);
+	if (!mem)
+		return -EACCES;
+	put_mem(mem);
+	return 0;
 }
 
 int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access)

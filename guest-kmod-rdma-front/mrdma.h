@@ -719,6 +719,7 @@ int mrdma_mr_fast_reg(struct mrdma_qp *qp, u32 key, int access);
 int mrdma_mr_invalidate(struct mrdma_qp *qp, u32 key, bool remote);
 /* For the peer. 0, or -EACCES: no such key, domain, right or range */
 int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
+int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access);
 int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
 		  enum mrdma_dir dir);
 

@@ -32,7 +32,8 @@ static void copy_remote(struct mrdma_swqe *w, const struct rxe_send_wqe *u)
 	case IB_WR_FLUSH:
 		w->rdma.va = READ_ONCE(mrdma_flush_wr(u)->remote_addr);
 		w->rdma.rkey = READ_ONCE(mrdma_flush_wr(u)->rkey);
-		w->rdma.bytes = READ_ONCE(mrdma_flush_wr(u)->length);
+		/* librxe has told rdma_rxe either here or there */
+		w->rdma.bytes = w->length ?: READ_ONCE(mrdma_flush_wr(u)->length);
 		w->rdma.feth = (READ_ONCE(mrdma_flush_wr(u)->type) & MRDMA_FETH_PLACEMENT) |
 			       (READ_ONCE(mrdma_flush_wr(u)->level) & MRDMA_FETH_LEVEL_MASK) <<
 			       MRDMA_FETH_LEVEL_SHIFT;

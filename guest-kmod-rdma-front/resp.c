@@ -181,8 +181,8 @@ static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_p
 static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_feth feth;
-	u32 bits, rkey, len;
-	int access = 0;
+	u32 bits, level, rkey, len;
+	int access = 0, err;
 	u64 va;
 
 	memcpy(&feth, p->ext, sizeof(feth));
@@ -192,12 +192,12 @@ static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p
 		access |= IB_ACCESS_FLUSH_GLOBAL;
 	if (bits & MRDMA_FETH_PERSISTENT)
 		access |= IB_ACCESS_FLUSH_PERSISTENT;
-	if (!access || (qp->attr.qp_access_flags & access) != access ||
-	    (bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK) > MRDMA_FETH_MR)
+	level = bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK;
+	if (!access || (qp->attr.qp_access_flags & access) != access || level > MRDMA_FETH_MR)
 		return MRDMA_TAKE_REFUSED;
-	if ((bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK) == MRDMA_FETH_MR)
-		len = 0;
-	if (mrdma_mr_check(qp, rkey, va, len, access))
+	err = level == MRDMA_FETH_MR ? mrdma_mr_check_key(qp, rkey, access) :
+				       mrdma_mr_check(qp, rkey, va, len, access);
+	if (err)
 		return MRDMA_TAKE_NO_ACCESS;
 	/* before the answer: orders the stores of earlier packets for whoever learns of it */
 	smp_mb();

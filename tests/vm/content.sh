@@ -55,8 +55,9 @@ content "clean, path MTU 512, IPv6" peer 5 -6 -m 512
 
 check "error cases, IPv4" verbs_check peer front $peer_ip 240 -e -S "$SEED"
 check "error cases, IPv6" verbs_check peer front $peer_ip 240 -e -6 -S "$SEED"
+check "the front to itself" verbs_check front front $front_ip 120 -s 6 -S "$SEED"
 # Stock rdma_rxe lets some of it pass.
-! has_guest back || check "states and transitions of queue pairs" verbs_check peer front $peer_ip 120 -X -S "$SEED"
+! has_guest back || check "states and transitions of queue pairs" verbs_check front front $front_ip 120 -X -S "$SEED"
 check "queue cases" verbs_check peer front $peer_ip 240 -Q -S "$SEED"
 check "queue cases, IPv6, path MTU 256, the peer starts" verbs_check front peer $front_ip 240 -Q -6 -m 256 -S "$SEED"
 if has_guest back; then

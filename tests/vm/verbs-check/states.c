@@ -2,7 +2,8 @@
 /*
  * States of the client's queue pairs, of each type: every transition of InfiniBand Architecture, volume 1, section 10.3
  * works and every other is refused and changes nothing; so are transitions with an attribute missing, out of range or
- * out of place; work ends as it must when its queue stops. And ATOMIC_WRITE, where both devices have it.
+ * out of place; work ends as it must when its queue stops. And ATOMIC_WRITE and FLUSH,
+ * where both devices have them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,13 @@
 
 #define NR_STATES	(IBV_QPS_ERR + 1)
 #define WORDS		64
-#define DEVICE_ATOMIC_WRITE	(1ULL << 40)	/* newer headers: IBV_DEVICE_ATOMIC_WRITE */
+
+/* What newer headers call IBV_DEVICE_ATOMIC_WRITE and so on */
+#define DEVICE_FLUSH_GLOBAL	(1ULL << 38)
+#define DEVICE_ATOMIC_WRITE	(1ULL << 40)
+#define ACCESS_FLUSH_GLOBAL	(1 << 8)
+#define FLUSH_GLOBAL		1
+#define WR_FLUSH		14
 
 static const char *const state_name[NR_STATES] = { "RESET", "INIT", "RTR", "RTS", "SQD", "SQE", "ERR" };
 
@@ -302,7 +309,7 @@ static void flush(struct vc *vc, const struct type *t)
 	gone(vc, qp);
 }
 
-static struct ibv_qp *atomic_write_qp(struct vc *vc)
+static struct ibv_qp *builder_qp(struct vc *vc, uint64_t ops)
 {
 	struct ibv_qp_init_attr_ex init = {
 		.send_cq = vc->cq[0],
@@ -311,23 +318,40 @@ static struct ibv_qp *atomic_write_qp(struct vc *vc)
 		.qp_type = IBV_QPT_RC,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.pd = vc->pd,
-		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
+		.send_ops_flags = ops,
 	};
+	struct ibv_qp *qp = ibv_create_qp_ex(vc->ctx, &init);
 
-	return ibv_create_qp_ex(vc->ctx, &init);
+	if (!qp)
+		vc_die("a queue pair with operations %#llx: %s", (unsigned long long)ops, strerror(errno));
+	return qp;
 }
 
-static bool has_atomic_write(struct vc *vc)
+static bool offers(struct vc *vc, uint64_t cap)
 {
 	struct ibv_device_attr_ex attr = { 0 };
 
-	return !ibv_query_device_ex(vc->ctx, NULL, &attr) && attr.device_cap_flags_ex & DEVICE_ATOMIC_WRITE;
+	return !ibv_query_device_ex(vc->ctx, NULL, &attr) && attr.device_cap_flags_ex & cap;
+}
+
+struct ends {
+	uint32_t qpn, psn, able, rkey;
+};
+
+/* Both sides tell what they can. False: one of them cannot. */
+static bool both(struct vc *vc, const char *what, const struct ends *mine, struct ends *theirs)
+{
+	vc_swap(vc, mine, theirs, sizeof(*mine));
+	if (mine->able && theirs->able)
+		return true;
+	vc_note("%s: not offered by %s", what, mine->able ? "the other device" : "this device");
+	return false;
 }
 
 /* Words of the other side's memory, each of which is there when its request completes. */
 static void atomic_write(struct vc *vc)
 {
-	struct { uint32_t qpn, psn, able; } mine = { .psn = 0xfffff0, .able = has_atomic_write(vc) }, theirs;
+	struct ends mine = { .psn = 0xfffff0, .able = offers(vc, DEVICE_ATOMIC_WRITE) }, theirs;
 	struct ibv_qp_ex *qpx;
 	struct ibv_qp *qp = NULL;
 	uint32_t step = 0, off = -(VC_SKEW + VC_GUARD) & 7;
@@ -335,16 +359,12 @@ static void atomic_write(struct vc *vc)
 	int i, n;
 
 	if (mine.able) {
-		qp = atomic_write_qp(vc);
-		if (!qp)
-			vc_die("a queue pair for ATOMIC_WRITE: %s", strerror(errno));
+		qp = builder_qp(vc, IBV_QP_EX_WITH_ATOMIC_WRITE);
 		vc_qp_init(vc, qp);
 		mine.qpn = qp->qp_num;
 	}
 	memset(word, 0, WORDS * 8);
-	vc_swap(vc, &mine, &theirs, sizeof(mine));
-	if (!mine.able || !theirs.able) {
-		vc_note("ATOMIC_WRITE: not offered by %s", mine.able ? "the other device" : "this device");
+	if (!both(vc, "ATOMIC_WRITE", &mine, &theirs)) {
 		if (qp)
 			gone(vc, qp);
 		return;
@@ -376,6 +396,104 @@ static void atomic_write(struct vc *vc)
 	vc_note("%s: ATOMIC_WRITE of %d words each way", vc->wrong == before ? "ok" : "FAILED", WORDS);
 }
 
+/*
+ * <infiniband/verbs.h> of this age has no call for FLUSH: a WRITE is built, found in the queue that is mapped, and
+ * made one before the doorbell.
+ */
+static bool make_flush(uint64_t wr_id, uint64_t addr, uint32_t len, uint32_t rkey, int level)
+{
+	struct {
+		uint64_t wr_id;
+		uint32_t reserved, opcode, flags, imm;
+		uint64_t addr;
+		uint32_t len, rkey;
+		uint8_t type, level;
+	} *wqe;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long from, to;
+	char line[512];
+	bool done = false;
+
+	while (maps && !done && fgets(line, sizeof(line), maps)) {
+		if (!strstr(line, "uverbs") || sscanf(line, "%lx-%lx", &from, &to) != 2)
+			continue;
+		for (; from + sizeof(*wqe) <= to && !done; from += 8) {
+			wqe = (void *)from;
+			if (wqe->wr_id != wr_id || wqe->opcode != IBV_WR_RDMA_WRITE)
+				continue;
+			wqe->opcode = WR_FLUSH;
+			wqe->addr = addr;
+			wqe->len = len;
+			wqe->rkey = rkey;
+			wqe->type = FLUSH_GLOBAL;
+			wqe->level = level;
+			done = true;
+		}
+	}
+	if (maps)
+		fclose(maps);
+	return done;
+}
+
+static void post_flush(struct vc *vc, struct ibv_qp *qp, uint64_t id, uint64_t addr, uint32_t len, uint32_t rkey, int level,
+		       enum ibv_wc_status status)
+{
+	struct ibv_qp_ex *qpx = ibv_qp_to_qp_ex(qp);
+	uint64_t wr_id = 0x464c555348000000ULL + id;
+
+	ibv_wr_start(qpx);
+	qpx->wr_id = wr_id;
+	qpx->wr_flags = IBV_SEND_SIGNALED;
+	ibv_wr_rdma_write(qpx, rkey, addr);
+	ibv_wr_set_sge_list(qpx, 0, NULL);
+	if (!make_flush(wr_id, addr, len, rkey, level))
+		vc_die("no FLUSH could be made of a WRITE");
+	if (ibv_wr_complete(qpx))
+		vc_die("posting a FLUSH failed");
+	expect(vc, 0, wr_id, status, "FLUSH");
+}
+
+/*
+ * Of a range, of the whole region, and without the right. rdma_rxe (6.12) takes the headers of a FLUSH twice
+ * into its ICRC and so understands nobody but itself: between two of ours only.
+ */
+static void flush_remote(struct vc *vc)
+{
+	bool ours = !strncmp(ibv_get_device_name(vc->ctx->device), "rxe_mos", 7);
+	struct ends mine = { .psn = 0xfffff0, .able = ours && offers(vc, DEVICE_FLUSH_GLOBAL) }, theirs;
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_INIT, .port_num = 1, .qp_access_flags = ACCESS_FLUSH_GLOBAL };
+	struct ibv_qp *qp = NULL;
+	struct ibv_mr *mr = NULL;
+	uint64_t before = vc->wrong;
+	uint32_t step = 0;
+
+	if (mine.able) {
+		qp = builder_qp(vc, IBV_QP_EX_WITH_RDMA_WRITE);
+		if (ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
+			vc_wrong(vc, "a queue pair that lets flush: refused");
+		mr = ibv_reg_mr(vc->pd, vc->rx, vc->area, ACCESS_FLUSH_GLOBAL | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE);
+		if (!mr)
+			vc_die("a region that lets flush: %s", strerror(errno));
+		mine.rkey = mr->rkey;
+		mine.qpn = qp->qp_num;
+	}
+	if (both(vc, "FLUSH", &mine, &theirs)) {
+		vc_qp_connect(vc, qp, theirs.qpn, mine.psn, theirs.psn, 7, 7, vc->cfg.timeout);
+		vc_swap(vc, &step, &step, sizeof(step));
+		post_flush(vc, qp, 1, vc->peer.rx_addr + 100, 5000, theirs.rkey, 0, IBV_WC_SUCCESS);
+		post_flush(vc, qp, 2, vc->peer.rx_addr + 100, 5000, theirs.rkey, 1, IBV_WC_SUCCESS);
+		vc_swap(vc, &step, &step, sizeof(step));
+		if (!vc->side)
+			post_flush(vc, qp, 3, vc->peer.rx_addr + 100, 5000, vc->peer.rx_rkey, 0, IBV_WC_REM_ACCESS_ERR);
+		vc_swap(vc, &step, &step, sizeof(step));
+		vc_note("%s: FLUSH", vc->wrong == before ? "ok" : "FAILED");
+	}
+	if (qp)
+		gone(vc, qp);
+	if (mr && ibv_dereg_mr(mr))
+		vc_wrong(vc, "ibv_dereg_mr failed");
+}
+
 void vc_states(struct vc *vc)
 {
 	uint32_t step = 0, i;
@@ -395,5 +513,6 @@ void vc_states(struct vc *vc)
 	}
 	vc_swap(vc, &step, &step, sizeof(step));
 	atomic_write(vc);
+	flush_remote(vc);
 	vc->messages++;
 }
