@@ -3,6 +3,7 @@
  * State machine of a queue pair: modify and query. Which attributes a transition
  * needs and allows is ib_core's table (ib_modify_qp_is_ok).
  */
+#include <linux/slab.h>
 #include <rdma/ib_verbs.h>
 
 #include "mrdma.h"
@@ -119,6 +120,7 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 {
 	struct mrdma_dev *dev = to_mrdma_dev(ibqp->device);
 	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
+	struct mrdma_rings *rings = NULL;
 	enum ib_qp_state cur, next;
 	struct mrdma_av av;
 	int err;
@@ -136,6 +138,12 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 			return err;
 	}
 
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC) {
+		rings = mrdma_rings_alloc(attr->max_dest_rd_atomic);
+		if (!rings)
+			return -ENOMEM;
+	}
+
 	mrdma_qp_lock(qp);
 	cur = qp->state;
 	next = mask & IB_QP_STATE ? attr->qp_state : cur;
@@ -144,11 +152,14 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 		err = -EINVAL;
 		goto out;
 	}
+	if (rings)
+		rings = mrdma_resp_grow(qp, rings);
 	store_attr(qp, attr, mask, &av);
 	if (mask & IB_QP_STATE)
 		enter_state(qp, next, mask & IB_QP_EN_SQD_ASYNC_NOTIFY && attr->en_sqd_async_notify);
 out:
 	mrdma_qp_unlock(qp);
+	kvfree(rings);
 	return err;
 }
 

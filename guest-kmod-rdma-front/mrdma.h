@@ -366,6 +366,13 @@ struct mrdma_result {
 	u64			orig;
 };
 
+/* Two rings of a connection's responder; only their size is that of one */
+struct mrdma_rings {
+	u32			mask;		/* elements of each - 1 */
+	struct mrdma_result	*result;	/* behind job[] */
+	struct mrdma_rjob	job[];
+};
+
 struct mrdma_resp {
 	u32			psn;		/* expected */
 	u32			ack_psn;	/* of the last packet taken that an ACK answers */
@@ -382,10 +389,9 @@ struct mrdma_resp {
 	u32			rkey;
 	u64			va;
 	struct mrdma_rwqe	wqe;
-	struct mrdma_rjob	*job;		/* ring of MRDMA_MAX_RD_ATOMIC */
+	struct mrdma_rings	*rings;		/* NULL: not connected yet */
 	u32			job_head;
 	u32			job_tail;
-	struct mrdma_result	*result;	/* ring of MRDMA_MAX_RD_ATOMIC */
 	u32			results;	/* ever */
 };
 
@@ -658,6 +664,8 @@ void mrdma_sq_flush(struct mrdma_qp *qp);
 
 int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		    const struct ib_recv_wr **bad_wr);
+struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic);
+struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rings);
 void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);

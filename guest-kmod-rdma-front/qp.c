@@ -49,7 +49,8 @@ static void check_qp(const struct mrdma_qp *qp)
 
 	mos_assert(sq->pulled - sq->tail <= sq->mask);
 	mos_assert(sq->cur - sq->tail <= sq->pulled - sq->tail);
-	mos_assert(qp->resp.job_head - qp->resp.job_tail <= MRDMA_MAX_RD_ATOMIC);
+	mos_assert(qp->resp.job_head == qp->resp.job_tail ||
+		   qp->resp.job_head - qp->resp.job_tail - 1 <= qp->resp.rings->mask);
 	if (qp->ibqp.qp_type != IB_QPT_RC)
 		return;
 	mos_assert(sq->numbered - sq->tail <= sq->pulled - sq->tail);
@@ -281,8 +282,7 @@ static void free_queues(struct mrdma_qp *qp)
 	mrdma_queue_destroy(&qp->sq.q);
 	mrdma_queue_destroy(&qp->rq.q);
 	kvfree(qp->sq.wqe);
-	kfree(qp->resp.job);
-	kfree(qp->resp.result);
+	kvfree(qp->resp.rings);
 }
 
 static int publish_qp(struct mrdma_dev *dev, struct mrdma_qp *qp)
@@ -333,15 +333,9 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	/* datagrams go up to the link's MTU; connections set their path's */
 	qp->mtu = 4096;
 
-	qp->resp.job = kcalloc(MRDMA_MAX_RD_ATOMIC, sizeof(*qp->resp.job), GFP_KERNEL);
-	qp->resp.result = kcalloc(MRDMA_MAX_RD_ATOMIC, sizeof(*qp->resp.result), GFP_KERNEL);
-	if (!qp->resp.job || !qp->resp.result) {
-		err = -ENOMEM;
-		goto err_free_job;
-	}
 	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
 	if (err)
-		goto err_free_job;
+		return err;
 	err = init_rq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.rq_mi);
 	if (err)
 		goto err_free_queues;
@@ -361,10 +355,6 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 
 err_free_queues:
 	free_queues(qp);
-	return err;
-err_free_job:
-	kfree(qp->resp.result);
-	kfree(qp->resp.job);
 	return err;
 }
 

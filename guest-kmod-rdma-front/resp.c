@@ -6,17 +6,71 @@
  * order of the requests: responses to READs and atomic operations first, then the one
  * acknowledgement that covers all before it.
  */
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
 #include "mrdma.h"
+
+/*
+ * As many answers as the peer may wait for, and as many again: it may ask once more
+ * before the first answers have reached it.
+ */
+struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic)
+{
+	u32 n = roundup_pow_of_two(2 * max(max_dest_rd_atomic, 1u));
+	struct mrdma_rings *rings;
+
+	rings = kvzalloc(struct_size(rings, job, n) + n * sizeof(*rings->result), GFP_KERNEL);
+	if (!rings)
+		return NULL;
+	rings->mask = n - 1;
+	rings->result = (struct mrdma_result *)(rings->job + n);
+	return rings;
+}
+
+static struct mrdma_rjob *job_at(const struct mrdma_resp *resp, u32 i)
+{
+	return &resp->rings->job[i & resp->rings->mask];
+}
+
+static struct mrdma_result *result_at(const struct mrdma_resp *resp, u32 i)
+{
+	return &resp->rings->result[i & resp->rings->mask];
+}
+
+/* Results that are remembered */
+static u32 results_kept(const struct mrdma_resp *resp)
+{
+	return min(resp->results, resp->rings->mask + 1);
+}
+
+/* Larger rings take over what is in those before. Returns what the caller is to free. */
+struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rings)
+{
+	struct mrdma_resp *resp = &qp->resp;
+	struct mrdma_rings *old = resp->rings;
+	u32 i;
+
+	lockdep_assert_held(&qp->lock);
+	if (old && old->mask >= rings->mask)
+		return rings;
+	if (old) {
+		for (i = resp->job_tail; i != resp->job_head; i++)
+			rings->job[i & rings->mask] = *job_at(resp, i);
+		for (i = resp->results - results_kept(resp); i != resp->results; i++)
+			rings->result[i & rings->mask] = *result_at(resp, i);
+	}
+	resp->rings = rings;
+	return old;
+}
 
 void mrdma_resp_reset(struct mrdma_qp *qp)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rjob *job = resp->job;
-	struct mrdma_result *result = resp->result;
+	struct mrdma_rings *rings = resp->rings;
 
 	memset(resp, 0, sizeof(*resp));
-	resp->job = job;
-	resp->result = result;
+	resp->rings = rings;
 	mrdma_rq_reset(qp);
 }
 
@@ -82,9 +136,9 @@ static struct mrdma_rjob *new_job(struct mrdma_qp *qp, const struct mrdma_piece 
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_rjob *job;
 
-	if (resp->job_head - resp->job_tail >= MRDMA_MAX_RD_ATOMIC)
+	if (resp->job_head - resp->job_tail > resp->rings->mask)
 		return NULL;
-	job = &resp->job[resp->job_head % MRDMA_MAX_RD_ATOMIC];
+	job = job_at(resp, resp->job_head);
 	*job = (struct mrdma_rjob) {
 		.psn = p->psn,
 		/* that of the request itself, which counts when it has been taken */
@@ -103,7 +157,7 @@ static u32 jobs_held(const struct mrdma_resp *resp)
 	u32 i, n = 0;
 
 	for (i = resp->job_tail; i != resp->job_head; i++)
-		n += !resp->job[i % MRDMA_MAX_RD_ATOMIC].again;
+		n += !job_at(resp, i)->again;
 	return n;
 }
 
@@ -146,7 +200,7 @@ static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *
 		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
 	job->atomic = true;
 	job->orig = op.orig;
-	resp->result[resp->results++ % MRDMA_MAX_RD_ATOMIC] = (struct mrdma_result) {
+	*result_at(resp, resp->results++) = (struct mrdma_result) {
 		.psn = p->psn,
 		.orig = op.orig,
 	};
@@ -244,12 +298,11 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 /* The answer to an atomic operation before the expected packet, if it is remembered */
 static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
 {
-	u32 n = min_t(u32, resp->results, MRDMA_MAX_RD_ATOMIC), i;
+	u32 n = results_kept(resp), i;
 
 	/* newest first: an old one may have the same number, from before it wrapped */
 	for (i = 1; i <= n; i++) {
-		const struct mrdma_result *r =
-			&resp->result[(resp->results - i) % MRDMA_MAX_RD_ATOMIC];
+		const struct mrdma_result *r = result_at(resp, resp->results - i);
 
 		if (r->psn == psn) {
 			*orig = r->orig;
@@ -272,14 +325,14 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	}
 	/* the requester went back: it will repeat whatever it had asked for after this */
 	while (resp->job_head != resp->job_tail) {
-		job = &resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
+		job = job_at(resp, resp->job_head - 1);
 		if (mrdma_psn_cmp(job->psn, p->psn) < 0)
 			break;
 		resp->job_head--;
 	}
 	if (resp->job_head != resp->job_tail) {
 		/* an earlier READ that runs into this one's numbers ends where this one begins */
-		job = &resp->job[(resp->job_head - 1) % MRDMA_MAX_RD_ATOMIC];
+		job = job_at(resp, resp->job_head - 1);
 		if (mrdma_psn_diff(p->psn, job->psn) < read_pkts(qp, job->length))
 			resp->job_head--;
 	}
@@ -488,7 +541,7 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 
 	lockdep_assert_held(&qp->lock);
 	while (resp->job_head != resp->job_tail && qp->state != IB_QPS_ERR) {
-		job = &resp->job[resp->job_tail % MRDMA_MAX_RD_ATOMIC];
+		job = job_at(resp, resp->job_tail);
 		if (!*budget)
 			return true;
 		result = job->atomic ? answer_atomic(qp, tx, job) :
