@@ -267,7 +267,10 @@ static const struct ib_device_ops ops = {
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, mrdma_ucontext, ibuc),
 };
 
-/* Under RTNL. */
+/*
+ * Under RTNL. A link to the back OS that broke is the port's state, not the device's end
+ * (DEVICE_FATAL): what applications own is in this OS, and the link may come back.
+ */
 static int netdev_event(struct notifier_block *nb, unsigned long event, void *arg)
 {
 	struct mrdma_dev *dev = container_of(nb, struct mrdma_dev, netdev_nb);

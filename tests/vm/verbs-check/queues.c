@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <rdma/ib_user_verbs.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -476,6 +477,59 @@ static void solicited(struct vc *vc, bool subject)
 	unmake(vc, &q);
 }
 
+/* librxe has no call for it; any program can make the system call. */
+static int moderate(struct vc *vc, struct ibv_cq *cq, uint16_t count, uint16_t period)
+{
+	struct {
+		struct ib_uverbs_cmd_hdr hdr;
+		struct ib_uverbs_ex_cmd_hdr ex;
+		struct ib_uverbs_ex_modify_cq cmd;
+	} c = {
+		.hdr = { IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_CQ, sizeof(c.cmd) / 8, 0 },
+		.cmd = { .cq_handle = cq->handle, .attr_mask = 1, .attr = { count, period } },
+	};
+
+	return write(vc->ctx->cmd_fd, &c, sizeof(c)) == sizeof(c) ? 0 : errno;
+}
+
+static void moderated(struct vc *vc, bool subject)
+{
+	struct queues q;
+	int i, err;
+
+	make(vc, &q, subject, 1, 0, 64);
+	if (!subject) {
+		for (i = 0; i < 3; i++) {
+			step(vc);
+			send_some(vc, &q, 0, 3, i == 2 ? IBV_SEND_SOLICITED : 0);
+			step(vc);
+		}
+		unmake(vc, &q);
+		return;
+	}
+	for (i = 0; i < 20; i++)
+		post_recv(vc, &q, 0, i);
+	/* fewer than are to be waited for: after the period, and once */
+	err = moderate(vc, q.rcq, 1000, 50000);
+	if (err)
+		vc_wrong(vc, "modify CQ: %s", strerror(err));
+	for (i = 0; i < 3; i++) {
+		ibv_req_notify_cq(q.rcq, 0);
+		step(vc);
+		if (!cq_event(&q, 15))
+			vc_wrong(vc, "no event of moderated completions");
+		step(vc);
+		take_some(vc, &q, 3);
+		if (cq_event(&q, 0.2))
+			vc_wrong(vc, "two events for one request");
+		/* now exactly as many as are to be waited for */
+		err = moderate(vc, q.rcq, 3, 65535);
+		if (err)
+			vc_wrong(vc, "modify CQ: %s", strerror(err));
+	}
+	unmake(vc, &q);
+}
+
 static void sq_drained(struct vc *vc, bool subject)
 {
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_SQD, .en_sqd_async_notify = 1 };
@@ -559,6 +613,7 @@ static const struct {
 	{ "failed queue pairs of an SRQ", last_wqe, true },
 	{ "completion queue overrun", cq_overrun, true },
 	{ "solicited events", solicited, false },
+	{ "moderated events", moderated, true },
 	{ "send queue drained", sq_drained, true },
 	{ "communication established, access error", other_events, true },
 };
