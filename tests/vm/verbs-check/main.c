@@ -33,6 +33,7 @@ static const char usage[] =
 "  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
 "  -M, --memory         or what keys open: memory windows, invalidation, re-registration; the client's device\n"
 "  -X, --states         or the states of queue pairs: all transitions, attributes, flush; the client's device\n"
+"  -b, --big N          or one WRITE to the server and one READ from it of N bytes, up to 2 GiB\n"
 "  -Q, --queues         the queue cases instead: shared receive queues, resizing, overrun, events\n"
 "  -6, --ipv6           use a GID with a global IPv6 address (else IPv4)\n"
 "own to each side:\n"
@@ -74,7 +75,8 @@ static const struct option options[] = {
 	{ "seconds", 1, NULL, 's' }, { "messages", 1, NULL, 'n' }, { "seed", 1, NULL, 'S' }, { "qps", 1, NULL, 'q' },
 	{ "path-mtu", 1, NULL, 'm' }, { "max-size", 1, NULL, 'z' }, { "ops", 1, NULL, 'o' }, { "timeout", 1, NULL, 't' },
 	{ "stall", 1, NULL, 'T' }, { "lossy", 0, NULL, 'l' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
-	{ "queues", 0, NULL, 'Q' }, { "states", 0, NULL, 'X' }, { "ipv6", 0, NULL, '6' },
+	{ "queues", 0, NULL, 'Q' }, { "states", 0, NULL, 'X' },
+	{ "big", 1, NULL, 'b' }, { "ipv6", 0, NULL, '6' },
 	{ "device", 1, NULL, 'd' }, { "gid-index", 1, NULL, 'g' }, { "port", 1, NULL, 'p' }, { "wait", 1, NULL, 'w' },
 	{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
@@ -84,7 +86,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 	struct vc_config *c = &vc->cfg;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:leMQ6Xd:g:p:w:h", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:leMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
 		switch (o) {
 		case 's': c->seconds = number("--seconds", optarg, 1, 1000000); break;
 		case 'n': c->messages = number("--messages", optarg, 1, UINT64_MAX); break;
@@ -104,6 +106,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 		case 'M': c->memory = 1; break;
 		case 'Q': c->queues = 1; break;
 		case 'X': c->states = 1; break;
+		case 'b': c->big = number("--big", optarg, 1, 1u << 31); break;
 		case '6': c->ipv6 = 1; break;
 		case 'd': vc->device = optarg; break;
 		case 'g': vc->gid_index = number("--gid-index", optarg, 0, 1023); break;
@@ -121,8 +124,8 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 
 static void agree(struct vc *vc)
 {
-	/* Nothing sensible takes longer than this on the control connection. */
-	struct timeval t = { .tv_sec = 300 };
+	/* Nothing sensible takes longer than this on the control connection, not even a message of 2 GiB. */
+	struct timeval t = { .tv_sec = 900 };
 	uint64_t hello = 0x76636865636b0002ULL, theirs = 0;
 	int gid_index = vc->gid_index;
 
@@ -170,7 +173,7 @@ static void report(struct vc *vc)
 {
 	int i;
 
-	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues && !vc->cfg.states; i++)
+	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues && !vc->cfg.states && !vc->cfg.big; i++)
 		if (vc->cfg.ops & (1u << i))
 			vc_note("%-9s %llu", vc_op_name[i], (unsigned long long)vc->count[i]);
 	if (vc->cfg.lossy)
@@ -208,6 +211,8 @@ int main(int argc, char **argv)
 		vc_queues(&vc);
 	else if (vc.cfg.states)
 		vc_states(&vc);
+	else if (vc.cfg.big)
+		vc_big(&vc);
 	else
 		rounds(&vc);
 	vc_alive("closing", vc.cfg.stall);

@@ -36,6 +36,7 @@ struct vc_config {
 	uint32_t memory;	/* or those of windows, invalidation and re-registration */
 	uint32_t queues;	/* run the queue cases instead */
 	uint32_t states;	/* or those of states */
+	uint32_t big;		/* or one message each way of so many bytes */
 	uint32_t ipv6;
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
@@ -154,7 +155,7 @@ void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn,
 		   int retry, int rnr_retry, uint32_t timeout);
 int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/* 0: nothing yet */
 
-/* rc.c, ud.c, uc.c, errors.c, mw.c, queues.c, states.c */
+/* rc.c, ud.c, uc.c, errors.c, mw.c, queues.c, states.c, big.c */
 void vc_rc_round(struct vc *vc);
 void vc_ud_setup(struct vc *vc);
 void vc_ud_round(struct vc *vc, uint32_t round);
@@ -168,5 +169,6 @@ void vc_errors(struct vc *vc);
 void vc_memory(struct vc *vc);
 void vc_queues(struct vc *vc);
 void vc_states(struct vc *vc);
+void vc_big(struct vc *vc);
 
 #endif
