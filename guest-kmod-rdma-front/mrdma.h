@@ -11,6 +11,7 @@
  *                      consumer side of both work queues         timers, tasklets
  *   chan lock          the RoCE ring towards the back (chan.h)   BH: below a QP lock
  *   mrdma_loop.lock    packets on their way to this very device  BH: below a QP lock
+ *   netdev's tx locks  what raw packet QPs send (raw.c)          BH: below a QP lock
  *   mrdma_sq.lock      producer side of a kernel user's SQ       IRQ: any
  *   mrdma_rq.lock      producer side of a kernel user's RQ;      IRQ: any
  *                      all of an SRQ's, below a QP lock
@@ -644,6 +645,10 @@ void mrdma_qp_reset(struct mrdma_qp *qp);
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		    const struct ib_send_wr **bad_wr);
 bool mrdma_sq_pull(struct mrdma_qp *qp);
+int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len);
+
+u32 mrdma_raw_max(const struct mrdma_dev *dev);
+enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w);
 
 void mrdma_req_reset(struct mrdma_qp *qp);
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);

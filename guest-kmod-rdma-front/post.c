@@ -119,8 +119,9 @@ static bool opcode_ok(const struct mrdma_qp *qp, const struct mrdma_swqe *w)
 
 	switch (w->opcode) {
 	case IB_WR_SEND:
-	case IB_WR_SEND_WITH_IMM:
 		return true;
+	case IB_WR_SEND_WITH_IMM:
+		return qp->ibqp.qp_type != IB_QPT_RAW_PACKET;
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 		return mrdma_qp_connected(qp);

@@ -210,6 +210,11 @@ static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
 		if (udata || init->srq)
 			return -EOPNOTSUPP;
 		break;
+	case IB_QPT_RAW_PACKET:
+		/* ib_uverbs has asked for CAP_NET_RAW */
+		if (!udata || init->srq)
+			return -EOPNOTSUPP;
+		break;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -331,7 +336,7 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	qp->state = IB_QPS_RESET;
 	qp->sig_type = init->sq_sig_type;
 	/* datagrams go up to the link's MTU; connections set their path's */
-	qp->mtu = 4096;
+	qp->mtu = init->qp_type == IB_QPT_RAW_PACKET ? mrdma_raw_max(dev) : 4096;
 
 	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
 	if (err)

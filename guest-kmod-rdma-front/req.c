@@ -230,7 +230,8 @@ static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 	t->ext_first += sizeof(reth);
 }
 
-static int copy_payload(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len)
+/* @len bytes of a request's data from @off on */
+int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len)
 {
 	if (w->inline_data) {
 		memcpy(to, w->inline_data + off, len);
@@ -345,7 +346,7 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 	if (result == MRDMA_TX_FULL)
 		return STEP_STOP;
 	if (result == MRDMA_TX_OK) {
-		if (t.payload && copy_payload(qp, w, 0, payload, t.payload)) {
+		if (t.payload && mrdma_swqe_copy(qp, w, 0, payload, t.payload)) {
 			w->status = IB_WC_LOC_PROT_ERR;
 			return STEP_ON;
 		}
@@ -451,7 +452,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (result == MRDMA_TX_FULL)
 		return STEP_STOP;
 	if (result == MRDMA_TX_OK) {
-		if (bytes && copy_payload(qp, w, req->off, payload, bytes)) {
+		if (bytes && mrdma_swqe_copy(qp, w, req->off, payload, bytes)) {
 			w->status = IB_WC_LOC_PROT_ERR;
 			return STEP_ON;
 		}
@@ -520,7 +521,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	if (result == MRDMA_TX_FULL)
 		return STEP_STOP;
 	if (result == MRDMA_TX_OK) {
-		if (w->length && copy_payload(qp, w, 0, payload, w->length)) {
+		if (w->length && mrdma_swqe_copy(qp, w, 0, payload, w->length)) {
 			w->status = IB_WC_LOC_PROT_ERR;
 			return STEP_ON;
 		}
@@ -530,6 +531,19 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	*budget -= min(*budget, w->length + 1024);
 	qp->sq.cur++;
 	mrdma_count(dev, MRDMA_CNT_SENDS, 1);
+	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	return STEP_ON;
+}
+
+static enum step send_raw(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w,
+			  u32 *budget)
+{
+	w->status = mrdma_raw_send(qp, w);
+	if (w->status != IB_WC_SUCCESS)
+		return STEP_ON;
+	*budget -= min(*budget, w->length + 1024);
+	qp->sq.cur++;
+	mrdma_count(tx->dev, MRDMA_CNT_SENDS, 1);
 	mrdma_comp_done(qp, IB_WC_SUCCESS);
 	return STEP_ON;
 }
@@ -619,7 +633,9 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 			break;
 		if (sq->cur == sq->numbered)
 			number_wqe(qp, w);
-		if (!mrdma_qp_connected(qp))
+		if (qp->ibqp.qp_type == IB_QPT_RAW_PACKET)
+			step = send_raw(qp, tx, w, budget);
+		else if (!mrdma_qp_connected(qp))
 			step = send_ud(qp, tx, w, budget);
 		else if (w->opcode == IB_WR_RDMA_READ)
 			step = send_read(qp, tx, w);
