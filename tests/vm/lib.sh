@@ -283,16 +283,26 @@ verbs_check() {
 # run_programs [ROW...]: unmodified programs between front and peer, each with the server on either side (between two
 # multios VMs, which are alike, in turn): rows of scripts/lib-programs.sh's table, without ROW all of it.
 run_programs() {
-	local name waits server client shows turn=0
+	local sides=2
+	! has_guest peer-back || sides=1
+	programs_on $sides "$@"
+}
+# run_programs_in_turn ROW...: each with the server on one side.
+run_programs_in_turn() { programs_on 1 "$@"; }
+
+programs_on() {
+	local sides=$1 name waits server client shows turn=0
+	shift
 	LAB_NAME=$LAB
 	# shellcheck source=../../scripts/lib-programs.sh
 	. "$VM_ROOT/scripts/lib-programs.sh"
+	for name in front peer; do programs_know $name || true; done
 	while IFS='|' read -r -u 9 name waits server client shows; do
 		turn=$((!turn))
-		if ((turn)) || ! has_guest peer-back; then
+		if ((turn || sides == 2)); then
 			check "$name, client in the front" program peer front "$waits" "$server" "$client" "$shows"
 		fi
-		if ((!turn)) || ! has_guest peer-back; then
+		if ((!turn || sides == 2)); then
 			check "$name, server in the front" program front peer "$waits" "$server" "$client" "$shows"
 		fi
 	done 9< <(if (($#)); then printf '%s\n' "$@"; else programs_table; fi)
@@ -310,6 +320,9 @@ LOG_BAD+='|unregister_netdevice: waiting|refcount_t:|KASAN|UBSAN|list_(add|del) 
 LOG_BAD+='|rcu.*stall|blocked for more than|Bad page (state|map)|nobody cared|Kernel panic|scheduling while atomic|sleeping function'
 LOG_BAD+='|page allocation failure|NETDEV WATCHDOG|Tainted: .*[BDW]|bad: scheduling|double fault|stack segment|invalid opcode|unable to handle'
 
+# A program's own fault, which the kernel notes as well.
+LOG_CRASH='traps: [^ ]+\[[0-9]+\] |[^ ]+\[[0-9]+\]: segfault at'
+
 # log_mark: from here on.
 log_mark() {
 	local guest
@@ -324,9 +337,22 @@ log_since() {
 	on "$1" -t 20 dmesg 2>/dev/null | awk -v m="multios-test: $SUITE" 'index($0, m) { n = 0; delete l } { l[n++] = $0 } END { for (i = 0; i < n; i++) print l[i] }'
 }
 
-# check_logs NAME: no guest has complained since the mark.
+# crashes: of the log on stdin, the lines that tell of crashed programs, but for those that program_run saw rejected: perftest
+# then frees what it has not got.
+crashes() {
+	LOG_CRASH=$LOG_CRASH awk '
+		match($0, /multios-program: rejected: /) { excused[substr($0, RSTART + RLENGTH)] = 1; next }
+		$0 ~ ENVIRON["LOG_CRASH"] {
+			name = $0
+			sub(/\[[0-9]+\].*/, "", name)
+			sub(/.*[ ]/, "", name)
+			if (!(name in excused)) print
+		}'
+}
+
+# check_logs NAME: no kernel has complained and no program has crashed since the mark.
 check_logs() {
-	local guest bad=0 found
+	local guest bad=0 found log
 	for guest in $GUESTS; do
 		if ! on "$guest" -t 20 true; then
 			fail "$1: $guest does not answer"
@@ -334,7 +360,15 @@ check_logs() {
 			bad=1
 			continue
 		fi
-		found=$(log_since "$guest" | grep -aE "$LOG_BAD" | sort -u | head -n 15)
+		log=$(log_since "$guest")
+		found=$(crashes <<<"$log" | sort -u | head -n 15)
+		if [[ -n $found ]]; then
+			fail "$1: a program of $guest crashed"
+			# shellcheck disable=SC2001 # each line
+			sed 's/^/    /' <<<"$found"
+			bad=1
+		fi
+		found=$(grep -aE "$LOG_BAD" <<<"$log" | grep -avE "$LOG_CRASH" | sort -u | head -n 15)
 		[[ -z $found ]] && continue
 		fail "$1: kernel log of $guest"
 		# shellcheck disable=SC2001 # each line

@@ -3,7 +3,8 @@
 # usage: tests/vm/programs.sh [OPTIONS]
 #
 # Unmodified programs of rdma-core, perftest and iproute2 in the front, as client and as server, against the peer's stock
-# Soft-RoCE: those of the demo, then all sizes to 8 MiB, several queue pairs, events instead of polling, path MTUs, IPv6.
+# Soft-RoCE: those of the demo, then their modes (transports, atomics, SRQ, events, inline, both directions, several queue pairs,
+# sizes to 8 MiB, path MTUs) and further programs, with the server in the front and in the peer by turns; --long: on both.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -37,14 +38,39 @@ check "rdma resource shows a program's objects" resources
 check "rdma statistic counts" on front "rdma statistic show link $dev/1 | grep -q 'sent_pkts'"
 
 run_programs
-row() { printf '%s|tcp:18515|%s -d {dev} -u 18 -F %s|%s -d {dev} -u 18 -F %s {addr}|%s' "$1 $2" "$1" "$2" "$1" "$2" "${1##*_}"; }
-rows=()
-for test in ib_send_bw ib_write_bw ib_read_bw; do rows+=("$(row $test '-a -n 5')"); done
-for test in ib_send_lat ib_write_lat; do rows+=("$(row $test '-a -n 5')"); done
-rows+=("$(row ib_write_bw '-q 4 -n 100')" "$(row ib_send_bw '-q 4 -n 100 -e')" "$(row ib_read_bw '-q 2 -n 100 -e')" "$(row ib_send_lat '-e -n 100')")
-rows+=("$(row ib_send_bw '-b -n 200')" "$(row ib_write_bw '-b -n 200')" "$(row ib_send_bw '-c UD -n 200 -s 1000')" "$(row ib_send_lat '-c UD -n 200 -s 8')")
-rows+=("$(row ib_write_bw '-m 256 -n 100')" "$(row ib_send_bw '-m 512 -n 100 -s 5000')")
-run_programs "${rows[@]}"
+mapfile -t rows < <(
+	# shellcheck source=../../scripts/lib-programs.sh
+	. "$VM_ROOT/scripts/lib-programs.sh" && programs_modes
+)
+if ((LONG)); then
+	run_programs "${rows[@]}"
+else
+	run_programs_in_turn "${rows[@]}"
+fi
+
+# Raw packet QPs send; frames are received by flow rules only, which the user provider has no call for.
+raw() {
+	start_on peer raw "exec timeout 30 tcpdump -Z root -lnpei $(netdev peer) -c 50 'ether src 52:54:00:77:00:0a and udp dst port 7777'" || return
+	on peer 'i=0; until grep -q "listening on" /tmp/raw.out; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'
+	on front "raw_ethernet_bw --client -d $dev -B 52:54:00:77:00:0a -E 52:54:00:77:00:02 -j 10.77.0.9 -J $peer_ip -k 7776 -K 7777 -s 1000 -n 50 -F" || return
+	end_of peer raw 30
+}
+((PLAIN)) || check "raw_ethernet_bw: the frames of a raw packet QP arrive" raw
+
+# What the user provider has no way for: the refusal is a message, not a hang, and the device goes on.
+xrc() {
+	local rc=0
+	on front "ibv_xsrq_pingpong -d $dev -g 1 -c 1 >/tmp/xsrq 2>&1 || exit 3" || rc=$?
+	on front "cat /tmp/xsrq; grep -qi xrc /tmp/xsrq" && ((rc == 3))
+}
+check "ibv_xsrq_pingpong: XRC is refused by the user provider" xrc
+asyncwatch() {
+	start_on front watch "exec timeout 20 stdbuf -oL ibv_asyncwatch -d $dev" || return
+	on front "sleep 1; ip link set $front_dev down && sleep 0.5 && ip link set $front_dev up
+		i=0; until grep -q 'port active' /tmp/watch.out && grep -q 'port error' /tmp/watch.out; do i=\$((i + 1)); [ \$i -lt 100 ] || { cat /tmp/watch.out; exit 1; }; sleep 0.1; done; pkill -x ibv_asyncwatch"
+}
+check "ibv_asyncwatch tells of the port that goes and comes" asyncwatch
+check "the port is back" on front "ip addr replace $front_ip6/64 dev $front_dev nodad && ping -c 1 -W 5 $peer_ip"
 for count in 'qp 1' 'cm_id 0' 'mr 0'; do
 	check "nothing is left when they are gone: $count" on front "sleep 0.5; rdma resource show | tee /dev/stderr | grep ' $dev:' | grep -q '$count'"
 done
