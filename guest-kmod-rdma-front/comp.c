@@ -63,7 +63,14 @@ void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status)
 /* The oldest request ends with an error, and the QP with it. */
 void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status)
 {
+	struct mrdma_sq *sq = &qp->sq;
+
 	lockdep_assert_held(&qp->lock);
+	/* what failed unsent was still the cursor's, and perhaps without a number */
+	if (sq->numbered == sq->tail)
+		sq->numbered++;
+	if (sq->cur == sq->tail)
+		sq->cur++;
 	mrdma_comp_done(qp, status);
 	if (qp->ibqp.qp_type != IB_QPT_RC) {
 		/* a datagram's sender stops; its receiver goes on */
