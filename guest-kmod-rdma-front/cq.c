@@ -12,6 +12,7 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "mrdma.h"
+#include "trace.h"
 
 static void call_handler(struct tasklet_struct *t)
 {
@@ -262,6 +263,7 @@ void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 	unsigned long flags;
 
 	lockdep_assert_held(&qp->lock);
+	trace_mrdma_complete(wc, solicited);
 	spin_lock_irqsave(&cq->lock, flags);
 	lost = cq->overrun || waiting(cq) == cq->mask;
 	if (unlikely(lost)) {

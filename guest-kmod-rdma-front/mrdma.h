@@ -523,6 +523,7 @@ struct mrdma_tx {
 	struct mrdma_dev	*dev;
 	bool			held;
 	struct mrdma_loop_pkt	*pkt;	/* reserved in the loop */
+	const struct mrdma_tmpl	*t;	/* of what is reserved, the caller's */
 	const u8		*copy;	/* of a multicast datagram: it is for QPs of this device as well */
 };
 

@@ -13,6 +13,7 @@
 #include <rdma/ib_cache.h>
 
 #include "mrdma.h"
+#include "trace.h"
 
 #define DEFAULT_HOPS	64
 
@@ -209,12 +210,16 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 			.ext_last = t->ext_last,
 		},
 	};
+	tx->t = t;
 	*payload = room + hdr_len;
 	return MRDMA_TX_OK;
 }
 
 void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d)
 {
+	const struct mrdma_tmpl *t = tx->t;
+
+	trace_mrdma_send(t->dqpn, t->op_first, t->psn, t->nseg, t->payload, t->ack_req);
 	mrdma_count(tx->dev, MRDMA_CNT_SENT_PKTS, d->burst.nseg);
 	if (tx->pkt) {
 		tx->pkt->d = *d;

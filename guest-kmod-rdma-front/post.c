@@ -6,6 +6,7 @@
  * status that it ends with when its turn comes.
  */
 #include "mrdma.h"
+#include "trace.h"
 
 static void put_operands(struct mrdma_swqe *w, u64 compare_add, u64 swap)
 {
@@ -190,6 +191,7 @@ bool mrdma_sq_pull(struct mrdma_qp *qp)
 			return false;
 	}
 	check_wqe(qp, mrdma_swqe(sq, idx));
+	trace_mrdma_post(qp, mrdma_swqe(sq, idx));
 	sq->pulled++;
 	return true;
 }

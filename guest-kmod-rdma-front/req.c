@@ -9,6 +9,7 @@
 #include <linux/jiffies.h>
 
 #include "mrdma.h"
+#include "trace.h"
 
 #define WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
 #define WINDOW_MIN_PKTS	16u
@@ -112,6 +113,7 @@ void mrdma_req_retry(struct mrdma_qp *qp)
 	if (req->went_back)
 		req->retry--;
 	mrdma_count(dev, MRDMA_CNT_RETRY, 1);
+	trace_mrdma_retry(qp, false);
 	req->went_back = true;
 	req->gap = false;
 	req->timing = false;
@@ -214,6 +216,7 @@ void mrdma_req_rnr(struct mrdma_qp *qp, u8 code)
 {
 	if (qp->dead)
 		return;
+	trace_mrdma_retry(qp, true);
 	qp->req.rnr_wait = true;
 	mod_timer(&qp->rnr_timer, jiffies + usecs_to_jiffies(rnr_usecs[code & 31]) + 1);
 }

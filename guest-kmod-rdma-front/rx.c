@@ -11,6 +11,7 @@
 #include <rdma/ib_cache.h>
 
 #include "mrdma.h"
+#include "trace.h"
 
 int mrdma_rx_init(struct mrdma_dev *dev)
 {
@@ -228,6 +229,7 @@ void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *d
 		goto drop;
 
 	qpn = ntohl(bth.qpn) & MRDMA_QPN_MASK;
+	trace_mrdma_receive(qpn, b.op_first, b.psn, b.nseg, b.len, b.ack_req);
 	if (b.mcast) {
 		if (qpn != MRDMA_MCAST_QPN || !(mrdma_op[b.op_first].flags & MOP_UD) ||
 		    !mrdma_mcast_rx(dev, &b))

@@ -148,5 +148,24 @@ measure() {
 try_measure() { measure || measure || measure; }
 host_has tshark tshark
 CHECK_LINES=30 check "counters of front, ring, back and NIC agree with the packets outside" try_measure
+
+### Tracepoints
+
+# 20 messages of 3 packets each way: each leaves its trace.
+traced() {
+	local event n
+	on front 'mkdir -p /sys/kernel/tracing; mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+		cd /sys/kernel/tracing && echo >trace && echo 1 >events/multios_rdma/enable' || return
+	start_on peer pp 'ibv_rc_pingpong -d rxe0 -g 1 -n 20 -s 3000'
+	on peer 'sleep 0.5'
+	on front "ibv_rc_pingpong -d $(rdma_dev front) -g 1 -n 20 -s 3000 $peer_ip" && end_of peer pp 20 || return
+	on front 'echo 0 >/sys/kernel/tracing/events/multios_rdma/enable; cat /sys/kernel/tracing/trace' >"$VM_BUILD/path-trace.log"
+	for event in post:20 send:20 receive:20 complete:40; do
+		n=$(grep -c " mrdma_${event%:*}: " "$VM_BUILD/path-trace.log")
+		echo "mrdma_${event%:*}: $n, at least ${event#*:} expected"
+		((n >= ${event#*:})) || return
+	done
+}
+check "tracepoints tell of requests, packets and completions" traced
 check_logs "after all of it"
 vm_end
