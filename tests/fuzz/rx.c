@@ -1,29 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A consumer against a hostile producer: between the consumer's steps the input
- * says what the peer writes into its index line, descriptors and data. Ring, index line
- * and data area are allocations of their own, so that ASan sees any step outside.
+ * says what the peer writes into its index line, descriptors and data.
  */
-#include <msr/ring.h>
-
-#include "input.h"
-
-#define RING_SIZE	(1u << MSR_MIN_RING_LOG2)
-#define DATA_SIZE	(1u << MSR_MIN_DATA_LOG2)
-
-static struct msr_desc *ring;
-static struct msr_prod *prod;
-static struct msr_cons *cons;
-static __u8 *area;
-
-static void *alloc(size_t n)
-{
-	void *p = malloc(n);
-
-	MUST(p);
-	memset(p, 0, n);
-	return p;
-}
+#include "ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,12 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct msr_desc d, before;
 	__u32 held = 0, start, i;
 
-	if (!ring) {
-		ring = alloc(RING_SIZE * sizeof(*ring));
-		prod = alloc(sizeof(*prod));
-		cons = alloc(sizeof(*cons));
-		area = alloc(DATA_SIZE);
-	}
+	ring_alloc();
 	rx.desc = ring;
 	rx.prod = prod;
 	rx.cons = cons;

@@ -4,26 +4,7 @@
  * its index line between the producer's steps. Slot and data of a descriptor that
  * the accepted index has not given back are never handed out again.
  */
-#include <msr/ring.h>
-
-#include "input.h"
-
-#define RING_SIZE	(1u << MSR_MIN_RING_LOG2)
-#define DATA_SIZE	(1u << MSR_MIN_DATA_LOG2)
-
-static struct msr_desc *ring;
-static struct msr_prod *prod;
-static struct msr_cons *cons;
-static __u8 *area;
-
-static void *alloc(size_t n)
-{
-	void *p = malloc(n);
-
-	MUST(p);
-	memset(p, 0, n);
-	return p;
-}
+#include "ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,12 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct msr_desc d;
 	void *p;
 
-	if (!ring) {
-		ring = alloc(RING_SIZE * sizeof(*ring));
-		prod = alloc(sizeof(*prod));
-		cons = alloc(sizeof(*cons));
-		area = alloc(DATA_SIZE);
-	}
+	ring_alloc();
 	tx.desc = ring;
 	tx.prod = prod;
 	tx.cons = cons;
