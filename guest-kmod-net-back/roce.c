@@ -55,6 +55,14 @@ static const u8 ext_len[256] = {
 	[0x12] = EXT(AETH + ATOMIC_ACK_ETH),
 	[0x13] = EXT(ATOMIC_ETH),
 	[0x14] = EXT(ATOMIC_ETH),
+	/* reserved: the responder has an answer to that */
+	[0x15] = EXT(0),
+	[0x18] = EXT(0),
+	[0x19] = EXT(0),
+	[0x1a] = EXT(0),
+	[0x1b] = EXT(0),
+	[0x1e] = EXT(0),
+	[0x1f] = EXT(0),
 	[0x16] = EXT(IETH),
 	[0x17] = EXT(IETH),
 	[0x1c] = EXT(FETH + RETH),	/* FLUSH */

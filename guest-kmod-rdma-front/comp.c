@@ -242,7 +242,7 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
 
 /*
  * The request that an answer with number @psn belongs to, now the oldest one: those in front of it
- * are done when it is answered. NULL: none that is waiting for answers.
+ * are done when it is answered. NULL: none that is waiting for such an answer.
  */
 static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 {
@@ -257,8 +257,12 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 				req->una = w->first_psn;
 			return w;
 		}
-		if (mrdma_psn_cmp(w->last_psn, psn) >= 0)
+		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
+			/* what has this number is answered by an ACK; unless it is a late duplicate */
+			if (mrdma_psn_cmp(psn, req->una) >= 0)
+				mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
 			return NULL;
+		}
 		finish(qp, w);
 		mrdma_req_progress(qp);
 	}
@@ -319,6 +323,15 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 		return true;
 	}
 	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
+	/*
+	 * The answer to each of our requests begins with FIRST or ONLY, and nothing else does. To one that
+	 * was repeated from its middle on it may (rdma_rxe goes on with MIDDLE).
+	 */
+	if (!skip && p->psn != req->rd_again &&
+	    !(off % MRDMA_READ_BYTES) != !!(mrdma_op[p->op].flags & MOP_START)) {
+		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		return false;
+	}
 	last = end_psn == w->last_psn;
 	want = last ? w->length - off : p->npkts * qp->mtu;
 	/* the responder's last packet ends one of our requests for this READ, and only it does */

@@ -45,6 +45,11 @@ const struct mrdma_op_info mrdma_op[256] = {
 
 	RC(ACKNOWLEDGE, MOP_RESP | S | E | MOP_AETH, 4),
 
+	/* reserved; known so that they are refused and not lost */
+	[0x15] = { MOP_RC | S | E | P, 0 },
+	[0x18 ... 0x1b] = { MOP_RC | S | E | P, 0 },
+	[0x1e ... 0x1f] = { MOP_RC | S | E | P, 0 },
+
 	[IB_OPCODE_UD_SEND_ONLY] = { MOP_UD | MOP_SEND | S | E | P | MOP_DETH, 8 },
 	[IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE] = {
 		MOP_UD | MOP_SEND | S | E | P | MOP_DETH | MOP_IMM, 12 },

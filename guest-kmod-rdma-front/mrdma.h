@@ -330,6 +330,7 @@ struct mrdma_req {
 	u32			max_psn;	/* one after the highest ever sent */
 	u32			off;		/* bytes of the current message already sent */
 	u32			noack_bytes;	/* sent since the last AckReq */
+	u32			rd_again;	/* PSN of the last READ request that begins inside one */
 	u32			rd_pkts;	/* of the outstanding: response packets of those */
 	u8			rd_out;		/* READs and atomics outstanding */
 	u8			retry;		/* left */

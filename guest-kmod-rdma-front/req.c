@@ -42,6 +42,7 @@ void mrdma_req_reset(struct mrdma_qp *qp)
 	req->retry = qp->attr.retry_cnt;
 	req->rnr_retry = qp->attr.rnr_retry;
 	req->window = WINDOW_BYTES;
+	req->rd_again = U32_MAX;
 }
 
 static u32 wqe_pkts(const struct mrdma_qp *qp, const struct mrdma_swqe *w)
@@ -290,6 +291,8 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, bytes);
 	if (mrdma_tx_headers(tx, qp, &t) == MRDMA_TX_FULL)
 		return STEP_STOP;
+	if (req->off % MRDMA_READ_BYTES)
+		req->rd_again = req->psn;
 	req->rd_out++;
 	req->rd_pkts += pkts;
 	req->noack_bytes = 0;

@@ -365,7 +365,8 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	u32 flags = mrdma_op[p->op].flags;
 	u32 npkts = p->npkts;
 
-	if (!mrdma_take_sequence(qp, p)) {
+	/* reserved opcodes are of no kind */
+	if (!(flags & MOP_KIND) || !mrdma_take_sequence(qp, p)) {
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
@@ -548,6 +549,9 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 				       answer_read(qp, tx, job, budget);
 		if (result == MRDMA_TX_FULL)
 			return false;
+		/* it acknowledges what is before it, which must not be said again behind it */
+		if (mrdma_psn_cmp(job->psn, resp->ack_psn) > 0)
+			resp->ack_pending = false;
 	}
 	if (resp->ack_pending && !resp->nak_pending && qp->state != IB_QPS_ERR) {
 		/*
