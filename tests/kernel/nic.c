@@ -570,7 +570,9 @@ struct nic *nic_create(u8 number)
 	KERNEL_MUST(nic);
 	nic->netdev = (struct net_device){ .dev_addr = { 2, 0, 0, 0, 0, number }, .mtu = 9000 };
 	nic->gid = (struct ib_gid_attr){
-		.ndev = &nic->netdev, .gid = { { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = number } }, .gid_type = IB_GID_TYPE_ROCE_UDP_ENCAP,
+		.ndev = &nic->netdev,
+		.gid = { { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = number } },
+		.gid_type = IB_GID_TYPE_ROCE_UDP_ENCAP,
 	};
 	nic->dev.netdev = &nic->netdev;
 	nic->dev.front = &nic->front;

@@ -229,6 +229,12 @@ tool() {
 		flags=(-libverbs)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev
 		;;
+	conformance)
+		sources=("$VM_ROOT"/tests/vm/conformance/*.c "$VM_ROOT/tests/vm/verbs-check/util.c")
+		headers=("$VM_ROOT"/tests/vm/{conformance,verbs-check}/*.h)
+		flags=(-libverbs)
+		host_has /usr/include/infiniband/verbs.h libibverbs-dev
+		;;
 	baduser | many-qps)
 		sources=("$VM_ROOT/tests/vm/bad/$name.c")
 		flags=(-libverbs -lpthread)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Random numbers, messages, the TCP connection between the two processes, and the watchdog. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -67,7 +68,7 @@ void vc_die(const char *fmt, ...)
 	va_list ap;
 
 	fflush(stdout);
-	fputs("verbs-check: error: ", stderr);
+	fprintf(stderr, "%s: error: ", program_invocation_short_name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);

@@ -1,0 +1,823 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The DUT as the requester of a reliable connection: we answer, or do not (9.7.3, 9.7.6). */
+#include <string.h>
+
+#include "cf.h"
+
+#define MTU		256
+#define TIMER		12	/* 16.8 ms, where a case is about timeouts */
+
+static void ack(uint32_t psn, uint32_t msn)
+{
+	TX(.op = ACK, .synd = SYN_ACK, .psn = psn, .msn = msn);
+}
+
+static void nak(uint8_t syndrome, uint32_t psn, uint32_t msn)
+{
+	TX(.op = ACK, .synd = syndrome, .psn = psn, .msn = msn);
+}
+
+/* A SEND or WRITE of the DUT's from its @from'th packet on, byte by byte */
+static void want_rest(int opcode, uint32_t psn, uint32_t off, uint32_t len, uint32_t from)
+{
+	bool write = opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
+	bool imm = opcode == IBV_WR_SEND_WITH_IMM || opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
+	uint32_t n = len ? (len + MTU - 1) / MTU : 1, i, size;
+	struct cf_pkt p;
+
+	for (i = from; i < n; i++) {
+		uint8_t op = n == 1 ? SEND_ONLY : !i ? SEND_FIRST : i + 1 < n ? SEND_MIDDLE : SEND_LAST;
+
+		if (imm && i + 1 == n)
+			op++;
+		if (write)
+			op += WRITE_FIRST;
+		p = want_op(op, psn + i);
+		size = i + 1 < n ? MTU : len - i * MTU;
+		want_eq("payload", p.len, size);
+		cf_check(!memcmp(p.data, cf_image(off + i * MTU), size), "the payload of PSN %+d is wrong", (int)p.psn);
+		if (write && !i) {
+			want_eq("address", p.va, 0x123456789abcdef0);
+			want_eq("R_Key", p.rkey, 0xfeedbeef);
+			want_eq("DMALEN", p.dmalen, len);
+		}
+		if (imm && i + 1 == n)
+			want_eq("immediate data", p.imm, 0x0a0b0c0d);
+		cf_check(!p.se, "the SE bit is set");
+	}
+	cf_check(p.ack, "the last packet of all that was posted does not ask for an ACK");
+}
+
+static void post(int opcode, uint64_t wr_id, uint32_t off, uint32_t len)
+{
+	POST(.wr_id = wr_id, .opcode = opcode, .off = off, .len = len, .imm = 0x0a0b0c0d, .va = 0x123456789abcdef0, .rkey = 0xfeedbeef);
+}
+
+static void one_message(int opcode, uint32_t len)
+{
+	uint32_t n = len ? (len + MTU - 1) / MTU : 1;
+
+	cf_open(NULL);
+	post(opcode, 1, 11, len);
+	want_rest(opcode, 0, 11, len, 0);
+	want_no_wc();
+	ack(n - 1, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	post(opcode, 2, 11, 8);
+	want_rest(opcode, n, 11, 8, 0);
+	ack(n, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+static void send_len(int len)
+{
+	one_message(IBV_WR_SEND, len);
+}
+
+static void send_imm_len(int len)
+{
+	one_message(IBV_WR_SEND_WITH_IMM, len);
+}
+
+static void write_len(int len)
+{
+	one_message(IBV_WR_RDMA_WRITE, len);
+}
+
+static void write_imm_len(int len)
+{
+	one_message(IBV_WR_RDMA_WRITE_WITH_IMM, len);
+}
+
+static void solicits(int arg)
+{
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = MTU + 1, .flags = IBV_SEND_SOLICITED);
+	p = want_op(SEND_FIRST, 0);
+	cf_check(!p.se, "SE in the first packet");
+	p = want_op(SEND_LAST, 1);
+	cf_check(p.se, "no SE in the last packet");
+	ack(1, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+static void want_read(uint32_t psn, uint32_t off, uint32_t len)
+{
+	struct cf_pkt p = want_op(READ_REQ, psn);
+
+	want_eq("address", p.va, 0x123456789abc0000 + off);
+	want_eq("R_Key", p.rkey, 0xfeedbeef);
+	want_eq("DMALEN", p.dmalen, len);
+}
+
+static void read_post(uint64_t wr_id, uint32_t off, uint32_t len)
+{
+	POST(.wr_id = wr_id, .opcode = IBV_WR_RDMA_READ, .off = off, .len = len, .va = 0x123456789abc0000, .rkey = 0xfeedbeef);
+}
+
+/* Packets @from to @to of the response to a READ of @len bytes that has its first one at @psn */
+static void answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from, uint32_t to)
+{
+	uint32_t n = len ? (len + MTU - 1) / MTU : 1, i;
+
+	for (i = from; i <= to; i++)
+		TX(.op = n == 1 ? RESP_ONLY : !i ? RESP_FIRST : i + 1 < n ? RESP_MIDDLE : RESP_LAST, .psn = psn + i, .synd = SYN_ACK,
+		   .msn = msn, .data = data + i * MTU, .len = i + 1 < n ? MTU : len - i * MTU);
+}
+
+static void read_len(int len)
+{
+	uint32_t n = len ? (len + MTU - 1) / MTU : 1;
+
+	cf_open(NULL);
+	read_post(1, 77, len);
+	want_read(0, 0, len);
+	want_no_wc();
+	want_image(77, cf_msg, len);
+	answer(0, 1, cf_msg, len, 0, n - 1);
+	want_eq("byte_len", want_wc(1, IBV_WC_SUCCESS).len, len);
+	/* what it had is counted: the next request's number is behind the response's last */
+	post(IBV_WR_SEND, 2, 0, 4);
+	want_op(SEND_ONLY, n);
+	ack(n, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+/* Of any length: it may be asked for in several requests, whose numbers follow each other. */
+static void read_long(int len)
+{
+	uint32_t n = (len + MTU - 1) / MTU, done = 0, k;
+	struct cf_pkt p;
+
+	cf_open(NULL);
+	read_post(1, 0, len);
+	want_image(0, cf_msg, len);
+	while (done < n) {
+		p = want_op(READ_REQ, done);
+		want_eq("address", p.va, 0x123456789abc0000 + done * MTU);
+		cf_check(p.dmalen && p.dmalen <= len - done * MTU, "DMALEN %u", p.dmalen);
+		k = (p.dmalen + MTU - 1) / MTU;
+		answer(done, 1, cf_msg + done * MTU, p.dmalen, 0, k - 1);
+		done += k;
+	}
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+/* ---- acknowledgements ---- */
+
+static void coalesced(int arg)
+{
+	uint64_t i;
+
+	(void)arg;
+	cf_open(NULL);
+	for (i = 0; i < 5; i++)
+		post(IBV_WR_SEND, i, i, 10);
+	for (i = 0; i < 5; i++)
+		want_op(SEND_ONLY, i);
+	ack(3, 4);
+	for (i = 0; i < 4; i++)
+		want_wc(i, IBV_WC_SUCCESS);
+	want_alive(0, 1);
+	want_no_wc();
+	ack(4, 5);
+	want_wc(4, IBV_WC_SUCCESS);
+}
+
+static void ack_inside(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 3 * MTU);
+	want_rest(IBV_WR_SEND, 0, 0, 3 * MTU, 0);
+	ack(0, 0);
+	ack(1, 0);
+	want_alive(0, 1);
+	want_no_wc();
+	ack(2, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+/* Answers that belong to nothing: ignored. The request is then acknowledged, and completes once. */
+static const struct cf_pkt ghost[] = {
+	{ .op = ACK, .synd = SYN_ACK, .psn = -1 }, { .op = ACK, .synd = SYN_ACK, .psn = -1000 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = 1, .msn = 2 }, { .op = ACK, .synd = SYN_ACK, .psn = 5000, .msn = 9 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = 1 << 23 }, { .op = ACK, .synd = NAK_PSN, .psn = -1 },
+	{ .op = ACK, .synd = NAK_PSN, .psn = 7 }, { .op = ACK, .synd = NAK_ACCESS, .psn = -3 },
+	{ .op = ACK, .synd = NAK_INVALID, .psn = 9 }, { .op = ACK, .synd = SYN_RNR | 1, .psn = -2 },
+	{ .op = ACK, .synd = SYN_RNR | 1, .psn = 4 }, { .op = RESP_ONLY, .synd = SYN_ACK, .psn = 3, .len = 8 },
+	{ .op = RESP_ONLY, .synd = SYN_ACK, .psn = -3, .len = 8 }, { .op = ATOMIC_ACK, .synd = SYN_ACK, .psn = 6 },
+	/* syndromes that mean nothing: bit 7, type 010 */
+	{ .op = ACK, .synd = 0x9f, .msn = 1 }, { .op = ACK, .synd = 0x5f, .msn = 1 }, { .op = ACK, .synd = 0xe1, .msn = 1 },
+};
+
+static void ghosts(int i)
+{
+	struct cf_pkt p = ghost[i];
+
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	want_op(SEND_ONLY, 0);
+	p.data = cf_msg;
+	cf_tx(p);
+	want_alive(0, 1);
+	want_no_wc();
+	ack(0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+/* An ACK's number is what counts; its MSN and credits are for flow control. */
+static void odd_ack(int synd)
+{
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	want_op(SEND_ONLY, 0);
+	TX(.op = ACK, .synd = synd, .msn = 0xabcdef);
+	want_wc(1, IBV_WC_SUCCESS);
+	post(IBV_WR_SEND, 2, 0, 10);
+	want_op(SEND_ONLY, 1);
+	ack(1, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+static void ack_twice(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	want_op(SEND_ONLY, 0);
+	ack(0, 1);
+	ack(0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	post(IBV_WR_SEND, 2, 0, 10);
+	want_op(SEND_ONLY, 1);
+	ack(0, 1);
+	want_alive(0, 1);
+	want_no_wc();
+	ack(1, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+/* ---- losses ---- */
+
+static struct cf_cmd timed(int retry)
+{
+	struct cf_cmd c = cf_defaults();
+
+	c.timeout = TIMER;
+	c.retry = retry;
+	return c;
+}
+
+/* The next packet that is not what was repeated too often by a timer that ran out meanwhile */
+static struct cf_pkt fresh(uint8_t op, uint32_t psn)
+{
+	struct cf_pkt p;
+
+	do
+		p = cf_next(cf_op_name(op));
+	while ((int)p.psn < (int)psn);
+	if (p.op != op || p.psn != psn)
+		cf_fail("expected %s with PSN %+d, found %s with %+d", cf_op_name(op), (int)psn, cf_op_name(p.op), (int)p.psn);
+	return p;
+}
+
+static void lost_ack(int len)
+{
+	struct cf_cmd c = timed(7);
+	uint32_t n = (len + MTU - 1) / MTU;
+
+	cf_open(&c);
+	post(IBV_WR_SEND, 1, 0, len);
+	want_rest(IBV_WR_SEND, 0, 0, len, 0);
+	/* nothing comes: all of it again */
+	want_rest(IBV_WR_SEND, 0, 0, len, 0);
+	ack(n - 1, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	post(IBV_WR_SEND, 2, 0, 3);
+	fresh(SEND_ONLY, n);
+	ack(n, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+/* Acknowledged up to its middle: goes on from there, not from its first packet. */
+static void lost_rest(int write)
+{
+	int opcode = write ? IBV_WR_RDMA_WRITE : IBV_WR_SEND;
+	struct cf_cmd c = timed(7);
+	struct cf_pkt p;
+
+	cf_open(&c);
+	post(opcode, 1, 0, 4 * MTU);
+	want_rest(opcode, 0, 0, 4 * MTU, 0);
+	ack(1, 0);
+	/* it may have gone back before the ACK was there */
+	do
+		p = cf_next("the rest again");
+	while (p.psn < 2 || p.psn == 3);
+	want_eq("PSN of what is sent again", p.psn, 2);
+	want_eq("opcode of what is sent again", p.op, write ? WRITE_MIDDLE : SEND_MIDDLE);
+	cf_check(!memcmp(p.data, cf_image(2 * MTU), MTU), "its payload is wrong");
+	fresh(write ? WRITE_LAST : SEND_LAST, 3);
+	ack(3, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	while (cf_maybe(&p, 0))
+		cf_check(p.psn < 4, "PSN %+d was never asked for", (int)p.psn);
+}
+
+static void nak_sequence(int at)
+{
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 4 * MTU);
+	want_rest(IBV_WR_SEND, 0, 0, 4 * MTU, 0);
+	nak(NAK_PSN, at, 0);
+	want_rest(IBV_WR_SEND, 0, 0, 4 * MTU, at);
+	ack(3, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+/* It acknowledges what is before its number. */
+static void nak_sequence_acks(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	post(IBV_WR_RDMA_WRITE, 2, 0, 2 * MTU);
+	post(IBV_WR_SEND, 3, 30, 10);
+	want_op(SEND_ONLY, 0);
+	want_op(WRITE_FIRST, 1);
+	want_op(WRITE_LAST, 2);
+	want_op(SEND_ONLY, 3);
+	nak(NAK_PSN, 3, 2);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, IBV_WC_SUCCESS);
+	want_op(SEND_ONLY, 3);
+	ack(3, 3);
+	want_wc(3, IBV_WC_SUCCESS);
+}
+
+/* Nobody answers: one try and retry_cnt more, then the error and the flush. */
+static void retries_end(int retry)
+{
+	struct cf_cmd c = timed(retry);
+	struct cf_pkt p;
+	int tries = 0;
+
+	cf_open(&c);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 2);
+	while (cf_maybe(&p, 2500)) {
+		cf_check(p.op == SEND_ONLY && p.psn <= 1, "PSN %+d", (int)p.psn);
+		tries += p.psn == 0;
+	}
+	want_wc(1, IBV_WC_RETRY_EXC_ERR);
+	want_wc(2, IBV_WC_WR_FLUSH_ERR);
+	want_eq("number of times that it was sent", tries, 1 + retry);
+	want_dead(-1);
+}
+
+static void rnr_once(int timer)
+{
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 3);
+	want_op(SEND_ONLY, 0);
+	want_op(SEND_ONLY, 1);
+	want_op(SEND_ONLY, 2);
+	nak(SYN_RNR | timer, 1, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	/* only one NAK is sent; but a second one changes nothing */
+	nak(SYN_RNR | timer, 1, 1);
+	want_op(SEND_ONLY, 1);
+	want_op(SEND_ONLY, 2);
+	ack(2, 3);
+	want_wc(2, IBV_WC_SUCCESS);
+	want_wc(3, IBV_WC_SUCCESS);
+}
+
+static void rnr_ends(int retry)
+{
+	struct cf_cmd c = cf_defaults();
+	int i;
+
+	c.rnr_retry = retry;
+	cf_open(&c);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 2);
+	for (i = 0; i <= retry; i++) {
+		want_op(SEND_ONLY, 0);
+		want_op(SEND_ONLY, 1);
+		nak(SYN_RNR | 1, 0, 0);
+	}
+	want_wc(1, IBV_WC_RNR_RETRY_EXC_ERR);
+	want_wc(2, IBV_WC_WR_FLUSH_ERR);
+	want_dead(-1);
+}
+
+/* 7 is without end. */
+static void rnr_forever(int arg)
+{
+	int i;
+
+	(void)arg;
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	for (i = 0; i < 12; i++) {
+		want_op(SEND_ONLY, 0);
+		nak(SYN_RNR | 1, 0, 0);
+	}
+	want_op(SEND_ONLY, 0);
+	ack(0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+}
+
+/* The counter is a request's: it starts anew with the next one. */
+static void rnr_counter_starts_over(int arg)
+{
+	struct cf_cmd c = cf_defaults();
+	uint32_t i, k;
+
+	(void)arg;
+	c.rnr_retry = 1;
+	cf_open(&c);
+	for (i = 0; i < 3; i++) {
+		post(IBV_WR_SEND, i, 0, 10);
+		for (k = 0; k < 2; k++) {
+			want_op(SEND_ONLY, i);
+			if (!k)
+				nak(SYN_RNR | 1, i, i);
+		}
+		ack(i, i + 1);
+		want_wc(i, IBV_WC_SUCCESS);
+	}
+}
+
+/* ---- fatal NAKs ---- */
+
+static const struct { uint8_t syndrome; int status; } fatal[] = {
+	{ NAK_INVALID, IBV_WC_REM_INV_REQ_ERR }, { NAK_ACCESS, IBV_WC_REM_ACCESS_ERR }, { NAK_OP, IBV_WC_REM_OP_ERR },
+	/* reserved codes: whatever it is called, not a success */
+	{ 0x64, -1 }, { 0x65, -1 }, { 0x7f, -1 },
+};
+
+static void fatal_nak(int i)
+{
+	cf_open(NULL);
+	cf_recv(9, 0, 10);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 3);
+	want_op(SEND_ONLY, 0);
+	want_op(SEND_ONLY, 1);
+	want_op(SEND_ONLY, 2);
+	nak(fatal[i].syndrome, 1, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, fatal[i].status);
+	want_wc(3, IBV_WC_WR_FLUSH_ERR);
+	want_wc(9, IBV_WC_WR_FLUSH_ERR);
+	want_dead(-1);
+	want_quiet("the end of the connection");
+}
+
+static void fatal_nak_of_read(int i)
+{
+	cf_open(NULL);
+	read_post(1, 0, 3 * MTU);
+	want_read(0, 0, 3 * MTU);
+	nak(fatal[i].syndrome, 0, 1);
+	want_wc(1, fatal[i].status);
+	want_dead(-1);
+}
+
+/* After a part of the answer. */
+static void nak_inside_read(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	read_post(1, 0, 3 * MTU);
+	want_read(0, 0, 3 * MTU);
+	want_image(0, cf_msg, MTU);
+	answer(0, 1, cf_msg, 3 * MTU, 0, 0);
+	nak(NAK_ACCESS, 1, 1);
+	want_wc(1, IBV_WC_REM_ACCESS_ERR);
+	want_dead(-1);
+}
+
+/* ---- answers to READs ---- */
+
+static void read_lost_middle(int lost)
+{
+	struct cf_cmd c = timed(7);
+	struct cf_pkt p;
+	uint32_t first;
+
+	cf_open(&c);
+	read_post(1, 100, 5 * MTU);
+	want_read(0, 0, 5 * MTU);
+	want_image(100, cf_msg, 5 * MTU);
+	if (lost)
+		answer(0, 1, cf_msg, 5 * MTU, 0, lost - 1);
+	if (lost < 4)
+		answer(0, 1, cf_msg, 5 * MTU, lost + 1, 4);
+	p = cf_next("the READ again");
+	want_eq("opcode", p.op, READ_REQ);
+	first = p.psn;
+	cf_check((int)first >= 0 && first <= (uint32_t)lost, "asked for from PSN %+d on, while %+d is missing", (int)first, lost);
+	want_eq("address", p.va, 0x123456789abc0000 + first * MTU);
+	want_eq("DMALEN", p.dmalen, (5 - first) * MTU);
+	answer(first, 1, cf_msg + first * MTU, (5 - first) * MTU, 0, 4 - first);
+	want_wc(1, IBV_WC_SUCCESS);
+	while (cf_maybe(&p, 0))
+		cf_check(p.op == READ_REQ, "found %s", cf_op_name(p.op));
+}
+
+static void read_duplicates(int arg)
+{
+	uint32_t i;
+
+	(void)arg;
+	cf_open(NULL);
+	read_post(1, 100, 4 * MTU);
+	want_read(0, 0, 4 * MTU);
+	want_image(100, cf_msg, 4 * MTU);
+	for (i = 0; i < 4; i++) {
+		answer(0, 1, cf_msg, 4 * MTU, i, i);
+		if (i < 3)
+			answer(0, 1, cf_msg, 4 * MTU, 0, i);
+	}
+	want_wc(1, IBV_WC_SUCCESS);
+	/* its last one again, when it is long done */
+	answer(0, 1, cf_msg + 500, 4 * MTU, 3, 3);
+	want_alive(0, 1);
+	want_no_wc();
+}
+
+struct wrong {
+	struct cf_pkt p[3];
+	uint32_t good;		/* packets whose bytes may be placed: those before the wrong one */
+};
+
+/* Instead of RESP_FIRST, RESP_MIDDLE, RESP_LAST of 3 * MTU - 16 bytes */
+static const struct wrong wrong[] = {
+	{ { { .op = RESP_ONLY, .len = MTU } }, 0 },
+	{ { { .op = RESP_FIRST, .len = MTU - 4 } }, 0 },
+	{ { { .op = RESP_FIRST, .len = MTU + 4 } }, 0 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU - 8 } }, 1 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_LAST, .psn = 1, .len = MTU } }, 1 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_ONLY, .psn = 1, .len = MTU } }, 1 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_FIRST, .psn = 1, .len = MTU } }, 1 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = MTU } }, 2 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = 8 } }, 2 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 2, .len = MTU } }, 2 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2 } }, 2 },
+	{ { { .op = RESP_MIDDLE, .len = MTU } }, 0 },
+	{ { { .op = RESP_LAST, .len = MTU } }, 0 },
+	{ { { .op = RESP_ONLY } }, 0 },
+	{ { { .op = ATOMIC_ACK, .orig = 5 } }, 0 },
+};
+
+static void wrong_response(int i)
+{
+	uint32_t k;
+
+	cf_open(NULL);
+	read_post(1, 100, 3 * MTU - 16);
+	want_read(0, 0, 3 * MTU - 16);
+	want_image(100, cf_msg, wrong[i].good * MTU);
+	for (k = 0; k < 3 && wrong[i].p[k].op; k++) {
+		struct cf_pkt p = wrong[i].p[k];
+
+		p.synd = SYN_ACK;
+		p.msn = 1;
+		p.data = cf_msg + k * MTU;
+		cf_tx(p);
+	}
+	want_wc(1, -1);
+	want_dead(-1);
+}
+
+/* A READ response where an ACK is due. */
+static void response_for_send(int op)
+{
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 0, 10);
+	want_op(SEND_ONLY, 0);
+	TX(.op = op, .synd = SYN_ACK, .msn = 1, .data = cf_msg, .len = op == ATOMIC_ACK ? 0 : 8);
+	want_wc(1, IBV_WC_BAD_RESP_ERR);
+	want_dead(-1);
+}
+
+/* An ACK of something behind a READ says that the READ's answer was lost. */
+static void implied_nak(int arg)
+{
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	read_post(1, 0, 2 * MTU);
+	post(IBV_WR_SEND, 2, 5000, 10);
+	want_read(0, 0, 2 * MTU);
+	want_op(SEND_ONLY, 2);
+	ack(2, 2);
+	want_read(0, 0, 2 * MTU);
+	want_no_wc();
+	want_image(0, cf_msg, 2 * MTU);
+	answer(0, 1, cf_msg, 2 * MTU, 0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	/* the SEND was acknowledged before: it may be sent again or not */
+	while (cf_maybe(&p, 20))
+		cf_check(p.op == SEND_ONLY && p.psn == 2, "found %s", cf_op_name(p.op));
+	ack(2, 2);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+/* A response to a READ acknowledges what was sent before it. */
+static void read_acks(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	post(IBV_WR_SEND, 1, 5000, 10);
+	post(IBV_WR_RDMA_WRITE, 2, 5000, 2 * MTU);
+	read_post(3, 0, 2 * MTU);
+	want_op(SEND_ONLY, 0);
+	want_op(WRITE_FIRST, 1);
+	want_op(WRITE_LAST, 2);
+	want_read(3, 0, 2 * MTU);
+	want_image(0, cf_msg, 2 * MTU);
+	answer(3, 3, cf_msg, 2 * MTU, 0, 0);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, IBV_WC_SUCCESS);
+	answer(3, 3, cf_msg, 2 * MTU, 1, 1);
+	want_wc(3, IBV_WC_SUCCESS);
+}
+
+static void read_limit(int rd)
+{
+	struct cf_cmd c = cf_defaults();
+	struct cf_pkt p;
+	int i;
+
+	c.rd = rd;
+	cf_open(&c);
+	for (i = 0; i < rd + 2; i++)
+		read_post(i, i * 1000, MTU + 1);
+	for (i = 0; i < rd; i++)
+		want_read(2 * i, 0, MTU + 1);
+	want_quiet("READs beyond the limit");
+	for (i = 0; i < rd + 2; i++) {
+		want_image(i * 1000, cf_msg + i, MTU + 1);
+		answer(2 * i, i + 1, cf_msg + i, MTU + 1, 0, 1);
+		want_wc(i, IBV_WC_SUCCESS);
+		if (i < 2)
+			want_read(2 * (rd + i), 0, MTU + 1);
+	}
+	cf_check(!cf_maybe(&p, 0), "found %s", cf_op_name(p.op));
+}
+
+static void fence(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	read_post(1, 0, 10);
+	POST(.wr_id = 2, .opcode = IBV_WR_SEND, .off = 5000, .len = 10, .flags = IBV_SEND_FENCE);
+	want_read(0, 0, 10);
+	want_quiet("a SEND behind a fence");
+	want_image(0, cf_msg, 10);
+	answer(0, 1, cf_msg, 10, 0, 0);
+	want_op(SEND_ONLY, 1);
+	ack(1, 2);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
+static void read_lost_request(int arg)
+{
+	struct cf_cmd c = timed(7);
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(&c);
+	read_post(1, 0, 2 * MTU);
+	want_read(0, 0, 2 * MTU);
+	want_read(0, 0, 2 * MTU);
+	want_image(0, cf_msg, 2 * MTU);
+	answer(0, 1, cf_msg, 2 * MTU, 0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	while (cf_maybe(&p, 0))
+		cf_check(p.op == READ_REQ && !p.psn, "found %s", cf_op_name(p.op));
+}
+
+/* Its bytes go where they belong, although the memory there is not the DUT's to write. */
+static void read_to_bad_buffer(int arg)
+{
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_RDMA_READ, .len = 8, .bad_lkey = 0xff, .va = 0x123456789abc0000, .rkey = 1);
+	if (!cf_maybe(&p, 300)) {
+		want_wc(1, IBV_WC_LOC_PROT_ERR);
+		want_dead(-1);
+		return;
+	}
+	answer(0, 1, cf_msg, 8, 0, 0);
+	want_wc(1, IBV_WC_LOC_PROT_ERR);
+	want_dead(-1);
+}
+
+const struct cf_case cf_requester[] = {
+	{ "sends: SEND of no byte", "9.4.1", send_len, 0, 0 },
+	{ "sends: SEND of 1 byte", "9.4.1", send_len, 1, ALSO_V6 },
+	{ "sends: SEND of a whole packet", "9.4.1", send_len, MTU, 0 },
+	{ "sends: SEND of five packets", "9.4.1", send_len, 4 * MTU + 3, ALSO_V6 },
+	{ "sends: SEND with immediate", "9.4.1", send_imm_len, 10, 0 },
+	{ "sends: SEND of two packets with immediate", "9.4.1", send_imm_len, MTU + 1, 0 },
+	{ "sends: WRITE of no byte", "9.4.3", write_len, 0, 0 },
+	{ "sends: WRITE of 3 bytes", "9.4.3", write_len, 3, ALSO_V6 },
+	{ "sends: WRITE of five packets", "9.4.3", write_len, 5 * MTU, 0 },
+	{ "sends: WRITE with immediate", "9.4.3", write_imm_len, 9, 0 },
+	{ "sends: WRITE of two packets with immediate", "9.4.3", write_imm_len, MTU + 9, 0 },
+	{ "sends: SE in the last packet", "9.2.2", solicits, 0, 0 },
+	{ "sends: READ of no byte", "9.4.4", read_len, 0, 0 },
+	{ "sends: READ of 1 byte", "9.4.4", read_len, 1, ALSO_V6 },
+	{ "sends: READ of a whole packet", "9.4.4", read_len, MTU, 0 },
+	{ "sends: READ of six packets", "9.4.4", read_len, 5 * MTU + 7, ALSO_V6 },
+	{ "sends: READ of 130,000 bytes", "9.4.4", read_long, 130000, 0 },
+
+	{ "one ACK for four SENDs", "9.7.5.1.2", coalesced, 0, 0 },
+	{ "ACKs inside a message", "9.7.6", ack_inside, 0, 0 },
+	{ "ghost: ACK of the PSN before the first", "9.7.6", ghosts, 0, ALSO_V6 },
+	{ "ghost: ACK of a PSN long past", "9.7.6", ghosts, 1, 0 },
+	{ "ghost: ACK of a PSN never sent", "9.7.6", ghosts, 2, 0 },
+	{ "ghost: ACK of a PSN far ahead", "9.7.6", ghosts, 3, 0 },
+	{ "ghost: ACK of the PSN opposite", "9.7.6", ghosts, 4, 0 },
+	{ "ghost: sequence NAK of the past", "9.7.6", ghosts, 5, 0 },
+	{ "ghost: sequence NAK of a PSN never sent", "9.7.6", ghosts, 6, 0 },
+	{ "ghost: access NAK of the past", "9.7.6", ghosts, 7, 0 },
+	{ "ghost: invalid request NAK of a PSN never sent", "9.7.6", ghosts, 8, 0 },
+	{ "ghost: RNR NAK of the past", "9.7.6", ghosts, 9, 0 },
+	{ "ghost: RNR NAK of a PSN never sent", "9.7.6", ghosts, 10, 0 },
+	{ "ghost: READ response of a PSN never sent", "9.7.6", ghosts, 11, 0 },
+	{ "ghost: READ response of the past", "9.7.6", ghosts, 12, 0 },
+	{ "ghost: atomic response of a PSN never sent", "9.7.6", ghosts, 13, 0 },
+	{ "AETH with bit 7 set", "9.7.5.2", ghosts, 14, 0 },
+	{ "AETH of the reserved type", "9.7.5.2", ghosts, 15, 0 },
+	{ "AETH like a NAK with bit 7 set", "9.7.5.2", ghosts, 16, 0 },
+	{ "ACK with a wrong MSN", "9.7.7.1", odd_ack, SYN_ACK, 0 },
+	{ "ACK with a credit count", "9.7.7.2", odd_ack, 0x0a, 0 },
+	{ "the same ACK again", "9.7.6", ack_twice, 0, 0 },
+
+	{ "lost ACK of one packet", "9.7.6", lost_ack, 10, ALSO_V6 },
+	{ "lost ACK of three packets", "9.7.6", lost_ack, 3 * MTU, 0 },
+	{ "lost rest of a SEND", "9.7.6", lost_rest, 0, 0 },
+	{ "lost rest of a WRITE", "9.7.6", lost_rest, 1, 0 },
+	{ "sequence NAK at the first packet", "9.7.5.2", nak_sequence, 0, 0 },
+	{ "sequence NAK at the third packet", "9.7.5.2", nak_sequence, 2, 0 },
+	{ "sequence NAK acknowledges what is before it", "9.7.5.2", nak_sequence_acks, 0, 0 },
+	{ "nobody answers, 0 retries", "9.9.2", retries_end, 0, 0 },
+	{ "nobody answers, 2 retries", "9.9.2", retries_end, 2, 0 },
+	{ "RNR NAK, timer 1", "9.7.5.2.8", rnr_once, 1, 0 },
+	{ "RNR NAK, timer 22", "9.7.5.2.8", rnr_once, 22, 0 },
+	{ "RNR NAK without end, 0 retries", "9.9.2", rnr_ends, 0, 0 },
+	{ "RNR NAK without end, 3 retries", "9.9.2", rnr_ends, 3, 0 },
+	{ "RNR NAK 12 times, unlimited retries", "9.9.2", rnr_forever, 0, 0 },
+	{ "RNR counter starts anew with the next request", "9.9.2", rnr_counter_starts_over, 0, 0 },
+	{ "NAK: invalid request", "9.9.2", fatal_nak, 0, 0 },
+	{ "NAK: remote access error", "9.9.2", fatal_nak, 1, 0 },
+	{ "NAK: remote operational error", "9.9.2", fatal_nak, 2, 0 },
+	{ "NAK: invalid RD request, to RC", "9.7.5.2", fatal_nak, 3, 0 },
+	{ "NAK: reserved code 5", "9.7.5.2", fatal_nak, 4, 0 },
+	{ "NAK: reserved code 31", "9.7.5.2", fatal_nak, 5, 0 },
+	{ "NAK of a READ: invalid request", "9.9.2", fatal_nak_of_read, 0, 0 },
+	{ "NAK of a READ: remote access error", "9.9.2", fatal_nak_of_read, 1, 0 },
+	{ "NAK inside the answer to a READ", "9.9.2", nak_inside_read, 0, 0 },
+
+	{ "READ response lost: the first packet", "9.7.6", read_lost_middle, 0, 0 },
+	{ "READ response lost: a middle packet", "9.7.6", read_lost_middle, 2, 0 },
+	{ "READ response lost: the last packet", "9.7.6", read_lost_middle, 4, 0 },
+	{ "READ response packets twice and three times", "9.7.6", read_duplicates, 0, 0 },
+	{ "READ response: ONLY where three packets are due", "9.9.2", wrong_response, 0, 0 },
+	{ "READ response: FIRST shorter than the path MTU", "9.9.2", wrong_response, 1, 0 },
+	{ "READ response: FIRST longer than the path MTU", "9.9.2", wrong_response, 2, 0 },
+	{ "READ response: MIDDLE shorter than the path MTU", "9.9.2", wrong_response, 3, 0 },
+	{ "READ response: LAST one packet early", "9.9.2", wrong_response, 4, 0 },
+	{ "READ response: ONLY after FIRST", "9.9.2", wrong_response, 5, 0 },
+	{ "READ response: FIRST after FIRST", "9.9.2", wrong_response, 6, 0 },
+	{ "READ response: LAST too long", "9.9.2", wrong_response, 7, 0 },
+	{ "READ response: LAST too short", "9.9.2", wrong_response, 8, 0 },
+	{ "READ response: MIDDLE where LAST is due", "9.9.2", wrong_response, 9, 0 },
+	{ "READ response: LAST without payload", "9.9.2", wrong_response, 10, 0 },
+	{ "READ response: MIDDLE where FIRST is due", "9.9.2", wrong_response, 11, 0 },
+	{ "READ response: LAST where FIRST is due", "9.9.2", wrong_response, 12, 0 },
+	{ "READ response: ONLY without payload", "9.9.2", wrong_response, 13, 0 },
+	{ "READ answered by an atomic's response", "9.9.2", wrong_response, 14, 0 },
+	{ "SEND answered by a READ response", "9.9.2", response_for_send, RESP_ONLY, 0 },
+	{ "SEND answered by an atomic's response", "9.9.2", response_for_send, ATOMIC_ACK, 0 },
+	{ "ACK behind an unanswered READ", "9.7.5.1.2", implied_nak, 0, 0 },
+	{ "READ response acknowledges what is before it", "9.7.5.1.2", read_acks, 0, 0 },
+	{ "READ request lost", "9.7.6", read_lost_request, 0, 0 },
+	{ "no more than 1 READ outstanding", "9.4.4", read_limit, 1, 0 },
+	{ "no more than 3 READs outstanding", "9.4.4", read_limit, 3, 0 },
+	{ "fence: a SEND waits for the READ before it", "10.8", fence, 0, 0 },
+	{ "READ into memory with a bad key", "9.9.2", read_to_bad_buffer, 0, 0 },
+	{ 0 },
+};
