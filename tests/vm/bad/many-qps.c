@@ -188,7 +188,8 @@ int main(int argc, char **argv)
 	}
 	if (processes == 1)
 		return one_process();
-	number /= processes;
+	/* pairs */
+	number = number / processes & ~1;
 	for (i = 0; i < processes; i++)
 		if (!fork()) {
 			/* what the others do at the same time is in these numbers: only failures count */
