@@ -802,4 +802,11 @@ bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
 struct rdma_hw_stats *mrdma_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
 int mrdma_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
 
+/* ---- rdma resource show: res.c ---- */
+
+int mrdma_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp);
+int mrdma_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
+int mrdma_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
+int mrdma_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq);
+
 #endif /* MRDMA_H */

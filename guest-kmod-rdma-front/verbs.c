@@ -210,6 +210,10 @@ static const struct ib_device_ops ops = {
 	.enable_driver = enable_driver,
 	.alloc_hw_port_stats = mrdma_alloc_hw_port_stats,
 	.get_hw_stats = mrdma_get_hw_stats,
+	.fill_res_qp_entry = mrdma_fill_res_qp,
+	.fill_res_cq_entry = mrdma_fill_res_cq,
+	.fill_res_mr_entry = mrdma_fill_res_mr,
+	mrdma_fill_res_srq_op
 
 	.alloc_ucontext = alloc_ucontext,
 	.disassociate_ucontext = disassociate_ucontext,

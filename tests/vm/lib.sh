@@ -240,6 +240,11 @@ tool() {
 		flags=(-libverbs -lpthread)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev
 		;;
+	cm-check)
+		sources=("$VM_ROOT/tests/vm/cm-check/cm-check.c")
+		flags=(-lrdmacm -libverbs)
+		host_has /usr/include/rdma/rdma_cma.h librdmacm-dev
+		;;
 	*)
 		sources=("$VM_ROOT/tests/vm/bad/$name.c")
 		flags=(-static)
