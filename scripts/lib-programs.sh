@@ -67,7 +67,7 @@ programs_modes() {
 		riostream|listen|riostream -S 16384 -C 50|riostream -s {addr} -S 16384 -C 50|stream
 		rcopy|listen forever|rcopy|rcopy /bin/busybox {addr}:/tmp/rcopy.out|copy
 		cmtime|listen forever|cmtime -c 20|cmtime -s {addr} -c 20|cmtime
-		qperf -cm 1|tcp:19765|qperf|qperf -cm 1 -t 1 {addr} rc_bi_bw rc_lat rc_rdma_read_bw rc_rdma_write_lat rc_rdma_write_poll_lat ver_rc_compare_swap ver_rc_fetch_add rc_compare_swap_mr ud_bw ud_lat quit|qperf
+		qperf -cm 1|tcp:19765|qperf|qperf -cm 1 -t 1 {addr} rc_bi_bw rc_lat rc_rdma_read_bw rc_rdma_write_lat rc_rdma_write_poll_lat ver_rc_compare_swap ver_rc_fetch_add rc_compare_swap_mr quit|qperf
 	END
 	local test args
 	while read -r test args; do
@@ -191,6 +191,8 @@ program_run() {
 		line=${line//\{dev\}/$dev} line=${line//\{gid\}/$gid} line=${line//\{addr\}/$address} line=${line//\{own\}/${PROGRAMS_ADDRESS[$guest]:-$own}}
 		printf -v "$cmd" '%s' "$line"
 	done
+	# A child of its server crashes at the end of each test over rdma_cm, with Soft-RoCE on both sides as well.
+	[[ ${server_cmd%% *} != qperf ]] || programs_exec "$server" 20 "echo multios-program: may crash: qperf >/dev/kmsg" || true
 	# With -R perftest connects twice, and its client may be there before its server listens again: "no such service" (8).
 	for ((try = 0; try < 3; try++)); do
 		rc=0
@@ -200,7 +202,7 @@ program_run() {
 		PROGRAM_OUTPUT+=$'\n--- server:\n'$(programs_exec "$server" 30 "$PROGRAMS_END" "$server_cmd" "$waits" 2>&1) || rc=${rc/#0/1}
 		[[ $PROGRAM_OUTPUT == *'RDMA_CM_EVENT_REJECTED; error: 8.'* ]] || break
 		# The client may crash over it: whoever reads the kernel log is told whose fault that is.
-		programs_exec "$client" 20 "echo multios-program: rejected: ${client_cmd%% *} >/dev/kmsg" || true
+		programs_exec "$client" 20 "echo multios-program: may crash: ${client_cmd%% *} >/dev/kmsg" || true
 	done
 	((rc == 0)) && [[ -n $PROGRAM_FIGURE && $PROGRAM_FIGURE != 'status '[1-9-]* ]]
 }

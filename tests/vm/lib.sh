@@ -348,11 +348,11 @@ log_since() {
 	on "$1" -t 20 dmesg 2>/dev/null | awk -v m="multios-test: $SUITE" 'index($0, m) { n = 0; delete l } { l[n++] = $0 } END { for (i = 0; i < n; i++) print l[i] }'
 }
 
-# crashes: of the log on stdin, the lines that tell of crashed programs, but for those that program_run saw rejected: perftest
-# then frees what it has not got.
+# crashes: of the log on stdin, the lines that tell of crashed programs, but for those of whom program_run says why they may:
+# qperf, and perftest's clients that were rejected and then free what they have not got.
 crashes() {
 	LOG_CRASH=$LOG_CRASH awk '
-		match($0, /multios-program: rejected: /) { excused[substr($0, RSTART + RLENGTH)] = 1; next }
+		match($0, /multios-program: may crash: /) { excused[substr($0, RSTART + RLENGTH)] = 1; next }
 		$0 ~ ENVIRON["LOG_CRASH"] {
 			name = $0
 			sub(/\[[0-9]+\].*/, "", name)
