@@ -100,6 +100,7 @@ static void solicits(int arg)
 	cf_check(!p.se, "SE in the first packet");
 	p = want_op(SEND_LAST, 1);
 	cf_check(p.se, "no SE in the last packet");
+	cf_check(p.m, "the M bit is clear, but a queue pair without alternate path is in the migrated state (9.2.3)");
 	ack(1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
@@ -736,7 +737,7 @@ const struct cf_case cf_requester[] = {
 	{ "sends: WRITE of five packets", "9.4.3", write_len, 5 * MTU, 0 },
 	{ "sends: WRITE with immediate", "9.4.3", write_imm_len, 9, 0 },
 	{ "sends: WRITE of two packets with immediate", "9.4.3", write_imm_len, MTU + 9, 0 },
-	{ "sends: SE in the last packet", "9.2.2", solicits, 0, 0 },
+	{ "sends: SE in the last packet, M in all", "9.2.2, 9.2.3", solicits, 0, 0 },
 	{ "sends: READ of no byte", "9.4.4", read_len, 0, 0 },
 	{ "sends: READ of 1 byte", "9.4.4", read_len, 1, ALSO_V6 },
 	{ "sends: READ of a whole packet", "9.4.4", read_len, MTU, 0 },

@@ -338,9 +338,6 @@ int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt 
 	*why = "reserved bits of the BTH (9.2)";
 	if (p->resv || bth[8] & 0x7f)
 		return -1;
-	*why = "M bit: a queue pair without alternate path is in the migrated state (9.2.3)";
-	if (!p->m)
-		return -1;
 	*why = "UDP source port below the dynamic ones (A17)";
 	if (p->sport < 0xc000)
 		return -1;
