@@ -324,6 +324,8 @@ static inline void *xa_erase_bh(struct xarray *xa, unsigned long index)
 #define IP_MF			0x2000
 #define IP_OFFSET		0x1fff
 
+struct sk_buff;
+
 struct net_device {
 	u8 dev_addr[ETH_ALEN];
 	unsigned int mtu;
