@@ -5,7 +5,7 @@
 
 #define TP_PROTO(...)		__VA_ARGS__
 #define TRACE_EVENT(name, proto, ...)	static inline void trace_##name(proto) {}
-#define DEFINE_EVENT(class, name, proto, ...)	TRACE_EVENT(name, proto)
+#define DEFINE_EVENT(class, name, proto, ...)	static inline void trace_##name(proto) {}
 #define DECLARE_EVENT_CLASS(name, ...)
 
 #endif /* TESTS_KERNEL_TRACEPOINT_H */
