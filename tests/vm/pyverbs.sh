@@ -46,7 +46,7 @@ both() {
 		# Without its peer the ordinary VM's NIC would have no link.
 		if [[ $side == rxe ]]; then up+=(--plain); else up+=(--peer none); fi
 		for release in "${releases[@]}"; do up+=("${disks[$release]}"); done
-		vm_up ${up[*]} || vm_abort "lab up ${up[*]}"
+		vm_up "${up[@]}" || vm_abort "lab up ${up[*]}"
 		device=$(rdma_dev front)
 		on front 'echo 64 >/proc/sys/vm/nr_hugepages'
 		for release in "${releases[@]}"; do

@@ -531,6 +531,7 @@ static void attack_calls(struct user *u, double end)
 /* The device goes away below: one event, then errors, and what is mapped stays readable. */
 static int hold(struct user *u, double end)
 {
+	struct ibv_port_attr attr;
 	struct pollfd pfd = { .fd = u->ctx->async_fd, .events = POLLIN };
 	struct ibv_sge sge;
 	struct ibv_recv_wr rwr = { .sg_list = &sge, .num_sge = 1 }, *rbad;
@@ -560,7 +561,7 @@ static int hold(struct user *u, double end)
 		memset(u->map[i].p + 512, 0x5a, u->map[i].len - 512);
 	if (ibv_poll_cq(u->cq, 0, &wc))
 		die("ibv_poll_cq of 0");
-	if (ibv_query_port(u->ctx, 1, &(struct ibv_port_attr){}) == 0 || ibv_alloc_pd(u->ctx)) {
+	if (!ibv_query_port(u->ctx, 1, &attr) || ibv_alloc_pd(u->ctx)) {
 		puts("a verb succeeded on a device that is gone");
 		return 1;
 	}
