@@ -163,7 +163,6 @@ struct ib_qp_attr {
 };
 
 struct ib_qp;
-struct sk_buff;
 
 struct ib_event {
 	struct ib_device *device;
