@@ -38,14 +38,17 @@ suite() {
 }
 
 both() {
-	local kernel=$1 side release up dir=$results/$1
+	local kernel=$1 side release up disk dir=$results/$1
 	mkdir -p "$dir"
 	rm -f "$dir"/*
 	for side in rxe multios; do
 		up=(--front-kernel "$kernel" --front-vcpus 2 --front-mem 1536)
 		# Without its peer the ordinary VM's NIC would have no link.
 		if [[ $side == rxe ]]; then up+=(--plain); else up+=(--peer none); fi
-		for release in "${releases[@]}"; do up+=("${disks[$release]}"); done
+		for release in "${releases[@]}"; do
+			read -ra disk <<<"${disks[$release]}"
+			up+=("${disk[@]}")
+		done
 		vm_up "${up[@]}" || vm_abort "lab up ${up[*]}"
 		device=$(rdma_dev front)
 		on front 'echo 64 >/proc/sys/vm/nr_hugepages'
