@@ -30,6 +30,7 @@ opened() {
 
 # Objects of verbs and rdma_cm; memory in KiB when nothing runs.
 objects() { on "$1" 'rdma resource show | sed "s/^[0-9]*: //" | xargs'; }
+# Pages in the lists of the CPUs, some MiB, do not count as free.
 memory() { on "$1" 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
 linklocal() { on "$1" "ip -6 -o addr show dev $2 scope link | awk '{ sub(\"/.*\", \"\", \$4); print \$4; exit }'"; }
 
@@ -71,6 +72,6 @@ check "nobody listens: rejected" refused
 memory_after=$(memory front)
 check_eq "front: RDMA objects as before" "$(objects front)" "$front_before"
 check_eq "peer: RDMA objects as before" "$(objects peer)" "$peer_before"
-check "front: free memory fell by less than 8 MiB ($memory_before KiB, then $memory_after)" [ $((memory_before - memory_after)) -lt 8192 ]
+check "front: free memory fell by less than 16 MiB ($memory_before KiB, then $memory_after)" [ $((memory_before - memory_after)) -lt 16384 ]
 check_logs "after all of it"
 vm_end

@@ -357,8 +357,10 @@ crashes() {
 			name = $0
 			sub(/\[[0-9]+\].*/, "", name)
 			sub(/.*[ ]/, "", name)
-			if (!(name in excused)) print
-		}'
+			crash[$0] = name
+		}
+		# The excuse comes after the crash: its reason is in what the program printed.
+		END { for (line in crash) if (!(crash[line] in excused)) print line }'
 }
 
 # check_logs NAME: no kernel has complained and no program has crashed since the mark.
