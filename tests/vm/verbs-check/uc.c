@@ -215,6 +215,15 @@ static int on_recv(struct vc *vc, const struct ibv_wc *wc)
 	return fresh;
 }
 
+/* A message that came after its round, which has counted it as lost? */
+bool vc_uc_late(struct vc *vc, const struct ibv_wc *wc)
+{
+	if (!vc->uc || wc->qp_num != vc->uc->qp_num)
+		return false;
+	vc->uc_lost -= on_recv(vc, wc);
+	return true;
+}
+
 /* Messages that nothing tells of; their round is over, and they had been sent before its last. */
 static void check_writes(struct vc *vc)
 {
@@ -259,6 +268,8 @@ void vc_uc_round(struct vc *vc, uint32_t round)
 				vc_die("sending a UC message: %s", ibv_wc_status_str(wc[i].status));
 		n = vc_wait(vc, 1, wc, 8, round & 1);
 		for (i = 0; i < n; i++) {
+			if (vc_ud_late(vc, &wc[i]))
+				continue;
 			missing -= on_recv(vc, &wc[i]);
 			last = vc_now();
 		}

@@ -215,10 +215,13 @@ static int on_recv(struct vc *vc, const struct ibv_wc *wc)
 	return fresh;
 }
 
-/* A datagram that came after its round, which has counted it as lost: both kinds share a completion queue. */
-void vc_ud_late(struct vc *vc, const struct ibv_wc *wc)
+/* A datagram that came after its round, which has counted it as lost? All kinds share a completion queue. */
+bool vc_ud_late(struct vc *vc, const struct ibv_wc *wc)
 {
+	if (!vc->ud || wc->qp_num != vc->ud->qp_num)
+		return false;
 	vc->ud_lost -= on_recv(vc, wc);
+	return true;
 }
 
 static void make_ah(struct vc *vc)
@@ -260,6 +263,8 @@ void vc_ud_round(struct vc *vc, uint32_t round)
 				vc_die("sending a datagram: %s", ibv_wc_status_str(wc[i].status));
 		n = vc_wait(vc, 1, wc, 8, round & 1);
 		for (i = 0; i < n; i++) {
+			if (vc_uc_late(vc, &wc[i]))
+				continue;
 			missing -= on_recv(vc, &wc[i]);
 			last = vc_now();
 		}

@@ -159,7 +159,8 @@ int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/*
 void vc_rc_round(struct vc *vc);
 void vc_ud_setup(struct vc *vc);
 void vc_ud_round(struct vc *vc, uint32_t round);
-void vc_ud_late(struct vc *vc, const struct ibv_wc *wc);
+bool vc_ud_late(struct vc *vc, const struct ibv_wc *wc);
+bool vc_uc_late(struct vc *vc, const struct ibv_wc *wc);
 void vc_ud_teardown(struct vc *vc);
 void vc_uc_setup(struct vc *vc);
 void vc_uc_connect(struct vc *vc);
