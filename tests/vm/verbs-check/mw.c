@@ -338,7 +338,8 @@ static void invalidate(struct mem *m)
 
 static void remote_invalidate(struct mem *m)
 {
-	struct ibv_sge sge = { (uintptr_t)m->vc->rx, 4, m->vc->rx_mr->lkey };
+	/* behind what may() compares with: the SEND comes while the owner still does */
+	struct ibv_sge sge = { (uintptr_t)m->vc->rx + BUF, 4, m->vc->rx_mr->lkey };
 	struct ibv_recv_wr recv = { .wr_id = 5, .sg_list = &sge, .num_sge = 1 }, *bad;
 	uint64_t at = (uintptr_t)m->buf + OFF;
 	struct ibv_mw *mw = NULL;
