@@ -379,6 +379,14 @@ static bool more_follows(struct mrdma_qp *qp)
 	       !mrdma_wr_local(next->opcode) && !(next->flags & IB_SEND_FENCE);
 }
 
+/* UC, UD, raw packets: the request is done when it is sent, nobody will ever say whether it arrived. */
+static void done_unanswered(struct mrdma_qp *qp, struct mrdma_dev *dev)
+{
+	qp->sq.cur++;
+	mrdma_count(dev, MRDMA_CNT_SENDS, 1);
+	mrdma_comp_done(qp, IB_WC_SUCCESS);
+}
+
 static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w,
 			   u32 *budget)
 {
@@ -476,12 +484,10 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		return STEP_ON;
 	}
 	req->off = 0;
-	qp->sq.cur++;
-	if (!rc) {
-		/* nobody will ever say whether it arrived */
-		mrdma_count(tx->dev, MRDMA_CNT_SENDS, 1);
-		mrdma_comp_done(qp, IB_WC_SUCCESS);
-	}
+	if (rc)
+		qp->sq.cur++;
+	else
+		done_unanswered(qp, tx->dev);
 	return STEP_ON;
 }
 
@@ -535,9 +541,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	}
 	qp->req.psn = mrdma_psn_add(qp->req.psn, 1);
 	*budget -= min(*budget, w->length + 1024);
-	qp->sq.cur++;
-	mrdma_count(dev, MRDMA_CNT_SENDS, 1);
-	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	done_unanswered(qp, dev);
 	return STEP_ON;
 }
 
@@ -548,9 +552,7 @@ static enum step send_raw(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma
 	if (w->status != IB_WC_SUCCESS)
 		return STEP_ON;
 	*budget -= min(*budget, w->length + 1024);
-	qp->sq.cur++;
-	mrdma_count(tx->dev, MRDMA_CNT_SENDS, 1);
-	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	done_unanswered(qp, tx->dev);
 	return STEP_ON;
 }
 
