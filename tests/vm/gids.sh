@@ -88,8 +88,8 @@ taken_away() {
 	local index
 	index=$(gid front 10.77.0.12) || return
 	on peer "ip neigh replace 10.77.0.12 lladdr $(on front "cat /sys/class/net/$front_dev/address") dev $peer_dev nud permanent"
-	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -g $index -q 2 -s 6 -z 100000 -o write,read,send $peer_ip" || return
-	on front 'sleep 3'
+	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -g $index -k -q 2 -s 8 -z 100000 -o write,read,send $peer_ip" || return
+	under_way || return
 	on front "ip addr del 10.77.0.12/24 dev $front_dev" || return
 	end_of front vcc 60 && end_of peer vcs 30 && ! gid front 10.77.0.12
 }
@@ -101,19 +101,24 @@ on front "for i in 11 13; do ip addr del 10.77.0.\$i/24 dev $front_dev; done; fo
 
 bounced() { # SECONDS-DOWN
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -q 2 -s 8 -z 100000 -t 18 -o write,read,send $peer_ip" || return
-	on front "sleep 3; ip link set $front_dev down; rdma link show $front_rdma/1; sleep $1; ip link set $front_dev up; ip addr replace $front_ip6/64 dev $front_dev nodad" | tee /dev/stderr | grep -q 'state DOWN' || return
+	under_way || return
+	on front "ip link set $front_dev down; rdma link show $front_rdma/1; sleep $1; ip link set $front_dev up; ip addr replace $front_ip6/64 dev $front_dev nodad" | tee /dev/stderr | grep -q 'state DOWN' || return
 	end_of front vcc 60 && end_of peer vcs 30
 }
 check "netdev down for 1 s under traffic: the port is down, connections go on after it" bounced 1
 check "front and peer reach each other" reachable
+# perftest, as it waits for nothing but completions while it runs.
 gone() {
 	local out
-	start_on peer vcs "timeout -s KILL 60 /tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -q 1 -s 8 -z 10000 -t 12 -o write $peer_ip" || return
-	on front "sleep 3; ip link set $front_dev down"
-	out=$(end_of front vcc 60)
+	start_on peer wb "timeout -s KILL 90 ib_write_bw -d $(rdma_dev peer) -F -D 60" &&
+		on peer 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+		start_on front wb "timeout -s KILL 80 ib_write_bw -d $front_rdma -F -D 60 -u 12 $peer_ip" && under_way || return
+	on front "ip link set $front_dev down"
+	on front 'i=0; until grep -q "status 12" /tmp/wb.out; do i=$((i + 1)); [ $i -lt 200 ] || exit 1; sleep 0.1; done'
+	out=$(on front 'cat /tmp/wb.out; pkill -9 ib_write_bw')
 	on front "ip link set $front_dev up; ip addr replace $front_ip6/64 dev $front_dev nodad"
-	on peer 'kill -9 $(pidof verbs-check) 2>/dev/null; true'
-	echo "$out" | tee /dev/stderr | grep -qi 'retry'
+	on peer 'pkill -9 ib_write_bw; true'
+	echo "$out" | tee /dev/stderr | grep -q 'status 12'
 }
 check "netdev down for good: the connection ends with retry exceeded" gone
 check "front and peer reach each other" reachable
@@ -122,7 +127,8 @@ active_mtu() { on front "ibv_devinfo -d $front_rdma | awk '/active_mtu/ { print 
 check_eq "MTU 1500: active MTU" "$(active_mtu)" 1024
 mtu_changes() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -m 512 -q 2 -s 8 -z 100000 -o write,read,send $peer_ip" || return
-	on front "sleep 2; for m in 1300 1500 700 1500; do ip link set $front_dev mtu \$m; sleep 0.7; done"
+	under_way || return
+	on front "for m in 1300 1500 700 1500; do ip link set $front_dev mtu \$m; sleep 0.7; done"
 	end_of front vcc 60 && end_of peer vcs 30
 }
 check "MTU changed four times under traffic of path MTU 512" mtu_changes
@@ -156,7 +162,8 @@ check "rdma_rxe on a veth beside it: both carry traffic" beside
 check "rdma link del of this device is refused" on front "! rdma link del $front_rdma"
 rxe_goes() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -d $front_rdma -w 40 -q 2 -s 5 -z 100000 -o write,read,send $peer_ip" || return
-	on front -t 40 'sleep 2; rmmod rdma_rxe; ip link del ve0; rdma link show' | tee /dev/stderr | grep -v rxe_x | grep -q "$front_rdma" || return
+	under_way || return
+	on front -t 40 'rmmod rdma_rxe; ip link del ve0; rdma link show' | tee /dev/stderr | grep -v rxe_x | grep -q "$front_rdma" || return
 	end_of front vcc 60 && end_of peer vcs 30
 }
 check "rdma_rxe is unloaded under this device's traffic" rxe_goes
@@ -210,7 +217,8 @@ check "the rdma cgroup limits objects" limited
 
 shown() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -q 2 -s 5 -z 100000 $peer_ip" || return
-	on front "sleep 3; rdma -dd resource show qp link $front_rdma/1; rdma -dd resource show cq dev $front_rdma; rdma -dd resource show mr dev $front_rdma; rdma resource show pd; rdma statistic show link $front_rdma/1"
+	under_way || return
+	on front "rdma -dd resource show qp link $front_rdma/1; rdma -dd resource show cq dev $front_rdma; rdma -dd resource show mr dev $front_rdma; rdma resource show pd; rdma statistic show link $front_rdma/1"
 	end_of front vcc 60 >/dev/null && end_of peer vcs 30 >/dev/null
 }
 out=$(shown 2>&1) || fail "rdma resource show under traffic: $out"

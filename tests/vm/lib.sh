@@ -308,6 +308,14 @@ verbs_check() {
 	return 1
 }
 
+# under_way [PACKETS]: waits until the front's RDMA device has sent so many packets more, 200 at least.
+under_way() {
+	on front 'sent() { cat /sys/class/infiniband/$1/ports/1/hw_counters/sent_pkts; }
+		end=$(($(sent $1) + $2)) i=0
+		until [ $(sent $1) -ge $end ]; do i=$((i + 1)); [ $i -lt 400 ] || { echo "no traffic"; exit 1; }; sleep 0.1; done' \
+		"$(rdma_dev front)" "${1:-200}"
+}
+
 # run_programs [ROW...]: unmodified programs between front and peer, each with the server on either side (between two
 # multios VMs, which are alike, in turn): rows of scripts/lib-programs.sh's table, without ROW all of it.
 run_programs() {

@@ -29,6 +29,7 @@ static const char usage[] =
 "  -o, --ops LIST       of write,write_imm,read,send,send_imm,cas,add,ud,uc (all)\n"
 "  -t, --timeout N      transport timer, 4.096 us << N (18)\n"
 "  -T, --stall N        seconds without progress that count as stuck (60)\n"
+"  -k, --keep           keep the queue pairs to the end (else new ones every %d rounds)\n"
 "  -l, --lossy          datagrams and UC messages may get lost or come twice\n"
 "  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
 "  -M, --memory         or what keys open: memory windows, invalidation, re-registration; the client's device\n"
@@ -74,7 +75,7 @@ static uint32_t op_list(char *s)
 static const struct option options[] = {
 	{ "seconds", 1, NULL, 's' }, { "messages", 1, NULL, 'n' }, { "seed", 1, NULL, 'S' }, { "qps", 1, NULL, 'q' },
 	{ "path-mtu", 1, NULL, 'm' }, { "max-size", 1, NULL, 'z' }, { "ops", 1, NULL, 'o' }, { "timeout", 1, NULL, 't' },
-	{ "stall", 1, NULL, 'T' }, { "lossy", 0, NULL, 'l' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
+	{ "stall", 1, NULL, 'T' }, { "keep", 0, NULL, 'k' }, { "lossy", 0, NULL, 'l' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
 	{ "queues", 0, NULL, 'Q' }, { "states", 0, NULL, 'X' },
 	{ "big", 1, NULL, 'b' }, { "ipv6", 0, NULL, '6' },
 	{ "device", 1, NULL, 'd' }, { "gid-index", 1, NULL, 'g' }, { "port", 1, NULL, 'p' }, { "wait", 1, NULL, 'w' },
@@ -86,7 +87,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 	struct vc_config *c = &vc->cfg;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:leMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:kleMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
 		switch (o) {
 		case 's': c->seconds = number("--seconds", optarg, 1, 1000000); break;
 		case 'n': c->messages = number("--messages", optarg, 1, UINT64_MAX); break;
@@ -101,6 +102,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 		case 'o': c->ops = op_list(optarg); break;
 		case 't': c->timeout = number("--timeout", optarg, 1, 31); break;
 		case 'T': c->stall = number("--stall", optarg, 1, 3600); break;
+		case 'k': c->keep = 1; break;
 		case 'l': c->lossy = 1; break;
 		case 'e': c->errors = 1; break;
 		case 'M': c->memory = 1; break;
@@ -112,7 +114,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 		case 'g': vc->gid_index = number("--gid-index", optarg, 0, 1023); break;
 		case 'p': *port = optarg; number("--port", optarg, 1, 65535); break;
 		case 'w': *wait = number("--wait", optarg, 1, 3600); break;
-		case 'h': fputs(usage, stdout); exit(0);
+		case 'h': printf(usage, ROUNDS_PER_SETUP); exit(0);
 		default: exit(2);
 		}
 	}
@@ -126,7 +128,7 @@ static void agree(struct vc *vc)
 {
 	/* Nothing sensible takes longer than this on the control connection, not even a message of 2 GiB. */
 	struct timeval t = { .tv_sec = 900 };
-	uint64_t hello = 0x76636865636b0002ULL, theirs = 0;
+	uint64_t hello = 0x76636865636b0003ULL, theirs = 0;
 	int gid_index = vc->gid_index;
 
 	setsockopt(vc->tcp, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
@@ -160,7 +162,7 @@ static void rounds(struct vc *vc)
 		/* Either side may end it: a wrong byte is seen by one of them only. */
 		vc_swap(vc, &stop, &theirs, sizeof(stop));
 		stop |= theirs;
-		if (!stop && round % ROUNDS_PER_SETUP == 0) {
+		if (!stop && !vc->cfg.keep && round % ROUNDS_PER_SETUP == 0) {
 			vc_alive("making everything anew", vc->cfg.stall);
 			vc_teardown(vc);
 			vc_setup(vc);
