@@ -127,6 +127,13 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 	mrdma_comp_local(qp);
 }
 
+/* Done ahead of the cursor: it had gone back too far. Nothing is sent from behind what is done. */
+static void catch_up(struct mrdma_qp *qp)
+{
+	if (mrdma_psn_cmp(qp->req.una, qp->req.psn) > 0)
+		mrdma_req_seek(qp);
+}
+
 /*
  * Everything up to and including @psn has arrived there. False: a READ or atomic
  * operation in front of it has not been answered, that is, its response was lost.
@@ -157,9 +164,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 	}
 	if (req->una != una)
 		mrdma_req_progress(qp);
-	/* acknowledged ahead of the cursor: it had gone back too far */
-	if (mrdma_psn_cmp(req->una, req->psn) > 0)
-		mrdma_req_seek(qp);
+	catch_up(qp);
 	return ok;
 }
 
@@ -248,25 +253,28 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 {
 	struct mrdma_sq *sq = &qp->sq;
 	struct mrdma_req *req = &qp->req;
-	struct mrdma_swqe *w;
+	struct mrdma_swqe *w, *found = NULL;
 
 	while (sq->tail != sq->numbered) {
 		w = mrdma_swqe(sq, sq->tail);
 		if (mrdma_wr_answered(w->opcode)) {
 			if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
 				req->una = w->first_psn;
-			return w;
+			found = w;
+			break;
 		}
 		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
 			/* what has this number is answered by an ACK; unless it is a late duplicate */
 			if (mrdma_psn_cmp(psn, req->una) >= 0)
 				mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
-			return NULL;
+			break;
 		}
 		finish(qp, w);
 		mrdma_req_progress(qp);
 	}
-	return NULL;
+	/* whatever the caller makes of the answer */
+	catch_up(qp);
+	return found;
 }
 
 /* Answers up to @psn have been taken; @end: they were all to what was asked for. */
@@ -285,8 +293,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 	else
 		req->una = mrdma_psn_add(psn, 1);
 	mrdma_req_progress(qp);
-	if (mrdma_psn_cmp(req->una, req->psn) > 0)
-		mrdma_req_seek(qp);
+	catch_up(qp);
 }
 
 /* Responses to a READ. False: the rest of the burst is of no use. */
