@@ -384,6 +384,7 @@ struct mrdma_resp {
 	bool			ack_pending;
 	bool			nak_pending;
 	bool			nak_sent;	/* waiting for the expected packet: no other NAK */
+	bool			fatal;		/* the pending NAK ends the connection, after what is due */
 	u8			nak;		/* AETH syndrome */
 	u32			nak_psn;
 	u32			len;		/* bytes received of this message */

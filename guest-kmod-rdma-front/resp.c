@@ -88,6 +88,8 @@ static void send_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 static void fail(struct mrdma_qp *qp, u8 syndrome, enum ib_wc_status status)
 {
 	send_nak(qp, syndrome, qp->resp.psn);
+	/* what came before it is answered before it is refused */
+	qp->resp.fatal = true;
 	/* when no completion tells of it, an event does */
 	if (!mrdma_take_fail(qp, status))
 		mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
@@ -541,7 +543,7 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 	struct mrdma_rjob *job;
 
 	lockdep_assert_held(&qp->lock);
-	while (resp->job_head != resp->job_tail && qp->state != IB_QPS_ERR) {
+	while (resp->job_head != resp->job_tail && (qp->state != IB_QPS_ERR || resp->fatal)) {
 		job = job_at(resp, resp->job_tail);
 		if (!*budget)
 			return true;
