@@ -175,7 +175,7 @@ int mrdma_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->path_mig_state = IB_MIG_MIGRATED;
 	attr->rq_psn = qp->resp.psn;
 	attr->sq_psn = qp->req.psn;
-	attr->sq_draining = qp->state == IB_QPS_SQD && qp->sq.tail != qp->sq.cur;
+	attr->sq_draining = qp->state == IB_QPS_SQD && qp->sq.tail != qp->sq.numbered;
 	mrdma_qp_unlock(qp);
 
 	init->event_handler = ibqp->event_handler;

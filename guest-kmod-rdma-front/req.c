@@ -372,6 +372,9 @@ static bool more_follows(struct mrdma_qp *qp)
 	struct mrdma_sq *sq = &qp->sq;
 	struct mrdma_swqe *next;
 
+	/* draining: nothing begins any more */
+	if (qp->state == IB_QPS_SQD && sq->cur + 1 == sq->numbered)
+		return false;
 	if (sq->cur + 1 == sq->pulled && !mrdma_sq_pull(qp))
 		return false;
 	next = mrdma_swqe(sq, sq->cur + 1);
@@ -597,10 +600,22 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 	return STEP_ON;
 }
 
+/*
+ * What would have asked for the acknowledgement of all before it never goes out: the last packets go once more, and ask
+ * for it now. False: it has been asked for.
+ */
+static bool ask_for_ack(struct mrdma_qp *qp)
+{
+	if (!qp->req.noack_bytes)
+		return false;
+	mrdma_req_seek(qp);
+	return true;
+}
+
+/* All that has begun is complete; the cursor may have gone back to it. */
 static void check_drained(struct mrdma_qp *qp)
 {
-	if (qp->state == IB_QPS_SQD && qp->sqd_notify && !qp->req.off &&
-	    qp->sq.tail == qp->sq.cur) {
+	if (qp->state == IB_QPS_SQD && qp->sqd_notify && qp->sq.tail == qp->sq.numbered) {
 		qp->sqd_notify = false;
 		mrdma_qp_event(qp, IB_EVENT_SQ_DRAINED);
 	}
@@ -619,15 +634,21 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 		if (!*budget)
 			return true;
 		/* draining: what has begun goes on, nothing begins */
-		if (qp->state == IB_QPS_SQD && !req->off && sq->cur == sq->numbered)
+		if (qp->state == IB_QPS_SQD && !req->off && sq->cur == sq->numbered) {
+			if (ask_for_ack(qp))
+				continue;
 			break;
+		}
 		if (sq->cur == sq->pulled && !mrdma_sq_pull(qp))
 			break;
 		w = mrdma_swqe(sq, sq->cur);
 		if (unlikely(w->status != IB_WC_SUCCESS)) {
 			/* in its turn, when all before it are done */
-			if (sq->cur != sq->tail)
+			if (sq->cur != sq->tail) {
+				if (ask_for_ack(qp))
+					continue;
 				break;
+			}
 			mrdma_count(tx->dev, MRDMA_CNT_SEND_ERR, 1);
 			mrdma_comp_fail(qp, w->status);
 			break;
