@@ -337,6 +337,7 @@ struct mrdma_req {
 	u8			rnr_retry;	/* left */
 	bool			rnr_wait;
 	bool			went_back;	/* since the last progress */
+	bool			overdue;	/* and again, for a gap: the deadline stays */
 	bool			armed;		/* the retry timer runs */
 	bool			gap;		/* one was seen before gap_until; the timer looks again */
 	bool			timing;		/* sent_at is that of a packet not repeated */

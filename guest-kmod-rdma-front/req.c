@@ -81,6 +81,12 @@ void mrdma_req_seek(struct mrdma_qp *qp)
 	}
 }
 
+static void start_timer(struct mrdma_qp *qp, unsigned long when)
+{
+	qp->req.armed = true;
+	mod_timer(&qp->timer, when);
+}
+
 void mrdma_req_arm(struct mrdma_qp *qp)
 {
 	struct mrdma_req *req = &qp->req;
@@ -94,26 +100,15 @@ void mrdma_req_arm(struct mrdma_qp *qp)
 	 */
 	ns = (u64)(4096 * 2) << qp->attr.timeout;
 	req->deadline = jiffies + nsecs_to_jiffies(ns) + 1;
-	if (!req->armed) {
-		req->armed = true;
-		mod_timer(&qp->timer, req->deadline);
-	}
+	if (!req->armed)
+		start_timer(qp, req->deadline);
 }
 
-/* Back to the oldest packet after a loss; the retry counter runs out without progress. */
-void mrdma_req_retry(struct mrdma_qp *qp)
+static void go_back(struct mrdma_qp *qp)
 {
-	struct mrdma_dev *dev = mrdma_qp_dev(qp);
 	struct mrdma_req *req = &qp->req;
 
-	if (req->went_back && !req->retry) {
-		mrdma_count(dev, MRDMA_CNT_RETRY_EXCEEDED, 1);
-		mrdma_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
-		return;
-	}
-	if (req->went_back)
-		req->retry--;
-	mrdma_count(dev, MRDMA_CNT_RETRY, 1);
+	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY, 1);
 	trace_mrdma_retry(qp, false);
 	req->went_back = true;
 	req->gap = false;
@@ -122,6 +117,38 @@ void mrdma_req_retry(struct mrdma_qp *qp)
 	/* all that was behind the loss went in vain: have less there next time */
 	req->window = max(req->window / 2, WINDOW_MIN_PKTS * qp->mtu);
 	mrdma_req_seek(qp);
+}
+
+/*
+ * Back to the oldest packet, as something in front of what came is missing. Of itself that costs no retry: on a
+ * busy machine late answers would use up all of them within milliseconds. But without progress it
+ * does not put off the timer either, which charges one each time that it expires.
+ */
+void mrdma_req_retry(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	req->overdue = req->went_back;
+	go_back(qp);
+	if (!req->overdue)
+		mrdma_req_arm(qp);
+	else if (qp->attr.timeout && !req->armed && !qp->dead)
+		start_timer(qp, req->deadline);
+}
+
+/* No progress for the time of a retry; the counter runs out. */
+static void timed_out(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	if (!req->retry) {
+		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY_EXCEEDED, 1);
+		mrdma_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
+		return;
+	}
+	req->retry--;
+	req->overdue = false;
+	go_back(qp);
 	mrdma_req_arm(qp);
 }
 
@@ -141,8 +168,7 @@ void mrdma_req_gap(struct mrdma_qp *qp)
 	}
 	if (!req->gap && !qp->dead) {
 		req->gap = true;
-		req->armed = true;
-		mod_timer(&qp->timer, req->gap_until);
+		start_timer(qp, req->gap_until);
 	}
 }
 
@@ -158,6 +184,7 @@ void mrdma_req_progress(struct mrdma_qp *qp)
 	}
 	req->retry = qp->attr.retry_cnt;
 	req->went_back = false;
+	req->overdue = false;
 	req->gap = false;
 	req->window = min(req->window + req->window / 8, WINDOW_BYTES);
 	if (req->una != req->max_psn)
@@ -174,26 +201,20 @@ void mrdma_req_timeout(struct timer_list *t)
 	if (qp->dead || (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) ||
 	    req->una == req->max_psn || req->rnr_wait)
 		goto out;
-	if (req->gap && !time_before(jiffies, req->gap_until)) {
-		/* noted, and nothing has filled it since: not the end of a retry's time */
-		req->went_back = false;
+	if (qp->attr.timeout && !time_before(jiffies, req->deadline)) {
+		timed_out(qp);
+		mrdma_qp_run(qp);
+	} else if (req->gap && !time_before(jiffies, req->gap_until)) {
+		/* noted, and nothing has filled it since */
 		mrdma_req_retry(qp);
 		mrdma_qp_run(qp);
-		goto out;
+	} else if (qp->attr.timeout) {
+		/* there was progress since it was started */
+		start_timer(qp, req->gap && time_before(req->gap_until, req->deadline) ?
+				req->gap_until : req->deadline);
+	} else if (req->gap) {
+		start_timer(qp, req->gap_until);
 	}
-	if (!qp->attr.timeout)
-		goto out;
-	if (time_before(jiffies, req->deadline)) {
-		/* there was progress since it was armed */
-		req->armed = true;
-		mod_timer(&qp->timer, req->gap ? min(req->gap_until, req->deadline) :
-						 req->deadline);
-		goto out;
-	}
-	/* the first timeout counts as well, whatever the going back for gaps did */
-	req->went_back = true;
-	mrdma_req_retry(qp);
-	mrdma_qp_run(qp);
 out:
 	mrdma_qp_unlock(qp);
 }
@@ -249,7 +270,7 @@ static void sent(struct mrdma_qp *qp, u32 pkts)
 	struct mrdma_req *req = &qp->req;
 
 	/* the first packet under way starts the clock */
-	if (!req->armed || req->una == req->psn)
+	if (!req->overdue && (!req->armed || req->una == req->psn))
 		mrdma_req_arm(qp);
 	if (req->psn == req->max_psn && req->una == req->psn) {
 		req->timing = true;
