@@ -378,13 +378,14 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 
 	if (!dev)
 		return;
+	/* before it flushes what events have queued in ib_core: none comes after that */
+	unregister_netdevice_notifier(&dev->netdev_nb);
 	ib_unregister_device(&dev->ibdev);
 	ib_unregister_client(&dev->client);
 	WRITE_ONCE(front->ib, NULL);
 	/* softirqs that have loaded it are over after this */
 	synchronize_net();
 	mrdma_loop_stop(dev);
-	unregister_netdevice_notifier(&dev->netdev_nb);
 	mrdma_rx_uninit(dev);
 	mrdma_mcast_uninit(dev);
 	free_percpu(dev->stats);
