@@ -73,7 +73,9 @@ void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status)
 		sq->cur++;
 	mrdma_comp_done(qp, status);
 	if (qp->ibqp.qp_type != IB_QPT_RC) {
-		/* a datagram's sender stops; its receiver goes on */
+		/* a datagram's sender stops, its receiver goes on; unless the completion overran its queue */
+		if (qp->state == IB_QPS_ERR)
+			return;
 		qp->state = IB_QPS_SQE;
 		mrdma_sq_flush(qp);
 		return;

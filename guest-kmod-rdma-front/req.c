@@ -651,7 +651,8 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 	enum step step;
 
 	lockdep_assert_held(&qp->lock);
-	while (!req->rnr_wait) {
+	/* a completion that overruns its queue ends it, too */
+	while (!req->rnr_wait && qp->state != IB_QPS_ERR) {
 		if (!*budget)
 			return true;
 		/* draining: what has begun goes on, nothing begins */
