@@ -85,6 +85,7 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 					  struct mrdma_chan_waiter *w, bool *full)
 {
 	struct mrdma_loop *loop = &dev->loop;
+	struct mrdma_loop_pkt *pkt;
 
 	spin_lock(&loop->lock);
 	*full = loop->bytes >= LOOP_MAX_BYTES;
@@ -93,7 +94,16 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 	spin_unlock(&loop->lock);
 	if (*full)
 		return NULL;
-	return kmalloc(sizeof(struct mrdma_loop_pkt) + len, GFP_ATOMIC | __GFP_NOWARN);
+	pkt = kmalloc(sizeof(*pkt) + len, GFP_ATOMIC | __GFP_NOWARN);
+	if (pkt)
+		return pkt;
+	/* what is under way gives memory back when it is delivered */
+	spin_lock(&loop->lock);
+	*full = !list_empty(&loop->pkts);
+	if (*full && list_empty(&w->entry))
+		list_add_tail(&w->entry, &loop->waiters);
+	spin_unlock(&loop->lock);
+	return NULL;
 }
 
 void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt)

@@ -567,7 +567,7 @@ struct mrdma_loop_pkt {
 	u8			data[];
 };
 
-#define MRDMA_LOOP_BURST	(16u << 10)	/* payload bytes: what the page allocator has at hand */
+#define MRDMA_LOOP_BURST	(12u << 10)	/* payload bytes: four pages with its headers */
 
 void mrdma_loop_init(struct mrdma_dev *dev);
 void mrdma_loop_stop(struct mrdma_dev *dev);

@@ -24,8 +24,8 @@ static bool fits(const struct net_device *netdev, const struct sk_buff *skb)
 }
 
 /*
- * Sends one request's frame. What the queueing discipline or a link that is down drops is
- * sent as far as the QP is concerned. Below a QP lock; the transmit path takes none.
+ * Sends one request's frame. What the queueing discipline, a link that is down or a
+ * lack of memory drops is sent as far as the QP is concerned. Below a QP lock; the transmit path takes none.
  */
 enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w)
 {
@@ -36,8 +36,10 @@ enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w
 	if (w->length < ETH_HLEN)
 		return IB_WC_LOC_LEN_ERR;
 	skb = alloc_skb(LL_RESERVED_SPACE(netdev) + w->length, GFP_ATOMIC | __GFP_NOWARN);
-	if (!skb)
-		return IB_WC_LOC_QP_OP_ERR;
+	if (!skb) {
+		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DROP, 1);
+		return IB_WC_SUCCESS;
+	}
 	skb_reserve(skb, LL_RESERVED_SPACE(netdev));
 	if (mrdma_swqe_copy(qp, w, 0, skb_put(skb, w->length), w->length)) {
 		kfree_skb(skb);
