@@ -168,7 +168,8 @@ static void check_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 			w->status = IB_WC_LOC_LEN_ERR;
 		break;
 	}
-	if (w->length > (mrdma_qp_connected(qp) ? MRDMA_MAX_MSG : qp->mtu))
+	if ((mrdma_qp_connected(qp) && w->length > MRDMA_MAX_MSG) ||
+	    (qp->ibqp.qp_type == IB_QPT_RAW_PACKET && w->length > qp->mtu))
 		w->status = IB_WC_LOC_LEN_ERR;
 }
 

@@ -335,7 +335,7 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	qp->user = udata;
 	qp->state = IB_QPS_RESET;
 	qp->sig_type = init->sq_sig_type;
-	/* datagrams go up to the link's MTU; connections set their path's */
+	/* connections set their path's; datagrams are looked at when they are sent */
 	qp->mtu = init->qp_type == IB_QPT_RAW_PACKET ? mrdma_raw_max(dev) : 4096;
 
 	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);

@@ -542,6 +542,13 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 		w->status = IB_WC_LOC_QP_OP_ERR;
 		return STEP_ON;
 	}
+	/* longer than the port's MTU is neither sent nor an error (IBTA volume 1, C10-93.1.1) */
+	if (w->length > ib_mtu_enum_to_int(mrdma_active_mtu(dev))) {
+		mrdma_count(dev, MRDMA_CNT_DROP, 1);
+		*budget -= min(*budget, 1024u);
+		done_unanswered(qp, dev);
+		return STEP_ON;
+	}
 	/* a QKey with its top bit set stands for the QP's own */
 	deth.qkey = cpu_to_be32(w->ud.qkey & BIT(31) ? qp->attr.qkey : w->ud.qkey);
 	deth.sqp = cpu_to_be32(qp->ibqp.qp_num);
