@@ -37,7 +37,8 @@ struct cf_cmd {
 	/* CF_OPEN; the state it is brought to also in CF_STATE */
 	uint32_t type, mtu, access, state, ipv6, dqpn, rq_psn, sq_psn, rd, dest_rd, min_rnr, timeout, retry, rnr_retry, slot;
 	/* CF_SEND, CF_RECV */
-	uint32_t opcode, flags, imm, rkey, off, len, bad_lkey, count;
+	uint32_t opcode, flags, imm, rkey, off, len, count;
+	uint32_t bad_lkey;	/* of the last one that is posted */
 	uint64_t wr_id, va, add, swap;
 	/* CF_POLL: wait for n completions; CF_ASYNC, CF_NOTIFIED: for one event; up to ms */
 	uint32_t n, ms;
@@ -51,7 +52,7 @@ struct cf_wc {
 
 struct cf_reply {
 	int32_t err;
-	uint32_t qpn, state, n, rq_psn;
+	uint32_t qpn, state, draining, n, rq_psn;
 	struct cf_wc wc[CF_MAX_WC];
 	uint32_t event[CF_MAX_EVENTS];
 	uint64_t sum, base;
@@ -129,6 +130,7 @@ struct cf_cmd cf_defaults(void);
 void cf_open(const struct cf_cmd *with);	/* NULL: the defaults */
 void cf_state(uint32_t state);
 uint32_t cf_query(void);
+uint32_t cf_draining(void);
 uint64_t cf_va(uint32_t off);
 
 #define TX(...)		cf_tx((struct cf_pkt){ __VA_ARGS__ })

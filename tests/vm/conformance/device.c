@@ -234,6 +234,7 @@ static int query(struct slot *s, struct cf_reply *r)
 	int err = ibv_query_qp(s->qp, &attr, IBV_QP_STATE | IBV_QP_RQ_PSN, &init);
 
 	r->state = attr.qp_state;
+	r->draining = attr.sq_draining;
 	r->rq_psn = attr.rq_psn;
 	return err;
 }
@@ -243,10 +244,12 @@ static int post_send(struct slot *s, const struct cf_cmd *c)
 	struct ibv_sge sge = {
 		.addr = (uintptr_t)d.area + CF_MR_OFF + c->off,
 		.length = c->len,
-		.lkey = d.rw->lkey ^ c->bad_lkey,
-	};
+		.lkey = d.rw->lkey,
+	}, last = sge;
 	struct ibv_send_wr wr[CF_DEPTH], *bad;
 	uint32_t i, n = c->count ? c->count : 1;
+
+	last.lkey ^= c->bad_lkey;
 
 	if (n > CF_DEPTH)
 		return EINVAL;
@@ -254,7 +257,7 @@ static int post_send(struct slot *s, const struct cf_cmd *c)
 		wr[i] = (struct ibv_send_wr){
 			.wr_id = c->wr_id + i,
 			.next = i + 1 < n ? &wr[i + 1] : NULL,
-			.sg_list = &sge,
+			.sg_list = i + 1 < n ? &sge : &last,
 			.num_sge = c->len ? 1 : 0,
 			.opcode = c->opcode,
 			.send_flags = c->flags,

@@ -71,6 +71,24 @@ static void drained(int arg)
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
+/* What waits for a peer that is not ready has begun. */
+static void drained_when_ready(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10);
+	want_op(SEND_ONLY, 0);
+	/* 491 ms */
+	TX(.op = ACK, .synd = SYN_RNR | 31);
+	want_alive(0, 1);
+	cf_state(IBV_QPS_SQD);
+	want_eq("sq_draining", cf_draining(), 1);
+	want_op(SEND_ONLY, 0);
+	TX(.op = ACK, .synd = SYN_ACK, .msn = 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_eq("sq_draining", cf_draining(), 0);
+}
+
 /* In order, and what comes late changes nothing. */
 static void flushed(int arg)
 {
@@ -585,6 +603,21 @@ static void ud_sends(int arg)
 	want_eq("immediate data", p.imm, 0x99);
 }
 
+/* Longer than any path MTU: not sent, and no error; those around it are. */
+static void ud_too_long(int arg)
+{
+	struct cf_cmd c = ud();
+
+	(void)arg;
+	cf_open(&c);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 4097);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_quiet("a datagram that is too long");
+	POST(.wr_id = 2, .opcode = IBV_WR_SEND, .len = 100);
+	want_eq("payload", cf_next("a datagram").len, 100);
+	want_wc(2, IBV_WC_SUCCESS);
+}
+
 #define UD_REFUSED(name, i) { name, "9.6.1", ud_refused, i, 0 }
 
 const struct cf_case cf_others[] = {
@@ -593,6 +626,7 @@ const struct cf_case cf_others[] = {
 	{ "state ERR: requests are dropped", "10.3.1.7", send_in_state, IBV_QPS_ERR, 0 },
 	{ "state RTR: answers, and tells of the first packet", "10.3.1.3", ready_to_receive, 0, 0 },
 	{ "state SQD: ends what has begun", "10.3.1.5", drained, 0, 0 },
+	{ "state SQD: waits for a peer that is not ready", "10.3.1.5", drained_when_ready, 0, 0 },
 	{ "state ERR: flushes in order", "10.3.1.7", flushed, 0, 0 },
 	{ "through RESET and up again", "10.3.1.1", reset, 0, 0 },
 
@@ -647,5 +681,6 @@ const struct cf_case cf_others[] = {
 	{ "UD: receive request without room for the GRH", "9.8.3", ud_no_room, 30, 0 },
 	{ "UD: receive request one byte short", "9.8.3", ud_no_room, 139, 0 },
 	{ "UD sends", "9.8.3", ud_sends, 0, ALSO_V6 },
+	{ "UD sends: longer than the MTU", "C10-93.1.1", ud_too_long, 0, 0 },
 	{ 0 },
 };

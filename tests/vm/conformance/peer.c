@@ -202,6 +202,11 @@ uint32_t cf_query(void)
 	return cf_call(&(struct cf_cmd){ .what = CF_QUERY })->state;
 }
 
+uint32_t cf_draining(void)
+{
+	return cf_call(&(struct cf_cmd){ .what = CF_QUERY })->draining;
+}
+
 uint64_t cf_va(uint32_t off)
 {
 	return cf_dut.base + off;

@@ -631,6 +631,107 @@ static void implied_nak(int arg)
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
+/* Of gap_behind_done: each request keeps its number, whenever it is sent. READs are answered. */
+static void keeps_number(const struct cf_pkt *p)
+{
+	uint32_t psn = p->psn;
+
+	switch (p->op) {
+	case READ_REQ:
+		cf_check(psn <= 1 || psn == 3 || psn == 4, "a READ with PSN %+d", (int)psn);
+		want_eq("address", p->va, 0x123456789abc0000 + (psn <= 1 ? psn * MTU : psn * 1000));
+		if (psn <= 1)
+			answer(psn, 1, cf_msg + psn * MTU, (2 - psn) * MTU, 0, 1 - psn);
+		else
+			answer(psn, psn, cf_msg + psn * 1000, MTU, 0, 0);
+		cf_flush();
+		break;
+	case WRITE_ONLY:
+		want_eq("PSN of the WRITE", psn, 2);
+		break;
+	default:
+		want_eq("opcode", p->op, SEND_ONLY);
+		want_eq("PSN of the SEND", psn, 5);
+		break;
+	}
+}
+
+/*
+ * Responses of a READ, of the end of one before it and of one behind both, in this order: what is finished while the
+ * requester has gone back is not asked for again, and nothing else goes out under its number.
+ */
+static void gap_behind_done(int arg)
+{
+	struct cf_pkt p;
+	uint32_t i;
+
+	(void)arg;
+	cf_open(NULL);
+	read_post(1, 0, 2 * MTU);
+	post(IBV_WR_RDMA_WRITE, 2, 5000, 8);
+	for (i = 3; i <= 4; i++)
+		POST(.wr_id = i, .opcode = IBV_WR_RDMA_READ, .off = i * 1000, .len = MTU, .va = 0x123456789abc0000 + i * 1000,
+		     .rkey = 0xfeedbeef);
+	want_read(0, 0, 2 * MTU);
+	want_op(WRITE_ONLY, 2);
+	want_read(3, 3000, MTU);
+	want_read(4, 4000, MTU);
+	want_image(0, cf_msg, 2 * MTU);
+	want_image(3000, cf_msg + 3000, MTU);
+	want_image(4000, cf_msg + 4000, MTU);
+	answer(0, 1, cf_msg, 2 * MTU, 0, 0);
+	answer(3, 3, cf_msg + 3000, MTU, 0, 0);
+	answer(0, 1, cf_msg, 2 * MTU, 1, 1);
+	answer(4, 4, cf_msg + 4000, MTU, 0, 0);
+	while (cf_maybe(&p, 200))
+		keeps_number(&p);
+	for (i = 1; i <= 4; i++)
+		want_wc(i, IBV_WC_SUCCESS);
+	post(IBV_WR_SEND, 5, 0, 4);
+	do {
+		p = cf_next("a SEND");
+		keeps_number(&p);
+	} while (p.op != SEND_ONLY);
+	ack(5, 5);
+	want_wc(5, IBV_WC_SUCCESS);
+}
+
+/* The answer to a READ never comes, while what is behind it is acknowledged each time: this ends as well. */
+static void read_never_answered(int retry)
+{
+	struct cf_cmd c = timed(retry);
+	struct cf_pkt p;
+
+	cf_open(&c);
+	read_post(1, 0, MTU);
+	post(IBV_WR_SEND, 2, 5000, 10);
+	while (cf_maybe(&p, 1500))
+		if (p.op == SEND_ONLY) {
+			ack(1, 2);
+			cf_flush();
+		}
+	want_wc(1, IBV_WC_RETRY_EXC_ERR);
+	want_wc(2, IBV_WC_WR_FLUSH_ERR);
+	want_dead(-1);
+}
+
+/* The request behind cannot be sent: then this one asks for its ACK, there is no timer to wait for. */
+static void bad_one_behind(int arg)
+{
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 2, .bad_lkey = 0xff00);
+	do {
+		p = want_op(SEND_ONLY, 0);
+	} while (!p.ack);
+	ack(0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, IBV_WC_LOC_PROT_ERR);
+	want_dead(-1);
+}
+
 /* A response to a READ acknowledges what was sent before it. */
 static void read_acks(int arg)
 {
@@ -814,6 +915,9 @@ const struct cf_case cf_requester[] = {
 	{ "SEND answered by a READ response", "9.9.2", response_for_send, RESP_ONLY, 0 },
 	{ "SEND answered by an atomic's response", "9.9.2", response_for_send, ATOMIC_ACK, 0 },
 	{ "ACK behind an unanswered READ", "9.7.5.1.2", implied_nak, 0, 0 },
+	{ "responses out of order, after going back", "9.7.5.1.2", gap_behind_done, 0, 0 },
+	{ "READ never answered, the SEND behind it acknowledged", "9.9.2", read_never_answered, 2, 0 },
+	{ "SEND in front of one that cannot be sent", "9.7.6", bad_one_behind, 0, 0 },
 	{ "READ response acknowledges what is before it", "9.7.5.1.2", read_acks, 0, 0 },
 	{ "READ request lost", "9.7.6", read_lost_request, 0, 0 },
 	{ "no more than 1 READ outstanding", "9.4.4", read_limit, 1, 0 },

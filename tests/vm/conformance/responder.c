@@ -619,6 +619,17 @@ static void reads_at_once(int again)
 	want_alive(8, 5);
 }
 
+/* What was asked for before the wrong request, in the same batch, is answered before the NAK. */
+static void read_before_refused(int arg)
+{
+	(void)arg;
+	cf_open(NULL);
+	TX(.op = READ_REQ, .va = cf_va(100), .rkey = RW, .dmalen = 3 * MTU);
+	TX(.op = WRITE_ONLY, .psn = 3, .ack = true, .va = cf_va(0), .rkey = RW ^ 0xff, .dmalen = 8, .data = cf_msg, .len = 8);
+	want_resp(0, 3, 1, cf_image(100), 3 * MTU, MTU);
+	ends(NAK_ACCESS, 3, 1);
+}
+
 /* ---- receiver not ready ---- */
 
 static void rnr(int timer)
@@ -828,6 +839,7 @@ const struct cf_case cf_responder[] = {
 	{ "READ where no responder resources are", "9.7.4.1", reads_beyond_resources, 0, 0 },
 	{ "as many READs as there are responder resources", "9.4.4", reads_at_once, 0, 0 },
 	{ "all of them again", "9.7.5.1", reads_at_once, 1, 0 },
+	{ "READ in front of a refused WRITE", "9.7.5", read_before_refused, 0, 0 },
 
 	{ "receiver not ready, timer 1", "9.7.5.2.8", rnr, 1, ALSO_V6 },
 	{ "receiver not ready, timer 31", "9.7.5.2.8", rnr, 31, 0 },
