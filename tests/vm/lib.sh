@@ -310,6 +310,7 @@ verbs_check() {
 
 # under_way [PACKETS]: waits until the front's RDMA device has sent so many packets more, 200 at least.
 under_way() {
+	# shellcheck disable=SC2016 # the guest's
 	on front 'sent() { cat /sys/class/infiniband/$1/ports/1/hw_counters/sent_pkts; }
 		end=$(($(sent $1) + $2)) i=0
 		until [ $(sent $1) -ge $end ]; do i=$((i + 1)); [ $i -lt 400 ] || { echo "no traffic"; exit 1; }; sleep 0.1; done' \

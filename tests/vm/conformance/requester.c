@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The DUT as the requester of a reliable connection: we answer, or do not (9.7.3, 9.7.6). */
+/* The DUT as the requester of a reliable connection: we answer, or do not (9.7.3, 9.7.6). READs are in reads.c. */
 #include <string.h>
 
 #include "cf.h"
+#include "requester.h"
 
-#define MTU		256
-#define TIMER		12	/* 16.8 ms, where a case is about timeouts */
 
-static void ack(uint32_t psn, uint32_t msn)
+void cf_ack(uint32_t psn, uint32_t msn)
 {
 	TX(.op = ACK, .synd = SYN_ACK, .psn = psn, .msn = msn);
 }
 
-static void nak(uint8_t syndrome, uint32_t psn, uint32_t msn)
+void cf_nak(uint8_t syndrome, uint32_t psn, uint32_t msn)
 {
 	TX(.op = ACK, .synd = syndrome, .psn = psn, .msn = msn);
 }
@@ -48,7 +47,7 @@ static void want_rest(int opcode, uint32_t psn, uint32_t off, uint32_t len, uint
 	cf_check(p.ack, "the last packet of all that was posted does not ask for an ACK");
 }
 
-static void post(int opcode, uint64_t wr_id, uint32_t off, uint32_t len)
+void cf_request(int opcode, uint64_t wr_id, uint32_t off, uint32_t len)
 {
 	POST(.wr_id = wr_id, .opcode = opcode, .off = off, .len = len, .imm = 0x0a0b0c0d, .va = 0x123456789abcdef0, .rkey = 0xfeedbeef);
 }
@@ -58,14 +57,14 @@ static void one_message(int opcode, uint32_t len)
 	uint32_t n = len ? (len + MTU - 1) / MTU : 1;
 
 	cf_open(NULL);
-	post(opcode, 1, 11, len);
+	cf_request(opcode, 1, 11, len);
 	want_rest(opcode, 0, 11, len, 0);
 	want_no_wc();
-	ack(n - 1, 1);
+	cf_ack(n - 1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
-	post(opcode, 2, 11, 8);
+	cf_request(opcode, 2, 11, 8);
 	want_rest(opcode, n, 11, 8, 0);
-	ack(n, 2);
+	cf_ack(n, 2);
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
@@ -101,69 +100,7 @@ static void solicits(int arg)
 	p = want_op(SEND_LAST, 1);
 	cf_check(p.se, "no SE in the last packet");
 	cf_check(p.m, "the M bit is clear, but a queue pair without alternate path is in the migrated state (9.2.3)");
-	ack(1, 1);
-	want_wc(1, IBV_WC_SUCCESS);
-}
-
-static void want_read(uint32_t psn, uint32_t off, uint32_t len)
-{
-	struct cf_pkt p = want_op(READ_REQ, psn);
-
-	want_eq("address", p.va, 0x123456789abc0000 + off);
-	want_eq("R_Key", p.rkey, 0xfeedbeef);
-	want_eq("DMALEN", p.dmalen, len);
-}
-
-static void read_post(uint64_t wr_id, uint32_t off, uint32_t len)
-{
-	POST(.wr_id = wr_id, .opcode = IBV_WR_RDMA_READ, .off = off, .len = len, .va = 0x123456789abc0000, .rkey = 0xfeedbeef);
-}
-
-/* Packets @from to @to of the response to a READ of @len bytes that has its first one at @psn */
-static void answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from, uint32_t to)
-{
-	uint32_t n = len ? (len + MTU - 1) / MTU : 1, i;
-
-	for (i = from; i <= to; i++)
-		TX(.op = n == 1 ? RESP_ONLY : !i ? RESP_FIRST : i + 1 < n ? RESP_MIDDLE : RESP_LAST, .psn = psn + i, .synd = SYN_ACK,
-		   .msn = msn, .data = data + i * MTU, .len = i + 1 < n ? MTU : len - i * MTU);
-}
-
-static void read_len(int len)
-{
-	uint32_t n = len ? (len + MTU - 1) / MTU : 1;
-
-	cf_open(NULL);
-	read_post(1, 77, len);
-	want_read(0, 0, len);
-	want_no_wc();
-	want_image(77, cf_msg, len);
-	answer(0, 1, cf_msg, len, 0, n - 1);
-	want_eq("byte_len", want_wc(1, IBV_WC_SUCCESS).len, len);
-	/* what it had is counted: the next request's number is behind the response's last */
-	post(IBV_WR_SEND, 2, 0, 4);
-	want_op(SEND_ONLY, n);
-	ack(n, 2);
-	want_wc(2, IBV_WC_SUCCESS);
-}
-
-/* Of any length: it may be asked for in several requests, whose numbers follow each other. */
-static void read_long(int len)
-{
-	uint32_t n = (len + MTU - 1) / MTU, done = 0, k;
-	struct cf_pkt p;
-
-	cf_open(NULL);
-	read_post(1, 0, len);
-	want_image(0, cf_msg, len);
-	while (done < n) {
-		p = want_op(READ_REQ, done);
-		want_eq("address", p.va, 0x123456789abc0000 + done * MTU);
-		cf_check(p.dmalen && p.dmalen <= len - done * MTU, "DMALEN %u", p.dmalen);
-		k = (p.dmalen + MTU - 1) / MTU;
-		answer(done, 1, cf_msg + done * MTU, p.dmalen, 0, k - 1);
-		done += k;
-	}
+	cf_ack(1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
 
@@ -176,15 +113,15 @@ static void coalesced(int arg)
 	(void)arg;
 	cf_open(NULL);
 	for (i = 0; i < 5; i++)
-		post(IBV_WR_SEND, i, i, 10);
+		cf_request(IBV_WR_SEND, i, i, 10);
 	for (i = 0; i < 5; i++)
 		want_op(SEND_ONLY, i);
-	ack(3, 4);
+	cf_ack(3, 4);
 	for (i = 0; i < 4; i++)
 		want_wc(i, IBV_WC_SUCCESS);
 	want_alive(0, 1);
 	want_no_wc();
-	ack(4, 5);
+	cf_ack(4, 5);
 	want_wc(4, IBV_WC_SUCCESS);
 }
 
@@ -192,13 +129,13 @@ static void ack_inside(int arg)
 {
 	(void)arg;
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 3 * MTU);
+	cf_request(IBV_WR_SEND, 1, 0, 3 * MTU);
 	want_rest(IBV_WR_SEND, 0, 0, 3 * MTU, 0);
-	ack(0, 0);
-	ack(1, 0);
+	cf_ack(0, 0);
+	cf_ack(1, 0);
 	want_alive(0, 1);
 	want_no_wc();
-	ack(2, 1);
+	cf_ack(2, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
 
@@ -220,13 +157,13 @@ static void ghosts(int i)
 	struct cf_pkt p = ghost[i];
 
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
+	cf_request(IBV_WR_SEND, 1, 0, 10);
 	want_op(SEND_ONLY, 0);
 	p.data = cf_msg;
 	cf_tx(p);
 	want_alive(0, 1);
 	want_no_wc();
-	ack(0, 1);
+	cf_ack(0, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
 
@@ -234,13 +171,13 @@ static void ghosts(int i)
 static void odd_ack(int synd)
 {
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
+	cf_request(IBV_WR_SEND, 1, 0, 10);
 	want_op(SEND_ONLY, 0);
 	TX(.op = ACK, .synd = synd, .msn = 0xabcdef);
 	want_wc(1, IBV_WC_SUCCESS);
-	post(IBV_WR_SEND, 2, 0, 10);
+	cf_request(IBV_WR_SEND, 2, 0, 10);
 	want_op(SEND_ONLY, 1);
-	ack(1, 2);
+	cf_ack(1, 2);
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
@@ -248,23 +185,23 @@ static void ack_twice(int arg)
 {
 	(void)arg;
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
+	cf_request(IBV_WR_SEND, 1, 0, 10);
 	want_op(SEND_ONLY, 0);
-	ack(0, 1);
-	ack(0, 1);
+	cf_ack(0, 1);
+	cf_ack(0, 1);
 	want_wc(1, IBV_WC_SUCCESS);
-	post(IBV_WR_SEND, 2, 0, 10);
+	cf_request(IBV_WR_SEND, 2, 0, 10);
 	want_op(SEND_ONLY, 1);
-	ack(0, 1);
+	cf_ack(0, 1);
 	want_alive(0, 1);
 	want_no_wc();
-	ack(1, 2);
+	cf_ack(1, 2);
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
 /* ---- losses ---- */
 
-static struct cf_cmd timed(int retry)
+struct cf_cmd cf_timed(int retry)
 {
 	struct cf_cmd c = cf_defaults();
 
@@ -288,19 +225,19 @@ static struct cf_pkt fresh(uint8_t op, uint32_t psn)
 
 static void lost_ack(int len)
 {
-	struct cf_cmd c = timed(7);
+	struct cf_cmd c = cf_timed(7);
 	uint32_t n = (len + MTU - 1) / MTU;
 
 	cf_open(&c);
-	post(IBV_WR_SEND, 1, 0, len);
+	cf_request(IBV_WR_SEND, 1, 0, len);
 	want_rest(IBV_WR_SEND, 0, 0, len, 0);
 	/* nothing comes: all of it again */
 	want_rest(IBV_WR_SEND, 0, 0, len, 0);
-	ack(n - 1, 1);
+	cf_ack(n - 1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
-	post(IBV_WR_SEND, 2, 0, 3);
+	cf_request(IBV_WR_SEND, 2, 0, 3);
 	fresh(SEND_ONLY, n);
-	ack(n, 2);
+	cf_ack(n, 2);
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
@@ -308,13 +245,13 @@ static void lost_ack(int len)
 static void lost_rest(int write)
 {
 	int opcode = write ? IBV_WR_RDMA_WRITE : IBV_WR_SEND;
-	struct cf_cmd c = timed(7);
+	struct cf_cmd c = cf_timed(7);
 	struct cf_pkt p;
 
 	cf_open(&c);
-	post(opcode, 1, 0, 4 * MTU);
+	cf_request(opcode, 1, 0, 4 * MTU);
 	want_rest(opcode, 0, 0, 4 * MTU, 0);
-	ack(1, 0);
+	cf_ack(1, 0);
 	/* it may have gone back before the ACK was there */
 	do
 		p = cf_next("the rest again");
@@ -323,7 +260,7 @@ static void lost_rest(int write)
 	want_eq("opcode of what is sent again", p.op, write ? WRITE_MIDDLE : SEND_MIDDLE);
 	cf_check(!memcmp(p.data, cf_image(2 * MTU), MTU), "its payload is wrong");
 	fresh(write ? WRITE_LAST : SEND_LAST, 3);
-	ack(3, 1);
+	cf_ack(3, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 	while (cf_maybe(&p, 0))
 		cf_check(p.psn < 4, "PSN %+d was never asked for", (int)p.psn);
@@ -332,11 +269,11 @@ static void lost_rest(int write)
 static void nak_sequence(int at)
 {
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 4 * MTU);
+	cf_request(IBV_WR_SEND, 1, 0, 4 * MTU);
 	want_rest(IBV_WR_SEND, 0, 0, 4 * MTU, 0);
-	nak(NAK_PSN, at, 0);
+	cf_nak(NAK_PSN, at, 0);
 	want_rest(IBV_WR_SEND, 0, 0, 4 * MTU, at);
-	ack(3, 1);
+	cf_ack(3, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
 
@@ -345,25 +282,25 @@ static void nak_sequence_acks(int arg)
 {
 	(void)arg;
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
-	post(IBV_WR_RDMA_WRITE, 2, 0, 2 * MTU);
-	post(IBV_WR_SEND, 3, 30, 10);
+	cf_request(IBV_WR_SEND, 1, 0, 10);
+	cf_request(IBV_WR_RDMA_WRITE, 2, 0, 2 * MTU);
+	cf_request(IBV_WR_SEND, 3, 30, 10);
 	want_op(SEND_ONLY, 0);
 	want_op(WRITE_FIRST, 1);
 	want_op(WRITE_LAST, 2);
 	want_op(SEND_ONLY, 3);
-	nak(NAK_PSN, 3, 2);
+	cf_nak(NAK_PSN, 3, 2);
 	want_wc(1, IBV_WC_SUCCESS);
 	want_wc(2, IBV_WC_SUCCESS);
 	want_op(SEND_ONLY, 3);
-	ack(3, 3);
+	cf_ack(3, 3);
 	want_wc(3, IBV_WC_SUCCESS);
 }
 
 /* Nobody answers: one try and retry_cnt more, then the error and the flush. */
 static void retries_end(int retry)
 {
-	struct cf_cmd c = timed(retry);
+	struct cf_cmd c = cf_timed(retry);
 	struct cf_pkt p;
 	int tries = 0;
 
@@ -386,13 +323,13 @@ static void rnr_once(int timer)
 	want_op(SEND_ONLY, 0);
 	want_op(SEND_ONLY, 1);
 	want_op(SEND_ONLY, 2);
-	nak(SYN_RNR | timer, 1, 1);
+	cf_nak(SYN_RNR | timer, 1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 	/* only one NAK is sent; but a second one changes nothing */
-	nak(SYN_RNR | timer, 1, 1);
+	cf_nak(SYN_RNR | timer, 1, 1);
 	want_op(SEND_ONLY, 1);
 	want_op(SEND_ONLY, 2);
-	ack(2, 3);
+	cf_ack(2, 3);
 	want_wc(2, IBV_WC_SUCCESS);
 	want_wc(3, IBV_WC_SUCCESS);
 }
@@ -408,7 +345,7 @@ static void rnr_ends(int retry)
 	for (i = 0; i <= retry; i++) {
 		want_op(SEND_ONLY, 0);
 		want_op(SEND_ONLY, 1);
-		nak(SYN_RNR | 1, 0, 0);
+		cf_nak(SYN_RNR | 1, 0, 0);
 	}
 	want_wc(1, IBV_WC_RNR_RETRY_EXC_ERR);
 	want_wc(2, IBV_WC_WR_FLUSH_ERR);
@@ -422,13 +359,13 @@ static void rnr_forever(int arg)
 
 	(void)arg;
 	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
+	cf_request(IBV_WR_SEND, 1, 0, 10);
 	for (i = 0; i < 12; i++) {
 		want_op(SEND_ONLY, 0);
-		nak(SYN_RNR | 1, 0, 0);
+		cf_nak(SYN_RNR | 1, 0, 0);
 	}
 	want_op(SEND_ONLY, 0);
-	ack(0, 1);
+	cf_ack(0, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 }
 
@@ -442,15 +379,32 @@ static void rnr_counter_starts_over(int arg)
 	c.rnr_retry = 1;
 	cf_open(&c);
 	for (i = 0; i < 3; i++) {
-		post(IBV_WR_SEND, i, 0, 10);
+		cf_request(IBV_WR_SEND, i, 0, 10);
 		for (k = 0; k < 2; k++) {
 			want_op(SEND_ONLY, i);
 			if (!k)
-				nak(SYN_RNR | 1, i, i);
+				cf_nak(SYN_RNR | 1, i, i);
 		}
-		ack(i, i + 1);
+		cf_ack(i, i + 1);
 		want_wc(i, IBV_WC_SUCCESS);
 	}
+}
+
+/* The request behind cannot be sent: then this one asks for its ACK, there is no timer to wait for. */
+static void bad_one_behind(int arg)
+{
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 2, .bad_lkey = 0xff00);
+	do {
+		p = want_op(SEND_ONLY, 0);
+	} while (!p.ack);
+	cf_ack(0, 1);
+	want_wc(1, IBV_WC_SUCCESS);
+	want_wc(2, IBV_WC_LOC_PROT_ERR);
+	want_dead(-1);
 }
 
 /* ---- fatal NAKs ---- */
@@ -469,7 +423,7 @@ static void fatal_nak(int i)
 	want_op(SEND_ONLY, 0);
 	want_op(SEND_ONLY, 1);
 	want_op(SEND_ONLY, 2);
-	nak(fatal[i].syndrome, 1, 1);
+	cf_nak(fatal[i].syndrome, 1, 1);
 	want_wc(1, IBV_WC_SUCCESS);
 	want_wc(2, fatal[i].status);
 	want_wc(3, IBV_WC_WR_FLUSH_ERR);
@@ -481,9 +435,9 @@ static void fatal_nak(int i)
 static void fatal_nak_of_read(int i)
 {
 	cf_open(NULL);
-	read_post(1, 0, 3 * MTU);
-	want_read(0, 0, 3 * MTU);
-	nak(fatal[i].syndrome, 0, 1);
+	cf_read(1, 0, 3 * MTU);
+	cf_want_read(0, 0, 3 * MTU);
+	cf_nak(fatal[i].syndrome, 0, 1);
 	want_wc(1, fatal[i].status);
 	want_dead(-1);
 }
@@ -493,336 +447,12 @@ static void nak_inside_read(int arg)
 {
 	(void)arg;
 	cf_open(NULL);
-	read_post(1, 0, 3 * MTU);
-	want_read(0, 0, 3 * MTU);
+	cf_read(1, 0, 3 * MTU);
+	cf_want_read(0, 0, 3 * MTU);
 	want_image(0, cf_msg, MTU);
-	answer(0, 1, cf_msg, 3 * MTU, 0, 0);
-	nak(NAK_ACCESS, 1, 1);
+	cf_answer(0, 1, cf_msg, 3 * MTU, 0, 0);
+	cf_nak(NAK_ACCESS, 1, 1);
 	want_wc(1, IBV_WC_REM_ACCESS_ERR);
-	want_dead(-1);
-}
-
-/* ---- answers to READs ---- */
-
-static void read_lost_middle(int lost)
-{
-	struct cf_cmd c = timed(7);
-	struct cf_pkt p;
-	uint32_t first;
-
-	cf_open(&c);
-	read_post(1, 100, 5 * MTU);
-	want_read(0, 0, 5 * MTU);
-	want_image(100, cf_msg, 5 * MTU);
-	if (lost)
-		answer(0, 1, cf_msg, 5 * MTU, 0, lost - 1);
-	if (lost < 4)
-		answer(0, 1, cf_msg, 5 * MTU, lost + 1, 4);
-	p = cf_next("the READ again");
-	want_eq("opcode", p.op, READ_REQ);
-	first = p.psn;
-	cf_check((int)first >= 0 && first <= (uint32_t)lost, "asked for from PSN %+d on, while %+d is missing", (int)first, lost);
-	want_eq("address", p.va, 0x123456789abc0000 + first * MTU);
-	want_eq("DMALEN", p.dmalen, (5 - first) * MTU);
-	answer(first, 1, cf_msg + first * MTU, (5 - first) * MTU, 0, 4 - first);
-	want_wc(1, IBV_WC_SUCCESS);
-	while (cf_maybe(&p, 0))
-		cf_check(p.op == READ_REQ, "found %s", cf_op_name(p.op));
-}
-
-static void read_duplicates(int arg)
-{
-	uint32_t i;
-
-	(void)arg;
-	cf_open(NULL);
-	read_post(1, 100, 4 * MTU);
-	want_read(0, 0, 4 * MTU);
-	want_image(100, cf_msg, 4 * MTU);
-	for (i = 0; i < 4; i++) {
-		answer(0, 1, cf_msg, 4 * MTU, i, i);
-		if (i < 3)
-			answer(0, 1, cf_msg, 4 * MTU, 0, i);
-	}
-	want_wc(1, IBV_WC_SUCCESS);
-	/* its last one again, when it is long done */
-	answer(0, 1, cf_msg + 500, 4 * MTU, 3, 3);
-	want_alive(0, 1);
-	want_no_wc();
-}
-
-struct wrong {
-	struct cf_pkt p[3];
-	uint32_t good;		/* packets whose bytes may be placed: those before the wrong one */
-};
-
-/* Instead of RESP_FIRST, RESP_MIDDLE, RESP_LAST of 3 * MTU - 16 bytes */
-static const struct wrong wrong[] = {
-	{ { { .op = RESP_ONLY, .len = MTU } }, 0 },
-	{ { { .op = RESP_FIRST, .len = MTU - 4 } }, 0 },
-	{ { { .op = RESP_FIRST, .len = MTU + 4 } }, 0 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU - 8 } }, 1 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_LAST, .psn = 1, .len = MTU } }, 1 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_ONLY, .psn = 1, .len = MTU } }, 1 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_FIRST, .psn = 1, .len = MTU } }, 1 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = MTU } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = 8 } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
-	    { .op = RESP_MIDDLE, .psn = 2, .len = MTU } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2 } }, 2 },
-	{ { { .op = RESP_MIDDLE, .len = MTU } }, 0 },
-	{ { { .op = RESP_LAST, .len = MTU } }, 0 },
-	{ { { .op = RESP_ONLY } }, 0 },
-	{ { { .op = ATOMIC_ACK, .orig = 5 } }, 0 },
-};
-
-static void wrong_response(int i)
-{
-	uint32_t k;
-
-	cf_open(NULL);
-	read_post(1, 100, 3 * MTU - 16);
-	want_read(0, 0, 3 * MTU - 16);
-	want_image(100, cf_msg, wrong[i].good * MTU);
-	for (k = 0; k < 3 && wrong[i].p[k].op; k++) {
-		struct cf_pkt p = wrong[i].p[k];
-
-		p.synd = SYN_ACK;
-		p.msn = 1;
-		p.data = cf_msg + k * MTU;
-		cf_tx(p);
-	}
-	want_wc(1, -1);
-	want_dead(-1);
-}
-
-/* A READ response where an ACK is due. */
-static void response_for_send(int op)
-{
-	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 0, 10);
-	want_op(SEND_ONLY, 0);
-	TX(.op = op, .synd = SYN_ACK, .msn = 1, .data = cf_msg, .len = op == ATOMIC_ACK ? 0 : 8);
-	want_wc(1, IBV_WC_BAD_RESP_ERR);
-	want_dead(-1);
-}
-
-/* An ACK of something behind a READ says that the READ's answer was lost. */
-static void implied_nak(int arg)
-{
-	struct cf_pkt p;
-
-	(void)arg;
-	cf_open(NULL);
-	read_post(1, 0, 2 * MTU);
-	post(IBV_WR_SEND, 2, 5000, 10);
-	want_read(0, 0, 2 * MTU);
-	want_op(SEND_ONLY, 2);
-	ack(2, 2);
-	want_read(0, 0, 2 * MTU);
-	want_no_wc();
-	want_image(0, cf_msg, 2 * MTU);
-	answer(0, 1, cf_msg, 2 * MTU, 0, 1);
-	want_wc(1, IBV_WC_SUCCESS);
-	/* the SEND was acknowledged before: it may be sent again or not */
-	while (cf_maybe(&p, 20))
-		cf_check(p.op == SEND_ONLY && p.psn == 2, "found %s", cf_op_name(p.op));
-	ack(2, 2);
-	want_wc(2, IBV_WC_SUCCESS);
-}
-
-/* Of gap_behind_done: each request keeps its number, whenever it is sent. READs are answered. */
-static void keeps_number(const struct cf_pkt *p)
-{
-	uint32_t psn = p->psn;
-
-	switch (p->op) {
-	case READ_REQ:
-		cf_check(psn <= 1 || psn == 3 || psn == 4, "a READ with PSN %+d", (int)psn);
-		want_eq("address", p->va, 0x123456789abc0000 + (psn <= 1 ? psn * MTU : psn * 1000));
-		if (psn <= 1)
-			answer(psn, 1, cf_msg + psn * MTU, (2 - psn) * MTU, 0, 1 - psn);
-		else
-			answer(psn, psn, cf_msg + psn * 1000, MTU, 0, 0);
-		cf_flush();
-		break;
-	case WRITE_ONLY:
-		want_eq("PSN of the WRITE", psn, 2);
-		break;
-	default:
-		want_eq("opcode", p->op, SEND_ONLY);
-		want_eq("PSN of the SEND", psn, 5);
-		break;
-	}
-}
-
-/*
- * Responses of a READ, of the end of one before it and of one behind both, in this order: what is finished while the
- * requester has gone back is not asked for again, and nothing else goes out under its number.
- */
-static void gap_behind_done(int arg)
-{
-	struct cf_pkt p;
-	uint32_t i;
-
-	(void)arg;
-	cf_open(NULL);
-	read_post(1, 0, 2 * MTU);
-	post(IBV_WR_RDMA_WRITE, 2, 5000, 8);
-	for (i = 3; i <= 4; i++)
-		POST(.wr_id = i, .opcode = IBV_WR_RDMA_READ, .off = i * 1000, .len = MTU, .va = 0x123456789abc0000 + i * 1000,
-		     .rkey = 0xfeedbeef);
-	want_read(0, 0, 2 * MTU);
-	want_op(WRITE_ONLY, 2);
-	want_read(3, 3000, MTU);
-	want_read(4, 4000, MTU);
-	want_image(0, cf_msg, 2 * MTU);
-	want_image(3000, cf_msg + 3000, MTU);
-	want_image(4000, cf_msg + 4000, MTU);
-	answer(0, 1, cf_msg, 2 * MTU, 0, 0);
-	answer(3, 3, cf_msg + 3000, MTU, 0, 0);
-	answer(0, 1, cf_msg, 2 * MTU, 1, 1);
-	answer(4, 4, cf_msg + 4000, MTU, 0, 0);
-	while (cf_maybe(&p, 200))
-		keeps_number(&p);
-	for (i = 1; i <= 4; i++)
-		want_wc(i, IBV_WC_SUCCESS);
-	post(IBV_WR_SEND, 5, 0, 4);
-	do {
-		p = cf_next("a SEND");
-		keeps_number(&p);
-	} while (p.op != SEND_ONLY);
-	ack(5, 5);
-	want_wc(5, IBV_WC_SUCCESS);
-}
-
-/* The answer to a READ never comes, while what is behind it is acknowledged each time: this ends as well. */
-static void read_never_answered(int retry)
-{
-	struct cf_cmd c = timed(retry);
-	struct cf_pkt p;
-
-	cf_open(&c);
-	read_post(1, 0, MTU);
-	post(IBV_WR_SEND, 2, 5000, 10);
-	while (cf_maybe(&p, 1500))
-		if (p.op == SEND_ONLY) {
-			ack(1, 2);
-			cf_flush();
-		}
-	want_wc(1, IBV_WC_RETRY_EXC_ERR);
-	want_wc(2, IBV_WC_WR_FLUSH_ERR);
-	want_dead(-1);
-}
-
-/* The request behind cannot be sent: then this one asks for its ACK, there is no timer to wait for. */
-static void bad_one_behind(int arg)
-{
-	struct cf_pkt p;
-
-	(void)arg;
-	cf_open(NULL);
-	POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10, .count = 2, .bad_lkey = 0xff00);
-	do {
-		p = want_op(SEND_ONLY, 0);
-	} while (!p.ack);
-	ack(0, 1);
-	want_wc(1, IBV_WC_SUCCESS);
-	want_wc(2, IBV_WC_LOC_PROT_ERR);
-	want_dead(-1);
-}
-
-/* A response to a READ acknowledges what was sent before it. */
-static void read_acks(int arg)
-{
-	(void)arg;
-	cf_open(NULL);
-	post(IBV_WR_SEND, 1, 5000, 10);
-	post(IBV_WR_RDMA_WRITE, 2, 5000, 2 * MTU);
-	read_post(3, 0, 2 * MTU);
-	want_op(SEND_ONLY, 0);
-	want_op(WRITE_FIRST, 1);
-	want_op(WRITE_LAST, 2);
-	want_read(3, 0, 2 * MTU);
-	want_image(0, cf_msg, 2 * MTU);
-	answer(3, 3, cf_msg, 2 * MTU, 0, 0);
-	want_wc(1, IBV_WC_SUCCESS);
-	want_wc(2, IBV_WC_SUCCESS);
-	answer(3, 3, cf_msg, 2 * MTU, 1, 1);
-	want_wc(3, IBV_WC_SUCCESS);
-}
-
-static void read_limit(int rd)
-{
-	struct cf_cmd c = cf_defaults();
-	struct cf_pkt p;
-	int i;
-
-	c.rd = rd;
-	cf_open(&c);
-	for (i = 0; i < rd + 2; i++)
-		read_post(i, i * 1000, MTU + 1);
-	for (i = 0; i < rd; i++)
-		want_read(2 * i, 0, MTU + 1);
-	want_quiet("READs beyond the limit");
-	for (i = 0; i < rd + 2; i++) {
-		want_image(i * 1000, cf_msg + i, MTU + 1);
-		answer(2 * i, i + 1, cf_msg + i, MTU + 1, 0, 1);
-		want_wc(i, IBV_WC_SUCCESS);
-		if (i < 2)
-			want_read(2 * (rd + i), 0, MTU + 1);
-	}
-	cf_check(!cf_maybe(&p, 0), "found %s", cf_op_name(p.op));
-}
-
-static void fence(int arg)
-{
-	(void)arg;
-	cf_open(NULL);
-	read_post(1, 0, 10);
-	POST(.wr_id = 2, .opcode = IBV_WR_SEND, .off = 5000, .len = 10, .flags = IBV_SEND_FENCE);
-	want_read(0, 0, 10);
-	want_quiet("a SEND behind a fence");
-	want_image(0, cf_msg, 10);
-	answer(0, 1, cf_msg, 10, 0, 0);
-	want_op(SEND_ONLY, 1);
-	ack(1, 2);
-	want_wc(1, IBV_WC_SUCCESS);
-	want_wc(2, IBV_WC_SUCCESS);
-}
-
-static void read_lost_request(int arg)
-{
-	struct cf_cmd c = timed(7);
-	struct cf_pkt p;
-
-	(void)arg;
-	cf_open(&c);
-	read_post(1, 0, 2 * MTU);
-	want_read(0, 0, 2 * MTU);
-	want_read(0, 0, 2 * MTU);
-	want_image(0, cf_msg, 2 * MTU);
-	answer(0, 1, cf_msg, 2 * MTU, 0, 1);
-	want_wc(1, IBV_WC_SUCCESS);
-	while (cf_maybe(&p, 0))
-		cf_check(p.op == READ_REQ && !p.psn, "found %s", cf_op_name(p.op));
-}
-
-/* Its bytes go where they belong, although the memory there is not the DUT's to write. */
-static void read_to_bad_buffer(int arg)
-{
-	struct cf_pkt p;
-
-	(void)arg;
-	cf_open(NULL);
-	POST(.wr_id = 1, .opcode = IBV_WR_RDMA_READ, .len = 8, .bad_lkey = 0xff, .va = 0x123456789abc0000, .rkey = 1);
-	if (!cf_maybe(&p, 300)) {
-		want_wc(1, IBV_WC_LOC_PROT_ERR);
-		want_dead(-1);
-		return;
-	}
-	answer(0, 1, cf_msg, 8, 0, 0);
-	want_wc(1, IBV_WC_LOC_PROT_ERR);
 	want_dead(-1);
 }
 
@@ -839,11 +469,6 @@ const struct cf_case cf_requester[] = {
 	{ "sends: WRITE with immediate", "9.4.3", write_imm_len, 9, 0 },
 	{ "sends: WRITE of two packets with immediate", "9.4.3", write_imm_len, MTU + 9, 0 },
 	{ "sends: SE in the last packet, M in all", "9.2.2, 9.2.3", solicits, 0, 0 },
-	{ "sends: READ of no byte", "9.4.4", read_len, 0, 0 },
-	{ "sends: READ of 1 byte", "9.4.4", read_len, 1, ALSO_V6 },
-	{ "sends: READ of a whole packet", "9.4.4", read_len, MTU, 0 },
-	{ "sends: READ of six packets", "9.4.4", read_len, 5 * MTU + 7, ALSO_V6 },
-	{ "sends: READ of 130,000 bytes", "9.4.4", read_long, 130000, 0 },
 
 	{ "one ACK for four SENDs", "9.7.5.1.2", coalesced, 0, 0 },
 	{ "ACKs inside a message", "9.7.6", ack_inside, 0, 0 },
@@ -893,36 +518,6 @@ const struct cf_case cf_requester[] = {
 	{ "NAK of a READ: remote access error", "9.9.2", fatal_nak_of_read, 1, 0 },
 	{ "NAK inside the answer to a READ", "9.9.2", nak_inside_read, 0, 0 },
 
-	{ "READ response lost: the first packet", "9.7.6", read_lost_middle, 0, 0 },
-	{ "READ response lost: a middle packet", "9.7.6", read_lost_middle, 2, 0 },
-	{ "READ response lost: the last packet", "9.7.6", read_lost_middle, 4, 0 },
-	{ "READ response packets twice and three times", "9.7.6", read_duplicates, 0, 0 },
-	{ "READ response: ONLY where three packets are due", "9.9.2", wrong_response, 0, 0 },
-	{ "READ response: FIRST shorter than the path MTU", "9.9.2", wrong_response, 1, 0 },
-	{ "READ response: FIRST longer than the path MTU", "9.9.2", wrong_response, 2, 0 },
-	{ "READ response: MIDDLE shorter than the path MTU", "9.9.2", wrong_response, 3, 0 },
-	{ "READ response: LAST one packet early", "9.9.2", wrong_response, 4, 0 },
-	{ "READ response: ONLY after FIRST", "9.9.2", wrong_response, 5, 0 },
-	{ "READ response: FIRST after FIRST", "9.9.2", wrong_response, 6, 0 },
-	{ "READ response: LAST too long", "9.9.2", wrong_response, 7, 0 },
-	{ "READ response: LAST too short", "9.9.2", wrong_response, 8, 0 },
-	{ "READ response: MIDDLE where LAST is due", "9.9.2", wrong_response, 9, 0 },
-	{ "READ response: LAST without payload", "9.9.2", wrong_response, 10, 0 },
-	{ "READ response: MIDDLE where FIRST is due", "9.9.2", wrong_response, 11, 0 },
-	{ "READ response: LAST where FIRST is due", "9.9.2", wrong_response, 12, 0 },
-	{ "READ response: ONLY without payload", "9.9.2", wrong_response, 13, 0 },
-	{ "READ answered by an atomic's response", "9.9.2", wrong_response, 14, 0 },
-	{ "SEND answered by a READ response", "9.9.2", response_for_send, RESP_ONLY, 0 },
-	{ "SEND answered by an atomic's response", "9.9.2", response_for_send, ATOMIC_ACK, 0 },
-	{ "ACK behind an unanswered READ", "9.7.5.1.2", implied_nak, 0, 0 },
-	{ "responses out of order, after going back", "9.7.5.1.2", gap_behind_done, 0, 0 },
-	{ "READ never answered, the SEND behind it acknowledged", "9.9.2", read_never_answered, 2, 0 },
 	{ "SEND in front of one that cannot be sent", "9.7.6", bad_one_behind, 0, 0 },
-	{ "READ response acknowledges what is before it", "9.7.5.1.2", read_acks, 0, 0 },
-	{ "READ request lost", "9.7.6", read_lost_request, 0, 0 },
-	{ "no more than 1 READ outstanding", "9.4.4", read_limit, 1, 0 },
-	{ "no more than 3 READs outstanding", "9.4.4", read_limit, 3, 0 },
-	{ "fence: a SEND waits for the READ before it", "10.8", fence, 0, 0 },
-	{ "READ into memory with a bad key", "9.9.2", read_to_bad_buffer, 0, 0 },
 	{ 0 },
 };
