@@ -248,7 +248,7 @@ tool() {
 		;;
 	conformance)
 		sources=("$VM_ROOT"/tests/vm/conformance/*.c "$VM_ROOT/tests/vm/verbs-check/util.c")
-		headers=("$VM_ROOT"/tests/vm/{conformance,verbs-check}/*.h)
+		headers=("$VM_ROOT"/tests/vm/{conformance,verbs-check}/*.h "$VM_ROOT/tests/vm/roce.h")
 		flags=(-libverbs)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev
 		;;
@@ -264,6 +264,7 @@ tool() {
 		;;
 	*)
 		sources=("$VM_ROOT/tests/vm/bad/$name.c")
+		headers=("$VM_ROOT/tests/vm/roce.h")
 		flags=(-static)
 		;;
 	esac

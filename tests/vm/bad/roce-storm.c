@@ -16,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROCE_PORT	4791
+#include "../roce.h"
+
 #define ETH		14
 
 static uint64_t state;
@@ -33,61 +34,6 @@ static uint32_t rnd(void)
 static uint32_t below(uint32_t n)
 {
 	return rnd() % n;
-}
-
-static uint32_t crc32(uint32_t crc, const uint8_t *p, size_t len)
-{
-	int i;
-
-	while (len--) {
-		crc ^= *p++;
-		for (i = 0; i < 8; i++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return crc;
-}
-
-/* InfiniBand Architecture, annex A17: over the masked headers, behind eight bytes of ones in place of the LRH. */
-static uint32_t icrc(const uint8_t *ip, size_t len)
-{
-	static const uint8_t ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
-	uint8_t m[4600];
-	size_t udp = ip[0] >> 4 == 6 ? 40 : 20;
-
-	memcpy(m, ip, len);
-	if (udp == 40) {
-		m[0] |= 0x0f;
-		m[1] = m[2] = m[3] = m[7] = 255;
-	} else {
-		m[1] = m[8] = m[10] = m[11] = 255;
-	}
-	m[udp + 6] = m[udp + 7] = 255;
-	m[udp + 8 + 4] = 255;
-	return ~crc32(crc32(~0u, ones, 8), m, len);
-}
-
-static uint16_t ip_sum(const uint8_t *p, int len)
-{
-	uint32_t sum = 0;
-	int i;
-
-	for (i = 0; i < len; i += 2)
-		sum += p[i] << 8 | p[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
 }
 
 struct target {
@@ -140,23 +86,23 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 	memset(f, 0, ETH + 80);
 	memcpy(f, t->dst_mac, 6);
 	memcpy(f + 6, t->src_mac, 6);
-	put16(f + 12, t->v6 ? 0x86dd : 0x0800);
+	roce_put16(f + 12, t->v6 ? 0x86dd : 0x0800);
 
 	len = ext_len(op);
 	for (i = 0; i < len + payload; i++)
 		ext[i] = rnd();
 	if (len >= 16)
-		put32(ext + 12, flaw == HUGE_DMALEN ? 0x80000000u | rnd() : below(8192));
+		roce_put32(ext + 12, flaw == HUGE_DMALEN ? 0x80000000u | rnd() : below(8192));
 	if (op >> 5 == 3)
-		put32(ext, 0x1234567);
+		roce_put32(ext, 0x1234567);
 	if (flaw == AETH)
 		for (i = 0; i < 4 && len; i++)
 			ext[i] = below(2) ? 0xff : rnd();
 	bth[0] = op;
 	bth[1] = 0x40;
-	put16(bth + 2, flaw == PKEY ? rnd() : 0xffff);
-	put32(bth + 4, t->nr_qpn && flaw != QPN ? t->qpn[below(t->nr_qpn)] : below(4) ? below(64) : rnd() & 0xffffff);
-	put32(bth + 8, (below(2) ? 0x80000000u : 0) | (below(2) ? below(16) : rnd() & 0xffffff));
+	roce_put16(bth + 2, flaw == PKEY ? rnd() : 0xffff);
+	roce_put32(bth + 4, t->nr_qpn && flaw != QPN ? t->qpn[below(t->nr_qpn)] : below(4) ? below(64) : rnd() & 0xffffff);
+	roce_put32(bth + 8, (below(2) ? 0x80000000u : 0) | (below(2) ? below(16) : rnd() & 0xffffff));
 	if (flaw == FAR_PSN)
 		bth[9] ^= 0x80;
 	if (flaw == VERSION)
@@ -168,14 +114,14 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 		len = below(12);
 
 	udp_len = 8 + len + 4;
-	put16(udp, 0xc000 | (rnd() & 0x3fff));
-	put16(udp + 2, ROCE_PORT);
-	put16(udp + 4, flaw == UDP_LEN ? rnd() : (uint32_t)udp_len);
+	roce_put16(udp, 0xc000 | (rnd() & 0x3fff));
+	roce_put16(udp + 2, ROCE_PORT);
+	roce_put16(udp + 4, flaw == UDP_LEN ? rnd() : (uint32_t)udp_len);
 	if (flaw == UDP_SUM)
-		put16(udp + 6, rnd() | 1);
+		roce_put16(udp + 6, rnd() | 1);
 	if (t->v6) {
 		ip[0] = 0x60;
-		put16(ip + 4, flaw == IP_LEN ? rnd() : (uint32_t)udp_len);
+		roce_put16(ip + 4, flaw == IP_LEN ? rnd() : (uint32_t)udp_len);
 		ip[6] = flaw == FRAGMENT ? 44 : 17;
 		ip[7] = 64;
 		memcpy(ip + 8, t->src, 16);
@@ -184,18 +130,18 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 			ip[24 + 15] ^= 0x55;
 	} else {
 		ip[0] = 0x45;
-		put16(ip + 2, flaw == IP_LEN ? rnd() : 20u + udp_len);
-		put16(ip + 4, rnd());
-		put16(ip + 6, flaw == FRAGMENT ? 0x2000 | below(100) : 0x4000);
+		roce_put16(ip + 2, flaw == IP_LEN ? rnd() : 20u + udp_len);
+		roce_put16(ip + 4, rnd());
+		roce_put16(ip + 6, flaw == FRAGMENT ? 0x2000 | below(100) : 0x4000);
 		ip[8] = 64;
 		ip[9] = 17;
 		memcpy(ip + 12, t->src, 4);
 		memcpy(ip + 16, t->dst, 4);
 		if (flaw == FOREIGN_IP)
 			ip[19] ^= 0x55;
-		put16(ip + 10, ip_sum(ip, 20) + (flaw == IP_SUM ? 1 + below(1000) : 0));
+		roce_put16(ip + 10, roce_ip_sum(ip, 20) + (flaw == IP_SUM ? 1 + below(1000) : 0));
 	}
-	crc = icrc(ip, iph + 8 + len);
+	crc = roce_icrc(ip, iph + 8 + len);
 	if (flaw == BAD_ICRC)
 		crc ^= 1u << below(32);
 	memcpy(bth + len, &crc, 4);
@@ -212,8 +158,8 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 		len = ETH + below(len - ETH);
 	if (flaw == VLAN_TAG) {
 		memmove(f + 16, f + 12, len - 12);
-		put16(f + 12, 0x8100);
-		put16(f + 14, 1 + below(4094));
+		roce_put16(f + 12, 0x8100);
+		roce_put16(f + 14, 1 + below(4094));
 		len += 4;
 	}
 	return len;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../roce.h"
 #include "../verbs-check/vc.h"
 
 #define CF_PORT		"18516"
@@ -103,7 +104,7 @@ struct cf_net {
 	uint8_t ip4[2][4], ip6[2][16];
 };
 
-#define CF_FRAME	4600
+#define CF_FRAME	ROCE_FRAME
 
 int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn, uint32_t dqpn, uint8_t *f);
 /* 1: a RoCE packet to us, 0: something else, -1: a wrong one (*why) */

@@ -11,83 +11,20 @@
 
 #include "cf.h"
 
-#define ROCE_PORT	4791
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
 static void put64(uint8_t *p, uint64_t v)
 {
-	put32(p, v >> 32);
-	put32(p + 4, v);
-}
-
-static uint32_t get16(const uint8_t *p)
-{
-	return p[0] << 8 | p[1];
+	roce_put32(p, v >> 32);
+	roce_put32(p + 4, v);
 }
 
 static uint32_t get32(const uint8_t *p)
 {
-	return get16(p) << 16 | get16(p + 2);
+	return roce_get16(p) << 16 | roce_get16(p + 2);
 }
 
 static uint64_t get64(const uint8_t *p)
 {
 	return (uint64_t)get32(p) << 32 | get32(p + 4);
-}
-
-static uint32_t crc32(uint32_t crc, const uint8_t *p, size_t len)
-{
-	static uint32_t table[256];
-	uint32_t i, k, c;
-
-	if (!table[1])
-		for (i = 0; i < 256; table[i++] = c)
-			for (c = i, k = 0; k < 8; k++)
-				c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
-	while (len--)
-		crc = crc >> 8 ^ table[(crc ^ *p++) & 255];
-	return crc;
-}
-
-/* Annex A17: from the IP header on, what may change under way counts as ones; eight bytes of ones stand for the LRH. */
-static uint32_t icrc(const uint8_t *ip, size_t len)
-{
-	static const uint8_t ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
-	size_t udp = ip[0] >> 4 == 6 ? 40 : 20;
-	uint8_t m[CF_FRAME];
-
-	memcpy(m, ip, len);
-	if (udp == 40) {
-		m[0] |= 0x0f;
-		m[1] = m[2] = m[3] = m[7] = 255;
-	} else {
-		m[1] = m[8] = m[10] = m[11] = 255;
-	}
-	m[udp + 6] = m[udp + 7] = m[udp + 8 + 4] = 255;
-	return ~crc32(crc32(~0u, ones, 8), m, len);
-}
-
-static uint32_t ip_sum(const uint8_t *p)
-{
-	uint32_t sum = 0;
-	int i;
-
-	for (i = 0; i < 20; i += 2)
-		sum += get16(p + i);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
 }
 
 /* Extension headers by opcode, one letter each: R RETH, A AETH, O AtomicAckETH, T AtomicETH, I ImmDt, V IETH, D DETH, F FETH */
@@ -130,12 +67,12 @@ static uint8_t *put_ext(uint8_t *e, const struct cf_pkt *p)
 		switch (*k) {
 		case 'R':
 			put64(e, p->va);
-			put32(e + 8, p->rkey);
-			put32(e + 12, p->dmalen);
+			roce_put32(e + 8, p->rkey);
+			roce_put32(e + 12, p->dmalen);
 			e += 16;
 			break;
 		case 'A':
-			put32(e, (uint32_t)p->synd << 24 | (p->msn & 0xffffff));
+			roce_put32(e, (uint32_t)p->synd << 24 | (p->msn & 0xffffff));
 			e += 4;
 			break;
 		case 'O':
@@ -144,26 +81,26 @@ static uint8_t *put_ext(uint8_t *e, const struct cf_pkt *p)
 			break;
 		case 'T':
 			put64(e, p->va);
-			put32(e + 8, p->rkey);
+			roce_put32(e + 8, p->rkey);
 			put64(e + 12, p->swap);
 			put64(e + 20, p->cmp);
 			e += 28;
 			break;
 		case 'V':
-			put32(e, p->rkey);
+			roce_put32(e, p->rkey);
 			e += 4;
 			break;
 		case 'D':
-			put32(e, p->qkey);
-			put32(e + 4, p->sqpn);
+			roce_put32(e, p->qkey);
+			roce_put32(e + 4, p->sqpn);
 			e += 8;
 			break;
 		case 'F':
-			put32(e, p->feth);
+			roce_put32(e, p->feth);
 			e += 4;
 			break;
 		case 'I':
-			put32(e, p->imm);
+			roce_put32(e, p->imm);
 			e += 4;
 			break;
 		}
@@ -243,12 +180,12 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 	memcpy(f, net->mac[1], 6);
 	memcpy(f + 6, net->mac[0], 6);
 	f[5] ^= p->mac_xor;
-	put16(f + 12, ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+	roce_put16(f + 12, ipv6 ? ETH_P_IPV6 : ETH_P_IP);
 	bth[0] = p->op;
 	bth[1] = (p->se ? 0x80 : 0) | ((p->m_xor ? 0 : 0x40)) | ((pad + p->pad_add) & 3) << 4 | p->tver;
-	put16(bth + 2, 0xffff ^ p->pkey_xor);
-	put32(bth + 4, (uint32_t)p->resv << 24 | ((dqpn ^ p->qpn_xor) & 0xffffff));
-	put32(bth + 8, (p->ack ? 0x80000000u : 0) | (psn & 0xffffff));
+	roce_put16(bth + 2, 0xffff ^ p->pkey_xor);
+	roce_put32(bth + 4, (uint32_t)p->resv << 24 | ((dqpn ^ p->qpn_xor) & 0xffffff));
+	roce_put32(bth + 8, (p->ack ? 0x80000000u : 0) | (psn & 0xffffff));
 	e = put_ext(bth + 12, p);
 	if (p->len)
 		memcpy(e, p->data, p->len);
@@ -256,12 +193,12 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 	e += p->len + pad;
 
 	udp_len = e - udp + 4;
-	put16(udp, 0xc000 ^ p->sport_xor);
-	put16(udp + 2, ROCE_PORT);
-	put16(udp + 4, udp_len);
+	roce_put16(udp, 0xc000 ^ p->sport_xor);
+	roce_put16(udp + 2, ROCE_PORT);
+	roce_put16(udp + 4, udp_len);
 	if (ipv6) {
-		put32(ip, 0x60000000u | (uint32_t)p->tos << 20);
-		put16(ip + 4, udp_len);
+		roce_put32(ip, 0x60000000u | (uint32_t)p->tos << 20);
+		roce_put16(ip + 4, udp_len);
 		ip[6] = 17;
 		ip[7] = p->ttl ? p->ttl : 64;
 		memcpy(ip + 8, net->ip6[0], 16);
@@ -271,17 +208,17 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 	} else {
 		ip[0] = 0x45;
 		ip[1] = p->tos;
-		put16(ip + 2, 20 + udp_len);
-		put16(ip + 6, 0x4000);
+		roce_put16(ip + 2, 20 + udp_len);
+		roce_put16(ip + 6, 0x4000);
 		ip[8] = p->ttl ? p->ttl : 64;
 		ip[9] = 17;
 		memcpy(ip + 12, net->ip4[0], 4);
 		memcpy(ip + 16, net->ip4[1], 4);
 		ip[15] ^= p->src_xor;
 		ip[19] ^= p->dst_xor;
-		put16(ip + 10, ip_sum(ip));
+		roce_put16(ip + 10, roce_ip_sum(ip, 20));
 	}
-	crc = icrc(ip, e - ip) ^ p->icrc_xor;
+	crc = roce_icrc(ip, e - ip) ^ p->icrc_xor;
 	memcpy(e, &crc, 4);
 	return e + 4 - f;
 }
@@ -289,30 +226,30 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p, const char **why)
 {
 	const uint8_t *ip = f + ETH_HLEN, *udp, *bth, *e, *end;
-	bool ipv6 = len > ETH_HLEN && get16(f + 12) == ETH_P_IPV6;
+	bool ipv6 = len > ETH_HLEN && roce_get16(f + 12) == ETH_P_IPV6;
 	uint32_t crc;
 
-	if (len < ETH_HLEN + (ipv6 ? 40 : 20) + 8 || (!ipv6 && get16(f + 12) != ETH_P_IP))
+	if (len < ETH_HLEN + (ipv6 ? 40 : 20) + 8 || (!ipv6 && roce_get16(f + 12) != ETH_P_IP))
 		return 0;
 	if (ipv6 ? ip[6] != 17 || memcmp(ip + 24, net->ip6[0], 16) : ip[9] != 17 || memcmp(ip + 16, net->ip4[0], 4))
 		return 0;
 	udp = ip + (ipv6 ? 40 : 20);
-	if (get16(udp + 2) != ROCE_PORT)
+	if (roce_get16(udp + 2) != ROCE_PORT)
 		return 0;
 	bth = udp + 8;
 	*why = "lengths of IP and UDP disagree (A17)";
-	end = udp + get16(udp + 4);
-	if (get16(ip + (ipv6 ? 4 : 2)) != (uint32_t)(end - (ipv6 ? udp : ip)) || end > f + len || end < bth + 16)
+	end = udp + roce_get16(udp + 4);
+	if (roce_get16(ip + (ipv6 ? 4 : 2)) != (uint32_t)(end - (ipv6 ? udp : ip)) || end > f + len || end < bth + 16)
 		return -1;
 	*why = "IPv4 header: options, fragment or checksum (A17)";
-	if (!ipv6 && (ip[0] != 0x45 || get16(ip + 6) & 0xbfff || ip_sum(ip)))
+	if (!ipv6 && (ip[0] != 0x45 || roce_get16(ip + 6) & 0xbfff || roce_ip_sum(ip, 20)))
 		return -1;
 	*why = "source address (A17)";
 	if (ipv6 ? memcmp(ip + 8, net->ip6[1], 16) : memcmp(ip + 12, net->ip4[1], 4))
 		return -1;
 	*why = "ICRC (A17)";
 	memcpy(&crc, end - 4, 4);
-	if (icrc(ip, end - 4 - ip) != crc)
+	if (roce_icrc(ip, end - 4 - ip) != crc)
 		return -1;
 	end -= 4;
 
@@ -322,12 +259,12 @@ int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt 
 		.m = bth[1] & 0x40,
 		.pad = bth[1] >> 4 & 3,
 		.tver = bth[1] & 15,
-		.pkey = get16(bth + 2),
+		.pkey = roce_get16(bth + 2),
 		.resv = bth[4],
 		.dqpn = get32(bth + 4) & 0xffffff,
 		.ack = bth[8] & 0x80,
 		.psn = get32(bth + 8) & 0xffffff,
-		.sport = get16(udp),
+		.sport = roce_get16(udp),
 	};
 	*why = "transport header version (9.2.5)";
 	if (p->tver)
