@@ -306,6 +306,7 @@ static void machine_done(Notifier *notifier, void *opaque)
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
+    multios_segments_end_ram(s);
     multios_views_init(s);
 }
 

@@ -2,13 +2,16 @@
 /*
  * multios: the three memory segments
  *
- * The back's and the shared segment are carved from -m beneath 4 GiB and
- * reserved in the front's e820, which SeaBIOS, OVMF and the front's kernel
- * honour; what is left is the front's. Beneath 4 GiB because the boot
+ * The back's and the shared segment are carved from the end of -m beneath
+ * 4 GiB; what is left is the front's. Beneath 4 GiB because the boot
  * parameters have 32-bit fields, and because every PCI device reaches it.
  *
- *   0                                            low RAM's end (<= 2 GiB)
- *   | front ... | back | shared | front's initrd | firmware's tables |
+ *   0                                             low RAM's end (<= 2 GiB)
+ *   | front, its firmware's tables at the end | back | shared | initrd |
+ *
+ * The front's e820 says that its RAM ends where the back's segment begins,
+ * and that the rest is reserved. At the end, for OVMF takes the largest end of
+ * RAM beneath 4 GiB as that of one piece, whatever is reserved within.
  */
 
 #include "qemu/osdep.h"
@@ -22,14 +25,11 @@
 #include "hw/i386/e820_memory_layout.h"
 #include "trace.h"
 
-/*
- * SeaBIOS and OVMF take their permanent memory from the top of low RAM: OVMF
- * about 40 MiB, SeaBIOS a few.
- */
-#define FIRMWARE_SPACE      (64 * MiB)
-/* What the front's firmware and kernel need beneath the segments. */
-#define FRONT_MIN           (192 * MiB)
+/* What the front's kernel and firmware (OVMF: about 40 MiB) need. */
+#define FRONT_MIN           (256 * MiB)
 #define BACK_MIN            (64 * MiB)
+/* What x86_load_linux() leaves free above the front's initrd: PC_FW_DATA. */
+#define INITRD_GAP          (160 * KiB)
 
 static bool check_size(const char *name, uint64_t size, uint64_t min,
                        Error **errp)
@@ -85,16 +85,18 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
     }
 
     /*
-     * x86_load_linux() puts the front's initrd (-initrd) at the end of low
-     * RAM, where linuxboot_dma copies it without a look at the e820.
+     * x86_load_linux() plans the front's initrd (-initrd) page aligned so far
+     * beneath the end of low RAM, and pvh.bin, which loads an ELF kernel, does
+     * put it there. linuxboot_dma and OVMF go by the firmware's idea of RAM.
      */
     if (x86ms->initrd_mapped_file) {
         initrd = g_mapped_file_get_length(x86ms->initrd_mapped_file);
+        initrd += INITRD_GAP + 4 * KiB;
         initrd = ROUND_UP(initrd, MULTIOS_SEGMENT_ALIGN);
     }
 
     /* Each alone first, so that the sum cannot wrap. */
-    need = FRONT_MIN + FIRMWARE_SPACE + initrd;
+    need = FRONT_MIN + initrd;
     if (s->back_mem > low || s->shared_mem > low ||
         s->back_mem + s->shared_mem + need > low) {
         error_setg(errp, "multios: back-mem (%" PRIu64 " MiB) and shared-mem (%"
@@ -118,7 +120,7 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
      * its header, and the loader goes that far down with it.
      */
     limit = front_initrd_limit(ms);
-    if (initrd && limit < low - FIRMWARE_SPACE) {
+    if (initrd && limit < low - INITRD_GAP) {
         error_setg(errp, "multios: the front's -kernel %s takes its -initrd "
                    "beneath %" PRIu64 " MiB only, where the segments are: use "
                    "a kernel with XLF_CAN_BE_LOADED_ABOVE_4G (3.8 or later)",
@@ -126,14 +128,33 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
         return false;
     }
 
-    top = QEMU_ALIGN_DOWN(low - FIRMWARE_SPACE - initrd, MULTIOS_SEGMENT_ALIGN);
+    top = QEMU_ALIGN_DOWN(low - initrd, MULTIOS_SEGMENT_ALIGN);
     s->shared_base = top - s->shared_mem;
     s->back_base = s->shared_base - s->back_mem;
 
     /* etc/e820 is made when the machine is done, so this is early enough. */
-    e820_add_entry(s->back_base, s->back_mem + s->shared_mem, E820_RESERVED);
+    e820_add_entry(s->back_base, low - s->back_base, E820_RESERVED);
     e820_add_entry(MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE, E820_RESERVED);
     trace_multios_segments(s->back_base, s->back_mem, s->shared_base,
                            s->shared_mem);
     return true;
+}
+
+/*
+ * Once all devices are there, for nothing can be added to the e820 after this.
+ * What fw_cfg hands out is this table and no copy.
+ */
+void multios_segments_end_ram(MultiOSState *s)
+{
+    struct e820_entry *table;
+    int n = e820_get_table(&table);
+
+    for (int i = 0; i < n; i++) {
+        uint64_t addr = le64_to_cpu(table[i].address);
+        uint64_t len = le64_to_cpu(table[i].length);
+
+        if (le32_to_cpu(table[i].type) == E820_RAM && addr < s->back_base) {
+            table[i].length = cpu_to_le64(MIN(len, s->back_base - addr));
+        }
+    }
 }

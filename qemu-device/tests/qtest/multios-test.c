@@ -204,7 +204,7 @@ static void test_memory_map(void)
     QFWCFG *fw_cfg;
     uint8_t table[64 * 20];
     size_t size;
-    bool segments = false, low = false;
+    bool segments = false, low = false, ram = false;
 
     start(&m);
     fw_cfg = pc_fw_cfg_init(m.qts);
@@ -218,7 +218,12 @@ static void test_memory_map(void)
         segments |= type == 2 && addr == m.back_base &&
                     len == BACK_MEM + SHARED_MEM;
         low |= type == 2 && addr == 0x70000 && len == 0x10000;
+        /* OVMF goes by where RAM beneath 4 GiB ends. */
+        ram |= type == 1 && addr == 0 && len == m.back_base;
+        g_assert_true(type != 1 || addr + len <= m.back_base ||
+                      addr >= 0x100000000ULL);
     }
+    g_assert_true(ram);
     g_assert_true(segments);
     g_assert_true(low);
     pc_fw_cfg_uninit(fw_cfg);

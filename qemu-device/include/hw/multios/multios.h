@@ -206,6 +206,7 @@ bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val);
 
 /* segments.c: where the back and the shared segment are */
 bool multios_segments_init(MultiOSState *s, Error **errp);
+void multios_segments_end_ram(MultiOSState *s);
 
 /* boot.c: what the back's first vCPU finds in memory */
 bool multios_boot_init(MultiOSState *s, Error **errp);
