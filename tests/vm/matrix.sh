@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # usage: tests/vm/matrix.sh [OPTIONS]
 #
-# Combinations of kernels, processors, network cards and ways through the back: each boots, and ping, ibv_rc_pingpong both
-# ways and a few seconds of verbs-check run. Every value of each column is there; --long: every combination.
+# Combinations of kernels, processors, network cards, ways through the back and the front's firmware: each boots, and ping,
+# ibv_rc_pingpong both ways and a few seconds of verbs-check run. Every value of each column is there; --long: every
+# combination, with one firmware.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -11,12 +12,14 @@ vm_begin "$@"
 read -ra kernels < <("$VM_ROOT/scripts/build-kernels" --list)
 old=${kernels[0]} new=${kernels[-1]}
 
-# front kernel, back kernel, front vCPUs, back vCPUs, NIC, MTU, net
-rows=("$old $new 2 2 e1000e 1500 bridge" "$new $old 3 1 igb 9000 bridge" "$new $new 1 2 virtio-net 4200 route" "$old $old 3 2 e1000e 9000 route")
+# front kernel, back kernel, front vCPUs, back vCPUs, NIC, MTU, net, firmware
+ovmf="$new $old 2 2 virtio-net 1500 bridge ovmf"
+rows=("$old $new 2 2 e1000e 1500 bridge seabios" "$new $old 3 1 igb 9000 bridge seabios" "$new $new 1 2 virtio-net 4200 route seabios"
+	"$old $old 3 2 e1000e 9000 route seabios" "$ovmf")
 if ((LONG)); then
-	rows=()
+	rows=("$ovmf")
 	for f in "${kernels[@]}"; do for b in "${kernels[@]}"; do for fv in 1 2 3; do for bv in 1 2; do for nic in virtio-net e1000e igb; do
-		rows+=("$f $b $fv $bv $nic 1500 bridge")
+		rows+=("$f $b $fv $bv $nic 1500 bridge seabios")
 	done; done; done; done; done
 fi
 
@@ -28,13 +31,16 @@ pingpong() { # SERVER CLIENT ADDRESS OPTIONS...
 }
 
 row() {
-	local name=$1 fk=$2 bk=$3 fv=$4 bv=$5 nic=$6 mtu=$7 net=$8 address=$front_ip
-	check "$name: boots" vm_up --front-kernel "$fk" --back-kernel "$bk" --front-vcpus "$fv" --back-vcpus "$bv" --nic "$nic" --mtu "$mtu" --net "$net" || return
-	vm_up --front-kernel "$fk" --back-kernel "$bk" --front-vcpus "$fv" --back-vcpus "$bv" --nic "$nic" --mtu "$mtu" --net "$net" >/dev/null
+	local name=$1 fk=$2 bk=$3 fv=$4 bv=$5 nic=$6 mtu=$7 net=$8 firmware=$9 address=$front_ip up
+	up=(--front-kernel "$fk" --back-kernel "$bk" --front-vcpus "$fv" --back-vcpus "$bv" --nic "$nic" --mtu "$mtu" --net "$net" --firmware "$firmware")
+	check "$name: boots" vm_up "${up[@]}" || return
+	vm_up "${up[@]}" >/dev/null
 	[[ $net == bridge ]] || address=10.77.1.1
 	put_tool verbs-check front peer
 	check_eq "$name: the front's kernel and processors" "$(on front 'echo $(uname -r) $(nproc)' | sed "s/^$fk\.[^ ]* /$fk /")" "$fk $fv"
+	check_eq "$name: the front's firmware" "$(on front '[ -d /sys/firmware/efi ] && echo ovmf || echo seabios')" "$firmware"
 	check_eq "$name: the back's kernel and processors" "$(on back 'echo $(uname -r) $(nproc)' | sed "s/^$bk\.[^ ]* /$bk /")" "$bk $bv"
+	check_eq "$name: the back was started once" "$(lab qmp front qom-get '{"path":"/machine/peripheral/mos0","property":"back-generation"}')" 1
 	check "$name: ping" on front "ping -q -c 5 -i 0.1 -M do -s $((mtu - 28)) $peer_ip && ping -q -c 5 -i 0.1 $peer_ip6"
 	check "$name: ibv_rc_pingpong from the front" pingpong peer front "$peer_ip" -n 300 -s 9000
 	check "$name: ibv_rc_pingpong to the front" pingpong front peer "$address" -n 300 -s 9000
