@@ -126,7 +126,7 @@ static void tags(void **state)
 	size_t at = 0;
 	u8 copy[200];
 	const u8 *p;
-	u32 len, i;
+	u32 len = 0, i;
 
 	(void)state;
 	do {
