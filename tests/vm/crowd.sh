@@ -6,6 +6,9 @@
 # 300 KB, on a wire that loses, reorders, doubles; some are killed in mid-flight, a hostile one takes its memory away under
 # traffic, the module's removal is tried, and every third round it is removed below them all. Every byte is checked; after
 # each round nothing is left over. 3 rounds; --long: 100. CROWD_ROUNDS: so many.
+#
+# Not among the suites that scripts/test runs by itself: on an overloaded machine UD and UC pairs count messages as wrong, most
+# likely those that come later than their round; it is not known yet whether that is all.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
