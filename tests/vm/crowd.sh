@@ -7,8 +7,8 @@
 # traffic, the module's removal is tried, and every third round it is removed below them all. Every byte is checked; after
 # each round nothing is left over. 3 rounds; --long: 100. CROWD_ROUNDS: so many.
 #
-# Not among the suites that scripts/test runs by itself: on an overloaded machine UD and UC pairs count messages as wrong, most
-# likely those that come later than their round; it is not known yet whether that is all.
+# Not among the suites that scripts/test runs by itself: verbs-check waits 0.3 s for a datagram or UC message on a lossy wire, and
+# knows those of two rounds; with so many processes on few processors they come later, and count as wrong.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
