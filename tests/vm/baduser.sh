@@ -16,8 +16,6 @@ put_tool baduser front
 put_tool many-qps front
 check "MTU 1500 on every device" set_mtu 1500
 
-# What of the device is in use: the management queue pair's alone when no application runs.
-in_use() { on front 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; }
 idle=$(in_use)
 
 hostile() {

@@ -28,10 +28,8 @@ opened() {
 	end_of "$server" cms 30 && return $rc
 }
 
-# Objects of verbs and rdma_cm; memory in KiB when nothing runs.
+# Objects of verbs and rdma_cm.
 objects() { on "$1" 'rdma resource show | sed "s/^[0-9]*: //" | xargs'; }
-# Pages in the lists of the CPUs, some MiB, do not count as free.
-memory() { on "$1" 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
 linklocal() { on "$1" "ip -6 -o addr show dev $2 scope link | awk '{ sub(\"/.*\", \"\", \$4); print \$4; exit }'"; }
 
 front_before=$(objects front) peer_before=$(objects peer)

@@ -31,8 +31,6 @@ netem() { # HOW, on both ends of the wire; "" for none
 }
 wires=("loss 1%" "loss 1% delay 1ms reorder 75% 50%" "loss 0.5% duplicate 1% delay 1ms 1ms")
 
-in_use() { on front 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; }
-memory() { on front 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
 
 # judge FILE...: of lines PAIR SIDE STATUS. A process may be killed (137, 143) or lose its other side to that (2, at once: 141);
 # a wrong byte (1) or being stuck (3) is never right, nor an error of a pair of which nobody was killed.
@@ -95,10 +93,10 @@ for ((i = 1; i <= rounds; i++)); do
 	((!remove)) || how=', the module is removed below them'
 	CHECK_LINES=60 check "round $i, $wire$how" round $i $remove
 	check_eq "round $i: nothing is left over" "$(in_use)" "$idle"
-	((i > 1)) || memory_before=$(memory)
+	((i > 1)) || memory_before=$(memory front)
 	netem ""
 done
-memory_after=$(memory)
+memory_after=$(memory front)
 check "free memory fell by less than 24 MiB ($memory_before KiB, then $memory_after)" [ $((memory_before - memory_after)) -lt 24576 ]
 check_logs "after all of it"
 vm_end

@@ -318,6 +318,13 @@ under_way() {
 		"$(rdma_dev front)" "${1:-200}"
 }
 
+# Free memory of a guest when nothing runs, KiB. Pages in the lists of the CPUs, some MiB, do not count.
+# shellcheck disable=SC2016 # the guest's
+memory() { on "$1" 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
+
+# What of the front's device is in use: the management queue pair's alone when no application runs.
+in_use() { on front 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; }
+
 # run_programs [ROW...]: unmodified programs between front and peer, each with the server on either side (between two
 # multios VMs, which are alike, in turn): rows of scripts/lib-programs.sh's table, without ROW all of it.
 run_programs() {

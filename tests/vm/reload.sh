@@ -24,7 +24,6 @@ left() {
 		echo "objects $(rdma resource show 2>/dev/null | sed "s/^[0-9]*: [^:]*://" | xargs)"
 		echo "domains $(ls /sys/kernel/debug/irq/domains 2>/dev/null | grep -ci multios)"'
 }
-memory() { on "$1" 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
 
 traffic_start() {
 	start_on peer flood "timeout 900 ping -f -s 1000 $front_ip >/dev/null; true"
