@@ -16,7 +16,7 @@ put_tool baduser front
 put_tool many-qps front
 check "MTU 1500 on every device" set_mtu 1500
 
-idle=$(in_use)
+idle=$(objects front)
 
 hostile() {
 	local mode=$1 seconds=15
@@ -26,7 +26,7 @@ hostile() {
 		-S "$SEED" -s $seconds -q 2 -z 200000 -t 19 -T 120
 	check "'$mode' ends" end_of front bad $((seconds + 60))
 	on front "sed 's/^/    /' /tmp/bad.out"
-	check_eq "after '$mode' nothing is left over" "$(in_use)" "$idle"
+	check_no_more "after '$mode' nothing is left over" "$(objects front)" "$idle"
 }
 for mode in queues memory mmap calls; do hostile $mode; done
 
@@ -34,7 +34,7 @@ number=10000
 check "$number queue pairs in one process" on front -t 280 "/tmp/many-qps -n $number >/tmp/many.out 2>&1; rc=\$?; cat /tmp/many.out; exit \$rc"
 on front "sed 's/^/    /' /tmp/many.out"
 check "$number queue pairs in 16 processes" on front -t 280 "/tmp/many-qps -n $number -p 16"
-check_eq "after them nothing is left over" "$(in_use)" "$idle"
+check_no_more "after them nothing is left over" "$(objects front)" "$idle"
 check_logs "after all of it"
 
 if ((!PLAIN)); then

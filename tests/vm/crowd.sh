@@ -84,7 +84,7 @@ round() {
 	return $rc
 }
 
-idle=$(in_use)
+idle=$(objects front)
 for ((i = 1; i <= rounds; i++)); do
 	wire=${wires[i % ${#wires[@]}]}
 	netem "$wire" || fail "netem $wire"
@@ -92,7 +92,7 @@ for ((i = 1; i <= rounds; i++)); do
 	how=''
 	((!remove)) || how=', the module is removed below them'
 	CHECK_LINES=60 check "round $i, $wire$how" round $i $remove
-	check_eq "round $i: nothing is left over" "$(in_use)" "$idle"
+	check_no_more "round $i: nothing is left over" "$(objects front)" "$idle"
 	((i > 1)) || memory_before=$(memory front)
 	netem ""
 done

@@ -49,8 +49,7 @@ rping_to() { # SERVER CLIENT ADDRESS
 	on "$1" 'pkill rping'
 	return 1
 }
-objects() { on front 'rdma resource show | sed "s/^[0-9]*: //" | xargs'; }
-before=$(objects)
+before=$(objects front)
 
 ### VLAN
 
@@ -226,6 +225,6 @@ for what in 'type RC state RTS' 'drv_unacked-psn' 'drv_rq-depth' 'drv_unpolled' 
 	check "rdma resource, statistic: $what" grep -q -- "$what" <<<"$out"
 done
 check "a counter for one QP is refused" on front "! rdma statistic qp bind link $front_rdma/1 lqpn 1"
-check "no object is left over ($before)" [ "$(objects)" == "$before" ]
+check_no_more "no object is left over" "$(objects front)" "$before"
 check_logs "after all of it"
 vm_end

@@ -322,8 +322,23 @@ under_way() {
 # shellcheck disable=SC2016 # the guest's
 memory() { on "$1" 'sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } END { print n }" /proc/meminfo'; }
 
-# What of the front's device is in use: the management queue pair's alone when no application runs.
-in_use() { on front 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; }
+# objects GUEST: how many of each kind its RDMA device has, "pd 1 cq 1 qp 1 ...": the management queue pair's alone when
+# no application runs.
+objects() { on "$1" 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; }
+
+# check_no_more NAME OBJECTS BEFORE: of no kind there are more. There may be fewer: the completion queues that kernel users
+# share stay with a device, but not with a module that was loaded again in between.
+check_no_more() {
+	if [[ $2 == pd\ * ]] && awk -v now="$2" -v before="$3" 'BEGIN {
+			n = split(before, b); for (i = 1; i < n; i += 2) was[b[i]] = b[i + 1]
+			n = split(now, a); for (i = 1; i < n; i += 2) if (a[i + 1] > was[a[i]]) exit 1
+			exit 0
+		}'; then
+		pass "$1"
+	else
+		fail "$1: are '$2', were '$3'"
+	fi
+}
 
 # run_programs [ROW...]: unmodified programs between front and peer, each with the server on either side (between two
 # multios VMs, which are alike, in turn): rows of scripts/lib-programs.sh's table, without ROW all of it.

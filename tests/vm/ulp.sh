@@ -114,9 +114,7 @@ nfs() { # CLIENT SERVER
 }
 
 # The front's objects, but for completion queues: those that kernel users share stay with the device.
-left_over() {
-	on front 'rdma resource show | sed "s/.*: //; s/ cq [0-9]*//"'
-}
+left_over() { objects front | sed 's/ cq [0-9]*//'; }
 
 before=$(left_over)
 nvme front peer

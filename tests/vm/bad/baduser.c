@@ -139,7 +139,7 @@ static void connect_all(struct user *u)
 		connect_qp(u, u->qp[i], u->qp[i < 4 ? i ^ 1 : i]->qp_num);
 }
 
-/* Where the device's file is mapped: the queues, as librxe has mapped them */
+/* Where the device's file is mapped: the queues, as librxe has mapped them. No other thread may map or unmap meanwhile. */
 static void find_maps(struct user *u)
 {
 	FILE *f = fopen("/proc/self/maps", "r");
@@ -186,7 +186,6 @@ static void make(struct user *u)
 		if (!u->qp[i])
 			die("ibv_create_qp");
 	}
-	find_maps(u);
 	connect_all(u);
 }
 
@@ -307,6 +306,7 @@ static void attack_queues(struct user *u, double end)
 		pthread_t t;
 
 		make(u);
+		find_maps(u);
 		stop = false;
 		/* the kernel reads while another thread writes */
 		if (beside && pthread_create(&t, NULL, spoil_thread, u))
@@ -540,6 +540,7 @@ static int hold(struct user *u, double end)
 	int i;
 
 	make(u);
+	find_maps(u);
 	sge = (struct ibv_sge){ (uintptr_t)u->buf, 4096, u->mr->lkey };
 	puts("holding");
 	fflush(stdout);

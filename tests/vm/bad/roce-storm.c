@@ -41,6 +41,7 @@ struct target {
 	int v6;
 	uint32_t qpn[64];
 	int nr_qpn;
+	uint32_t stray;		/* first queue pair of those that the queue pair flaw picks from */
 	uint32_t mtu;
 };
 
@@ -101,7 +102,8 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 	bth[0] = op;
 	bth[1] = 0x40;
 	roce_put16(bth + 2, flaw == PKEY ? rnd() : 0xffff);
-	roce_put32(bth + 4, t->nr_qpn && flaw != QPN ? t->qpn[below(t->nr_qpn)] : below(4) ? below(64) : rnd() & 0xffffff);
+	roce_put32(bth + 4, t->nr_qpn && flaw != QPN ? t->qpn[below(t->nr_qpn)] :
+		   t->stray + below(below(4) ? 64 : 0x1000000 - t->stray));
 	roce_put32(bth + 8, (below(2) ? 0x80000000u : 0) | (below(2) ? below(16) : rnd() & 0xffffff));
 	if (flaw == FAR_PSN)
 		bth[9] ^= 0x80;
@@ -172,8 +174,9 @@ static void die(const char *what)
 }
 
 static const char usage[] =
-"usage: roce-storm IF DST_MAC SRC_IP DST_IP [--count N] [--seed N] [--qpn N]... [--mtu N]\n"
-"Sends N (2400) packets of all kinds of flaws from interface IF; --qpn: queue pairs to aim at. Prints what it sent.\n";
+"usage: roce-storm IF DST_MAC SRC_IP DST_IP [--count N] [--seed N] [--qpn N]... [--stray N] [--mtu N]\n"
+"Sends N (2400) packets of all kinds of flaws from interface IF; --qpn: queue pairs to aim at; --stray: the flaw of a wrong\n"
+"queue pair takes none below N (0). Prints what it sent.\n";
 
 int main(int argc, char **argv)
 {
@@ -195,6 +198,8 @@ int main(int argc, char **argv)
 			count = v;
 		else if (!strcmp(argv[a], "--seed"))
 			state = v;
+		else if (!strcmp(argv[a], "--stray"))
+			t.stray = v < 0xffff00 ? v : 0xffff00;
 		else if (!strcmp(argv[a], "--mtu"))
 			t.mtu = v < 576 ? 576 : v > 4400 ? 4400 : v;
 		else if (!strcmp(argv[a], "--qpn") && t.nr_qpn < 64)

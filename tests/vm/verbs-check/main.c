@@ -31,6 +31,7 @@ static const char usage[] =
 "  -T, --stall N        seconds without progress that count as stuck (60)\n"
 "  -k, --keep           keep the queue pairs to the end (else new ones every %d rounds)\n"
 "  -l, --lossy          datagrams and UC messages may get lost or come twice\n"
+"  -P, --patience MS    without any of those that are missing, until they count as lost (1000, else 5000)\n"
 "  -e, --errors         the error cases instead: wrong keys, ranges, rights, no receive, queue pair gone, ...\n"
 "  -M, --memory         or what keys open: memory windows, invalidation, re-registration; the client's device\n"
 "  -X, --states         or the states of queue pairs: all transitions, attributes, flush; the client's device\n"
@@ -75,7 +76,8 @@ static uint32_t op_list(char *s)
 static const struct option options[] = {
 	{ "seconds", 1, NULL, 's' }, { "messages", 1, NULL, 'n' }, { "seed", 1, NULL, 'S' }, { "qps", 1, NULL, 'q' },
 	{ "path-mtu", 1, NULL, 'm' }, { "max-size", 1, NULL, 'z' }, { "ops", 1, NULL, 'o' }, { "timeout", 1, NULL, 't' },
-	{ "stall", 1, NULL, 'T' }, { "keep", 0, NULL, 'k' }, { "lossy", 0, NULL, 'l' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
+	{ "stall", 1, NULL, 'T' }, { "keep", 0, NULL, 'k' }, { "lossy", 0, NULL, 'l' },
+	{ "patience", 1, NULL, 'P' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
 	{ "queues", 0, NULL, 'Q' }, { "states", 0, NULL, 'X' },
 	{ "big", 1, NULL, 'b' }, { "ipv6", 0, NULL, '6' },
 	{ "device", 1, NULL, 'd' }, { "gid-index", 1, NULL, 'g' }, { "port", 1, NULL, 'p' }, { "wait", 1, NULL, 'w' },
@@ -87,7 +89,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 	struct vc_config *c = &vc->cfg;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:kleMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:klP:eMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
 		switch (o) {
 		case 's': c->seconds = number("--seconds", optarg, 1, 1000000); break;
 		case 'n': c->messages = number("--messages", optarg, 1, UINT64_MAX); break;
@@ -104,6 +106,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 		case 'T': c->stall = number("--stall", optarg, 1, 3600); break;
 		case 'k': c->keep = 1; break;
 		case 'l': c->lossy = 1; break;
+		case 'P': c->patience = number("--patience", optarg, 1, 60000); break;
 		case 'e': c->errors = 1; break;
 		case 'M': c->memory = 1; break;
 		case 'Q': c->queues = 1; break;
@@ -120,6 +123,8 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 	}
 	if (!c->seconds && !c->messages)
 		c->seconds = 10;
+	if (!c->patience)
+		c->patience = c->lossy ? 1000 : 5000;
 	if (c->errors)
 		c->ops = (1u << VC_NR_OPS) - 1;
 }
@@ -128,7 +133,7 @@ static void agree(struct vc *vc)
 {
 	/* Nothing sensible takes longer than this on the control connection, not even a message of 2 GiB. */
 	struct timeval t = { .tv_sec = 900 };
-	uint64_t hello = 0x76636865636b0003ULL, theirs = 0;
+	uint64_t hello = 0x76636865636b0004ULL, theirs = 0;
 	int gid_index = vc->gid_index;
 
 	setsockopt(vc->tcp, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));

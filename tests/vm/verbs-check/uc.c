@@ -245,7 +245,7 @@ static void check_writes(struct vc *vc)
 
 void vc_uc_round(struct vc *vc, uint32_t round)
 {
-	double patience = vc->cfg.lossy ? 0.3 : 5, last;
+	double patience = vc->cfg.patience / 1e3, last;
 	uint32_t token = ~round, theirs;
 	int n, i, sends, missing = 0;
 	struct ibv_wc wc[8];

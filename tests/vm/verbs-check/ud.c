@@ -239,8 +239,8 @@ static void make_ah(struct vc *vc)
 
 void vc_ud_round(struct vc *vc, uint32_t round)
 {
-	/* A lost datagram cannot be told from a slow one; a missing one on a clean path is an error, so patience is cheap. */
-	double patience = vc->cfg.lossy ? 0.3 : 5, last;
+	/* A lost datagram cannot be told from a slow one. */
+	double patience = vc->cfg.patience / 1e3, last;
 	uint32_t token = ~round, theirs;
 	int n, i, sends, missing;
 	struct ibv_wc wc[8];

@@ -33,6 +33,7 @@ struct vc_config {
 	uint32_t ops;		/* 1 << enum vc_opcode */
 	uint32_t keep;		/* the queue pairs, to the end */
 	uint32_t lossy;		/* datagrams and UC messages may get lost or come twice */
+	uint32_t patience;	/* ms without one of those until what is missing counts as lost */
 	uint32_t errors;	/* run the error cases instead */
 	uint32_t memory;	/* or those of windows, invalidation and re-registration */
 	uint32_t queues;	/* run the queue cases instead */
