@@ -300,6 +300,12 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 	return NOTIFY_DONE;
 }
 
+/*
+ * dev->qps and dev->ahs are looked into by NAPI under their lock, dev->mems by RCU: the lock of that one is for callers that may
+ * sleep. As all are initialised in one place lockdep would take them for one class.
+ */
+static struct lock_class_key mems_class;
+
 int mrdma_ib_register(struct mrdma_front *front)
 {
 	struct mrdma_dev *dev;
@@ -314,6 +320,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	dev->port_state = port_state(front->netdev);
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1);
+	lockdep_set_class(&dev->mems.xa_lock, &mems_class);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	ida_init(&dev->srqs);
 	mrdma_loop_init(dev);
