@@ -3,7 +3,7 @@
 # usage: tests/vm/crowd.sh [OPTIONS]
 #
 # 64 processes at once in the front, 32 of them with the peer and 32 among themselves: RC, UC and UD, all operations, sizes to
-# 300 KB, on a wire that loses, reorders, doubles; some are killed in mid-flight, a hostile one takes its memory away under
+# 100 KB, on a wire that loses, reorders, doubles; some are killed in mid-flight, a hostile one takes its memory away under
 # traffic, the module's removal is tried, and every third round it is removed below them all. Every byte is checked; after
 # each round nothing is left over. 3 rounds; --long: 100. CROWD_ROUNDS: so many.
 
@@ -19,7 +19,7 @@ for guest in front peer; do push $guest "$VM_ROOT/tests/vm/crowd/crowd" /tmp/cro
 rounds=3
 ((!LONG)) || rounds=100
 rounds=${CROWD_ROUNDS:-$rounds}
-pairs=32 within=16 seconds=4 kills=12
+pairs=32 within=16 seconds=3 kills=12
 near_dev=$(netdev back) peer_dev=$(netdev peer)
 
 netem() { # HOW, on both ends of the wire; "" for none
