@@ -81,6 +81,15 @@ void mrdma_loop_stop(struct mrdma_dev *dev)
 	INIT_LIST_HEAD(&dev->loop.pkts);
 }
 
+/* If there is no room, @w is woken by the next delivery. */
+static bool wait_if(struct mrdma_loop *loop, bool full, struct mrdma_chan_waiter *w)
+{
+	lockdep_assert_held(&loop->lock);
+	if (full && list_empty(&w->entry))
+		list_add_tail(&w->entry, &loop->waiters);
+	return full;
+}
+
 struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 					  struct mrdma_chan_waiter *w, bool *full)
 {
@@ -88,9 +97,7 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 	struct mrdma_loop_pkt *pkt;
 
 	spin_lock(&loop->lock);
-	*full = loop->bytes >= LOOP_MAX_BYTES;
-	if (*full && list_empty(&w->entry))
-		list_add_tail(&w->entry, &loop->waiters);
+	*full = wait_if(loop, loop->bytes >= LOOP_MAX_BYTES, w);
 	spin_unlock(&loop->lock);
 	if (*full)
 		return NULL;
@@ -99,9 +106,7 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 		return pkt;
 	/* what is under way gives memory back when it is delivered */
 	spin_lock(&loop->lock);
-	*full = !list_empty(&loop->pkts);
-	if (*full && list_empty(&w->entry))
-		list_add_tail(&w->entry, &loop->waiters);
+	*full = wait_if(loop, !list_empty(&loop->pkts), w);
 	spin_unlock(&loop->lock);
 	return NULL;
 }

@@ -28,6 +28,9 @@ gid() {
 		done; exit 1' "/sys/class/infiniband/$(rdma_dev "$1")/ports/1" "$want"
 }
 
+# listening GUEST: a server of ibverbs' examples or of perftest takes its client there.
+listening() { on "$1" 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'; }
+
 # pingpong KIND SERVER CLIENT SERVER-ADDRESS CLIENT-ADDRESS [OPTION]: they meet by the addresses that always work, the
 # GIDs are those.
 pingpong() {
@@ -36,7 +39,7 @@ pingpong() {
 	sgid=$(gid "$server" "$4") || return
 	cgid=$(gid "$client" "$5") || return
 	start_on "$server" pp "ibv_${kind}_pingpong -d $(rdma_dev "$server") -g $sgid -s 1000 -n 100 ${6:-}" &&
-		on "$server" 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+		listening "$server" &&
 		on "$client" -t 40 "timeout 30 ibv_${kind}_pingpong -d $(rdma_dev "$client") -g $cgid -s 1000 -n 100 ${6:-} $meet" &&
 		end_of "$server" pp 20 && return
 	on "$server" "pkill -f 'ibv_${kind}_pingpon[g]'"
@@ -110,7 +113,7 @@ check "front and peer reach each other" reachable
 gone() {
 	local out
 	start_on peer wb "timeout -s KILL 90 ib_write_bw -d $(rdma_dev peer) -F -D 60" &&
-		on peer 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+		listening peer &&
 		start_on front wb "timeout -s KILL 80 ib_write_bw -d $front_rdma -F -D 60 -u 12 $peer_ip" && under_way || return
 	on front "ip link set $front_dev down"
 	on front 'i=0; until grep -q "status 12" /tmp/wb.out; do i=$((i + 1)); [ $i -lt 200 ] || exit 1; sleep 0.1; done'
