@@ -326,6 +326,7 @@ memory() {
 }
 
 # pinned GUEST: pages that are pinned for devices now.
+# shellcheck disable=SC2016 # the guest's
 pinned() { on "$1" 'awk "/^nr_foll_pin_acquired/ { n += \$2 } /^nr_foll_pin_released/ { n -= \$2 } END { print n }" /proc/vmstat'; }
 
 # objects GUEST: how many of each kind its RDMA device has, "pd 1 cq 1 qp 1 ...": the management queue pair's alone when
