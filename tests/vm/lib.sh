@@ -386,6 +386,8 @@ LOG_BAD='BUG:|BUG at|WARNING:|Oops|general protection|Call Trace|possible (circu
 LOG_BAD+='|unregister_netdevice: waiting|refcount_t:|KASAN|UBSAN|list_(add|del) corruption|soft lockup|hard LOCKUP|self-detected stall'
 LOG_BAD+='|rcu.*stall|blocked for more than|Bad page (state|map)|nobody cared|Kernel panic|scheduling while atomic|sleeping function'
 LOG_BAD+='|page allocation failure|NETDEV WATCHDOG|Tainted: .*[BDW]|bad: scheduling|double fault|stack segment|invalid opcode|unable to handle'
+# What only a debug kernel says.
+LOG_BAD+='|non-static key|locking correctness validator|new suspected memory leaks'
 
 # A program's own fault, which the kernel notes as well.
 LOG_CRASH='traps: [^ ]+\[[0-9]+\] |[^ ]+\[[0-9]+\]: segfault at'
