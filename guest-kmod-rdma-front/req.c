@@ -95,10 +95,11 @@ void mrdma_req_arm(struct mrdma_qp *qp)
 	if (!qp->attr.timeout || qp->dead)
 		return;
 	/*
-	 * The specification allows one to four times the nominal time; twice it
-	 * forgives a peer whose CPU is not scheduled for a while.
+	 * The specification allows one to four times the nominal time (9.7.6): twice
+	 * at first, four times when that brought nothing. A peer may be software whose CPU
+	 * is not scheduled for a while, and programs ask for as little as 67 ms.
 	 */
-	ns = (u64)(4096 * 2) << qp->attr.timeout;
+	ns = (u64)(4096 * 2) << (qp->attr.timeout + (req->retry < qp->attr.retry_cnt));
 	req->deadline = jiffies + nsecs_to_jiffies(ns) + 1;
 	if (!req->armed)
 		start_timer(qp, req->deadline);
