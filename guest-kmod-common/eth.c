@@ -16,6 +16,7 @@
 #define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
 #define LINEAR_MAX	2048	/* longer frames go into pages */
 #define HEADER_COPY	256	/* of which this much is linear */
+#define UDP_SEGMENTS_MAX 128	/* of a super-frame (SPEC.md); Linux's UDP_MAX_SEGMENTS may change */
 
 /* What the peer must know of checksum and segmentation. */
 static void describe(const struct sk_buff *skb, struct msr_desc *d)
@@ -57,10 +58,13 @@ void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
 	u32 off;
 
 	if (!msr_tx_reserve(&q->tx, len, &off, &result)) {
-		/* stop before arming: the bell may come at once, and mos_txq_wake looks at the flag */
+		/*
+		 * Stop before arming: the bell may come at once, and mos_txq_wake looks at the flag.
+		 * Another CPU may have seen it as well and left its qdisc alone: hence wake, not start.
+		 */
 		netif_tx_stop_queue(txq);
 		if (mos_queue_wait_room(q, len))
-			netif_tx_start_queue(txq);
+			netif_tx_wake_queue(txq);
 	}
 	if (!netdev_xmit_more() || netif_xmit_stopped(txq))
 		mos_queue_publish(q);
@@ -160,7 +164,7 @@ struct sk_buff *mos_skb_copy(struct napi_struct *napi, const void *data, u32 len
 static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 {
 	const struct msr_frame *f = &d->frame;
-	struct skb_shared_info *info = skb_shinfo(skb);
+	unsigned int type;
 	u32 header;
 
 	skb_reset_mac_header(skb);
@@ -177,18 +181,18 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 	/* msr_check_frame: with segmentation comes a partial checksum, so csum_start is known */
 	switch (f->gso_type & ~MSR_GSO_ECN) {
 	case MSR_GSO_TCPV4:
-		info->gso_type = SKB_GSO_TCPV4;
+		type = SKB_GSO_TCPV4;
 		break;
 	case MSR_GSO_TCPV6:
-		info->gso_type = SKB_GSO_TCPV6;
+		type = SKB_GSO_TCPV6;
 		break;
 	default:
-		info->gso_type = SKB_GSO_UDP_L4;
+		type = SKB_GSO_UDP_L4;
 	}
-	if (info->gso_type == SKB_GSO_UDP_L4) {
+	if (type == SKB_GSO_UDP_L4) {
 		header = f->csum_start + sizeof(struct udphdr);
 		if (f->csum_offset != offsetof(struct udphdr, check) || header >= skb->len ||
-		    skb->len - header > (u32)f->gso_size * 64)
+		    skb->len - header > (u32)f->gso_size * UDP_SEGMENTS_MAX)
 			return false;
 	} else {
 		header = f->csum_start + sizeof(struct tcphdr);
@@ -198,17 +202,14 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 	}
 	if (!pskb_may_pull(skb, header) || f->gso_size == GSO_BY_FRAGS)
 		return false;
-	if (skb->len - header <= f->gso_size) {
-		/* one segment: nothing to cut */
-		info->gso_type = 0;
-		return true;
-	}
+	if (skb->len - header <= f->gso_size)
+		return true;	/* one segment: nothing to cut */
 	if (f->gso_type & MSR_GSO_ECN)
-		info->gso_type |= SKB_GSO_TCP_ECN;
-	info->gso_size = f->gso_size;
-	/* headers are the peer's word: the stack checks them and counts segments itself */
-	info->gso_type |= SKB_GSO_DODGY;
-	info->gso_segs = 0;
+		type |= SKB_GSO_TCP_ECN;
+	/* only now: a pull may have moved it. The headers are the peer's word: the stack checks them and counts segments itself */
+	skb_shinfo(skb)->gso_type = type | SKB_GSO_DODGY;
+	skb_shinfo(skb)->gso_size = f->gso_size;
+	skb_shinfo(skb)->gso_segs = 0;
 	return true;
 }
 

@@ -132,6 +132,17 @@ fi
 
 ### ssh
 
+# One send of 118 datagrams (UDP_SEGMENT 512), which crosses the ring as one super-frame: each must arrive, with its number.
+udp_segments() {
+	start_on peer ug "exec timeout 30 perl -MSocket -e '\$| = 1; socket(S, PF_INET, SOCK_DGRAM, 17); bind(S, sockaddr_in(7890, INADDR_ANY)) or die; print \"ready\\n\";
+		while (keys %seen < 118) { recv(S, \$b, 2000, 0); \$seen{unpack(\"N\", \$b)} = length \$b } print join(\" \", map { \$seen{\$_} } 0..117), \"\\n\"'" || return
+	on peer 'i=0; until grep -q ready /tmp/ug.out; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+		on front "perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 17); setsockopt(S, 17, 103, pack(\"i\", 512)) or die \"UDP_SEGMENT: \$!\";
+			\$d = join(\"\", map { pack(\"N\", \$_) . \"x\" x 508 } 0..116) . pack(\"N\", 117) . \"x\" x 92;
+			defined send(S, \$d, 0, sockaddr_in(7890, inet_aton(\"$peer_ip\"))) or die \"send: \$!\"'" || return
+	end_of peer ug 40 | tee /dev/stderr | grep -q '512 96$'
+}
+check "118 datagrams of one send" udp_segments
 check "ssh from the front to the peer" on front "[ \"\$(ssh $peer_ip hostname)\" = peer ]"
 check "ssh from the peer to the front, IPv6" on peer "[ \"\$(ssh $front_ip6 hostname)\" = front ]"
 check "scp through both ways, content" on front -t 90 "dd if=/dev/urandom of=/tmp/s bs=1M count=4 2>/dev/null && scp -q /tmp/s $peer_ip:/tmp/s && scp -q $peer_ip:/tmp/s /tmp/s2 && cmp /tmp/s /tmp/s2"

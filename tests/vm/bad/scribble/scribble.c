@@ -121,8 +121,9 @@ static void random_desc(struct victim *v, bool plausible)
 			n.frame.gso_size = n.frame.gso_type ? r32() % 3000 : 0;
 			n.frame.reserved0 = 0;
 			n.frame.reserved1 = 0;
-			n.frame.csum_start = r32() % 200;
-			n.frame.csum_offset = r32() % 40;
+			/* now and then behind what the victim keeps linear; half of the time as TCP or UDP have it */
+			n.frame.csum_start = r32() % (r32() & 7 ? 200 : 2000);
+			n.frame.csum_offset = r32() & 1 ? r32() % 40 : n.frame.gso_type == MSR_GSO_UDP ? 6 : 16;
 		} else {
 			n.burst.nseg = r32() & 1 ? 1 : r32() % 300;
 			n.burst.seg_len = 256u << (r32() % 5);
