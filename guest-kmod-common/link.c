@@ -44,7 +44,8 @@ static void bell_handler(void *arg, unsigned int n)
 
 	if (n == MSR_BELL_LINK)
 		mos_link_kick(link);
-	else
+	else if (READ_ONCE(link->up))
+		/* else there may be no poll yet; all are scheduled when it goes up */
 		link->cfg.ops->bell(link, &link->queue[n - MSR_BELL_QUEUE(0)]);
 }
 
@@ -97,6 +98,9 @@ static void lay_out(struct mos_link *link)
 		link->queue[i].info.data_off = off;
 		off += 1u << link->queue[i].info.data_log2;
 	}
+	link->mine.nr_queues = link->nr_queues;
+	for (i = 0; i < link->nr_queues; i++)
+		link->mine.queue[i] = link->queue[i].info;
 }
 
 /* While the own epoch is 0. */
@@ -110,9 +114,9 @@ static void write_section(struct mos_link *link)
 	own->role = link->cfg.role;
 	own->segment_size = link->cfg.size;
 	own->features = 0;
-	own->nr_queues = link->nr_queues;
+	own->nr_queues = link->mine.nr_queues;
 	for (i = 0; i < link->nr_queues; i++)
-		own->queue[i] = link->queue[i].info;
+		own->queue[i] = link->mine.queue[i];
 }
 
 static void reset_rings(struct mos_link *link)
@@ -246,7 +250,7 @@ static void attach(struct mos_link *link, const struct msr_link_peer *seen)
 	verdict = msr_check_section(&link->copy, MSR_ROLE_FRONT + MSR_ROLE_BACK - link->cfg.role,
 				    link->cfg.size);
 	if (verdict == MSR_SECTION_OK)
-		verdict = msr_check_join(link->own, &link->copy);
+		verdict = msr_check_join(&link->mine, &link->copy);
 	if (verdict != MSR_SECTION_OK) {
 		/* it may have been rewritten under our eyes, which is no fault */
 		if (msr_load(&link->peer->epoch) != seen->epoch)
@@ -471,6 +475,8 @@ int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 	return 0;
 
 err_unmap:
+	/* a bell that existed for a moment may have rung */
+	cancel_delayed_work_sync(&link->work);
 	memset(link->own, 0, MSR_PAGE);
 	memunmap(link->segment);
 	return err;

@@ -117,8 +117,9 @@ msr_check_section(const struct msr_section *s, __u32 role, __u64 segment_size)
 }
 
 /*
- * Copy @peer that msr_check_section accepted against the @own table: queue i of
- * one side is the other direction of queue i of the other.
+ * Copy @peer that msr_check_section accepted against the @own table, as this side
+ * laid it out: the segment's may have been written to by the peer. Queue i of one
+ * side is the other direction of queue i of the other.
  */
 static inline msr_must_check enum msr_section_verdict
 msr_check_join(const struct msr_section *own, const struct msr_section *peer)
