@@ -130,7 +130,7 @@ if ((multios)); then
 	check "ethtool names the driver" on front "ethtool -i $front_dev | grep -q '^driver: multios_rdma'"
 fi
 
-### ssh
+### UDP segmentation
 
 # One send of 118 datagrams (UDP_SEGMENT 512), which crosses the ring as one super-frame: each must arrive, with its number.
 udp_segments() {
@@ -143,6 +143,9 @@ udp_segments() {
 	end_of peer ug 40 | tee /dev/stderr | grep -q '512 96$'
 }
 check "118 datagrams of one send" udp_segments
+
+### ssh
+
 check "ssh from the front to the peer" on front "[ \"\$(ssh $peer_ip hostname)\" = peer ]"
 check "ssh from the peer to the front, IPv6" on peer "[ \"\$(ssh $front_ip6 hostname)\" = front ]"
 check "scp through both ways, content" on front -t 90 "dd if=/dev/urandom of=/tmp/s bs=1M count=4 2>/dev/null && scp -q /tmp/s $peer_ip:/tmp/s && scp -q $peer_ip:/tmp/s /tmp/s2 && cmp /tmp/s /tmp/s2"
