@@ -22,6 +22,7 @@
 #include "system/cpu-timers.h"
 #include "system/kvm.h"
 #include "system/qtest.h"
+#include "target/i386/cpu.h"
 #include "hw/i386/e820_memory_layout.h"
 #include "trace.h"
 
@@ -56,7 +57,12 @@
 #define LOADED_HIGH         1
 #define XLF_KERNEL_64       1
 #define LOADER_TYPE_UNKNOWN 0xff
-#define MIN_PROTOCOL        0x20c /* Linux 3.8: XLF_KERNEL_64 */
+/*
+ * Linux 5.5. From 4.20 on the kernel takes the RSDP's address from boot_params
+ * (an older one finds the front's in low memory); that change's number, 2.14,
+ * was withdrawn again.
+ */
+#define MIN_PROTOCOL        0x20f
 #define ENTRY_64            0x200
 
 static void add_blob(MultiOSState *s, hwaddr addr, const void *data, gsize len)
@@ -73,8 +79,8 @@ static char *why_not_bootable(const uint8_t *img, gsize len)
         return g_strdup("no setup header is in it");
     }
     if (lduw_le_p(img + HDR_VERSION) < MIN_PROTOCOL) {
-        return g_strdup_printf("its boot protocol is %u.%02u, 2.12 or later "
-                               "(Linux 3.8) is needed", img[HDR_VERSION + 1],
+        return g_strdup_printf("its boot protocol is %u.%02u, 2.15 or later "
+                               "(Linux 5.5) is needed", img[HDR_VERSION + 1],
                                img[HDR_VERSION]);
     }
     if (!(img[HDR_LOADFLAGS] & LOADED_HIGH)) {
@@ -124,16 +130,19 @@ static void add_e820(uint8_t *bp, hwaddr addr, uint64_t len, uint32_t type)
 }
 
 /*
- * The back has no PIT, HPET or PM timer to calibrate its TSC by. KVM's kernel
- * tells the frequency by kvm-clock. TCG's TSC is the host's, and one of
- * 1 GHz with -icount.
+ * The back has no PIT, HPET or PM timer to calibrate its TSC by. KVM knows the
+ * frequency (and tells it by kvm-clock too, unless the CPU model lacks that);
+ * 0 if it does not. TCG's TSC is the host's, and one of 1 GHz with -icount.
  */
 static uint64_t measure_tsc_khz(void)
 {
     uint64_t best_span = UINT64_MAX, khz = 0;
 
-    if (kvm_enabled() || qtest_enabled()) {
+    if (qtest_enabled()) {
         return 0;
+    }
+    if (kvm_enabled()) {
+        return MAX(X86_CPU(first_cpu)->env.tsc_khz, 0);
     }
     if (icount_enabled()) {
         return 1000000;
@@ -159,22 +168,28 @@ static uint64_t measure_tsc_khz(void)
 
 static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
 {
-    g_autoptr(GString) cmd = g_string_new(s->back_append);
+    /*
+     * First no_ipi_broadcast: the all-but-self shorthand would reach the
+     * front's vCPUs. On a hardware-reduced machine Linux would try EFI and then
+     * all but ACPI to reboot.
+     */
+    g_autoptr(GString) cmd = g_string_new("no_ipi_broadcast=1 reboot=acpi");
     uint32_t limit = MIN(ldl_le_p(img + HDR_CMDLINE_SIZE),
                          MULTIOS_CMDLINE_SPACE - 1);
     gsize own;
 
-    /* The all-but-self shorthand would reach the front's vCPUs. */
-    g_string_append(cmd, " no_ipi_broadcast=1");
-    /* On a hardware-reduced machine Linux would try EFI and then all but ACPI. */
-    if (!s->back_append || !strstr(s->back_append, "reboot=")) {
-        g_string_append(cmd, " reboot=acpi");
-    }
     s->tsc_khz = measure_tsc_khz();
     if (s->tsc_khz) {
         g_string_append_printf(cmd, " tsc_early_khz=%" PRIu64, s->tsc_khz);
     }
-    own = cmd->len - (s->back_append ? strlen(s->back_append) : 0);
+    /* The user's behind ours: they may end with " -- " and init's arguments. */
+    if (s->back_append && *s->back_append) {
+        g_string_append_c(cmd, ' ');
+        own = cmd->len;
+        g_string_append(cmd, s->back_append);
+    } else {
+        own = cmd->len;
+    }
     if (cmd->len > limit) {
         error_setg(errp, "multios: back-append has %zu characters, it must "
                    "have at most %zu: %s takes %u and %zu are the device's",
