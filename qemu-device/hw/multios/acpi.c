@@ -108,22 +108,11 @@ static unsigned build_back_madt(MultiOSState *s, GArray *b)
     build_append_int_noprefix(b, APIC_DEFAULT_ADDRESS, 4);
     build_append_int_noprefix(b, 0, 4); /* no 8259 */
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        uint32_t id = multios_vcpu_apic_id(s, i);
-
-        if (id < 255) {
-            build_append_int_noprefix(b, 0, 1);  /* local APIC */
-            build_append_int_noprefix(b, 8, 1);
-            build_append_int_noprefix(b, i, 1);  /* processor UID */
-            build_append_int_noprefix(b, id, 1);
-            build_append_int_noprefix(b, 1, 4);  /* enabled */
-        } else {
-            build_append_int_noprefix(b, 9, 1);  /* local x2APIC */
-            build_append_int_noprefix(b, 16, 1);
-            build_append_int_noprefix(b, 0, 2);
-            build_append_int_noprefix(b, id, 4);
-            build_append_int_noprefix(b, 1, 4);  /* enabled */
-            build_append_int_noprefix(b, i, 4);  /* processor UID */
-        }
+        build_append_int_noprefix(b, 0, 1); /* local APIC */
+        build_append_int_noprefix(b, 8, 1);
+        build_append_int_noprefix(b, i, 1); /* processor UID */
+        build_append_int_noprefix(b, multios_vcpu_apic_id(s, i), 1);
+        build_append_int_noprefix(b, 1, 4); /* enabled */
     }
     /*
      * Without an IOAPIC in the MADT, Linux reads the front's MP table at

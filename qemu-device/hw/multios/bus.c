@@ -42,13 +42,28 @@ static const TypeInfo multios_pcihost_info = {
     .class_init = multios_pcihost_class_init,
 };
 
-static void map_alias(MultiOSState *s, MemoryRegion *alias, const char *name,
-                      int nth, hwaddr offset, hwaddr base, uint64_t size)
+/* Flash and firmware, which may be as large as the user likes, are there. */
+static bool map_alias(MultiOSState *s, MemoryRegion *alias, const char *name,
+                      int nth, hwaddr offset, hwaddr base, uint64_t size,
+                      Error **errp)
 {
     MemoryRegion *mr = sysbus_mmio_get_region(SYS_BUS_DEVICE(s->pcihost), nth);
+    MemoryRegionSection sec = memory_region_find(get_system_memory(), base,
+                                                 size);
 
+    if (sec.mr) {
+        error_setg(errp, "multios: '%s' is at 0x%" HWADDR_PRIx ", but 0x%"
+                   HWADDR_PRIx "-0x%" HWADDR_PRIx " must be free for the back's "
+                   "PCI bus", memory_region_name(sec.mr),
+                   sec.offset_within_address_space, base, base + size - 1);
+        error_append_hint(errp, "Flash and -bios must not be larger than 8 "
+                          "MiB\n");
+        memory_region_unref(sec.mr);
+        return false;
+    }
     memory_region_init_alias(alias, OBJECT(s), name, mr, offset, size);
     memory_region_add_subregion(get_system_memory(), base, alias);
+    return true;
 }
 
 bool multios_bus_init(MultiOSState *s, Error **errp)
@@ -73,13 +88,12 @@ bool multios_bus_init(MultiOSState *s, Error **errp)
     g_free(bus->name);
     bus->name = g_strdup_printf("%s.pcie", DEVICE(s)->id);
 
-    map_alias(s, &s->ecam, "multios-ecam", 0, 0, MULTIOS_ECAM_BASE,
-              MULTIOS_ECAM_SIZE);
-    map_alias(s, &s->mm32, "multios-mmio32", 1, MULTIOS_MM32_BASE,
-              MULTIOS_MM32_BASE, MULTIOS_MM32_SIZE);
-    map_alias(s, &s->mm64, "multios-mmio64", 1, MULTIOS_MM64_BASE,
-              MULTIOS_MM64_BASE, MULTIOS_MM64_SIZE);
-    return true;
+    return map_alias(s, &s->ecam, "multios-ecam", 0, 0, MULTIOS_ECAM_BASE,
+                     MULTIOS_ECAM_SIZE, errp) &&
+           map_alias(s, &s->mm32, "multios-mmio32", 1, MULTIOS_MM32_BASE,
+                     MULTIOS_MM32_BASE, MULTIOS_MM32_SIZE, errp) &&
+           map_alias(s, &s->mm64, "multios-mmio64", 1, MULTIOS_MM64_BASE,
+                     MULTIOS_MM64_BASE, MULTIOS_MM64_SIZE, errp);
 }
 
 void multios_bus_reset(MultiOSState *s)

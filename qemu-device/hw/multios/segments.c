@@ -22,6 +22,7 @@
 #include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
 #include "hw/multios/multios.h"
+#include "hw/pci-host/q35.h"
 #include "hw/i386/e820_memory_layout.h"
 #include "trace.h"
 
@@ -71,13 +72,20 @@ static uint64_t front_initrd_limit(MachineState *ms)
     return ldl_le_p(header + 0x22c);
 }
 
+static uint64_t pci_hole64_size(void)
+{
+    Object *q35 = object_resolve_path_type("", TYPE_Q35_HOST_DEVICE, NULL);
+
+    return Q35_HOST_DEVICE(q35)->mch.pci_hole64_size;
+}
+
 bool multios_segments_init(MultiOSState *s, Error **errp)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
     X86MachineState *x86ms = X86_MACHINE(ms);
     uint64_t low = x86ms->below_4g_mem_size;
     uint64_t initrd = 0;
-    uint64_t need, top, limit;
+    uint64_t need, top, limit, hole_size, hole_max;
 
     if (!check_size("back-mem", s->back_mem, BACK_MIN, errp) ||
         !check_size("shared-mem", s->shared_mem, MULTIOS_SEGMENT_ALIGN, errp)) {
@@ -112,6 +120,16 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
         error_setg(errp, "multios: -m is %" PRIu64 " GiB, it must be at most "
                    "256 GiB: the back's PCI windows are at 384 GiB",
                    (uint64_t)ms->maxram_size / GiB);
+        return false;
+    }
+    /* The firmware may put its first BAR, from which q35 counts, higher up. */
+    hole_size = pci_hole64_size();
+    hole_max = MULTIOS_ECAM_BASE - 32 * GiB - pc_pci_hole64_start();
+    if (hole_size > hole_max) {
+        error_setg(errp, "multios: q35-pcihost.pci-hole64-size is %" PRIu64
+                   " GiB, it must be at most %" PRIu64 " GiB: the front's "
+                   "64-bit PCI window must end beneath the back's",
+                   hole_size / GiB, hole_max / GiB);
         return false;
     }
 

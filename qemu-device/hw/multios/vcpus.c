@@ -32,6 +32,12 @@
  */
 #define MTRR_DEFTYPE (BIT(11) | 6)
 
+/*
+ * An MSI's destination and a local APIC's entry in the MADT have 8 bits, of
+ * which all ones is everybody. (KVM's extended destinations are not used.)
+ */
+#define MAX_APIC_ID 254
+
 /* Selectors of the 64-bit boot protocol: __BOOT_CS and __BOOT_DS. */
 #define BOOT_CS 0x10
 #define BOOT_DS 0x18
@@ -54,15 +60,16 @@ static CPUState *back_cpu(MultiOSState *s, unsigned nth)
 }
 
 /*
- * A triple fault, in the vCPU's thread: this vCPU must not go on, and what
- * the others and the devices of the back do is settled in the main loop.
+ * A triple fault, or what KVM cannot execute, in the vCPU's thread: this vCPU
+ * must not go on, and what the others and the devices of the back do is settled
+ * in the main loop.
  */
 static void shutdown_back(CPUState *cs, void *opaque)
 {
     MultiOSState *s = opaque;
 
     BQL_LOCK_GUARD();
-    trace_multios_triple_fault(cs->cpu_index);
+    trace_multios_cpu_shutdown(cs->cpu_index);
     cs->held = true;
     cpu_stop_current();
     multios_request(s, MULTIOS_DO_CRASH);
@@ -74,6 +81,7 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
     X86MachineState *x86ms = X86_MACHINE(ms);
     unsigned cpus = ms->smp.cpus;
     X86CPU *cpu;
+    uint32_t last_id;
 
     if (!s->back_vcpus) {
         error_setg(errp, "multios: back-vcpus is 0, it must be at least 1");
@@ -101,6 +109,15 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
     }
 
     s->first_back_cpu = cpus - s->back_vcpus;
+    last_id = multios_vcpu_apic_id(s, s->back_vcpus - 1);
+    if (last_id > MAX_APIC_ID) {
+        error_setg(errp, "multios: the last vCPU of the back has APIC ID %u, "
+                   "it must be at most %u: MSIs of the back's devices "
+                   "do not reach higher ones", last_id, MAX_APIC_ID);
+        error_append_hint(errp, "Use an -smp with fewer vCPUs or without gaps "
+                          "in its topology\n");
+        return false;
+    }
     for (unsigned i = 0; i < s->back_vcpus; i++) {
         CPUState *cs = back_cpu(s, i);
 

@@ -19,6 +19,7 @@
 #include "exec/address-spaces.h"
 #include "hw/acpi/ich9.h"
 #include "hw/multios/multios.h"
+#include "hw/nvram/fw_cfg.h"
 #include "hw/rtc/mc146818rtc_regs.h"
 #include "hw/southbridge/ich9.h"
 #include "system/rtc.h"
@@ -225,6 +226,23 @@ static const MemoryRegionOps takeover_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 2 },
 };
 
+/*
+ * No suspend to RAM for the front: waking up resets the machine, and the back
+ * with it. As if with -global ICH9-LPC.disable_s3=1, for firmware (fw_cfg) and
+ * the OS (the _S3 object, which is made when the machine is done).
+ */
+static void hide_s3(ICH9LPCPMRegs *pm)
+{
+    const uint8_t states[6] = {
+        128, 0, 0, 1, pm->s4_val | (pm->disable_s4 ? 0 : 128), 128,
+    };
+
+    pm->disable_s3 = true;
+    g_free(fw_cfg_modify_file(fw_cfg_find(), "etc/system-states",
+                              g_memdup2(states, sizeof(states)),
+                              sizeof(states)));
+}
+
 bool multios_takeover_init(MultiOSState *s, Error **errp)
 {
     ICH9LPCPMRegs *pm = find_pm();
@@ -234,6 +252,7 @@ bool multios_takeover_init(MultiOSState *s, Error **errp)
                    "be q35");
         return false;
     }
+    hide_s3(pm);
     memory_region_init_io(&s->takeover, OBJECT(s), &takeover_ops, s,
                           "multios-takeover", 2);
     s->takeover.disable_reentrancy_guard = true;

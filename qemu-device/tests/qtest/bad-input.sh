@@ -86,8 +86,8 @@ for f in noise empty; do
 	bad "back-kernel is no bzImage: $f" "back-kernel=$tmp/$f must be an x86-64 bzImage, but no setup header" \
 		"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/$f"
 done
-kernel "$tmp/old" '518:\x0b\x02'
-bad "back-kernel with an old boot protocol" 'boot protocol is 2.11, 2.12 or later' \
+kernel "$tmp/old" '518:\x0e\x02'
+bad "back-kernel with an old boot protocol" 'boot protocol is 2.14, 2.15 or later \(Linux 5.5\)' \
 	"${PC[@]}" -device "multios,id=mos0,back-kernel=$tmp/old"
 kernel "$tmp/32bit" '566:\x00\x00'
 bad "back-kernel without a 64-bit entry" 'no 64-bit entry point \(XLF_KERNEL_64\)' \
@@ -147,6 +147,18 @@ bad "-smp 1" 'back-vcpus is 1 and -smp has 1 vCPUs' -machine q35 -m 1G -smp 1 -d
 bad "maxcpus" '-smp has cpus=2 and maxcpus=4: they must be equal' -machine q35 -m 1G -smp 2,maxcpus=4 -device "$(mos)"
 bad "too few address bits" 'has 36 physical address bits, it must have at least 39' \
 	"${PC[@]}" -cpu qemu64,phys-bits=36 -device "$(mos)"
+
+bad "APIC IDs that MSIs do not reach" 'the last vCPU of the back has APIC ID 255, it must be at most 254' \
+	-machine q35 -m 1G -smp 256 -cpu qemu64,+x2apic -device "$(mos)"
+
+# what lies where the back's PCI windows go
+truncate -s 9M "$tmp/bios"
+bad "a -bios over 8 MiB" "'pc.bios' is at 0xff700000, but 0xff000000-0xff7fffff must be free for the back.s PCI bus" \
+	"${PC[@]}" -bios "$tmp/bios" -device "$(mos)"
+bad "flash over 8 MiB" "'system.flash0' is at 0xff700000, but 0xff000000-0xff7fffff must be free" \
+	-machine q35,max-fw-size=16M -m 1G -smp 2 -drive "if=pflash,format=raw,file=$tmp/bios" -device "$(mos)"
+bad "the front's PCI window over the back's" 'pci-hole64-size is 512 GiB, it must be at most 3[0-9]+ GiB' \
+	"${PC[@]}" -global q35-pcihost.pci-hole64-size=512G -device "$(mos)"
 
 # the device's place
 bad "two multios devices" 'there are two multios devices, there must be one' \
