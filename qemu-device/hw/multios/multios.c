@@ -2,10 +2,9 @@
 /*
  * multios: the device, its properties and registers, and the back's life cycle
  *
- * All changes of the back's state are made in one bottom half in the main
- * loop, where the back's vCPUs can be waited for. Whoever wants a change (a
- * register write of either OS, a triple fault, a management client) asks for
- * it with multios_request().
+ * All changes of the back's state are made in the main loop, where the back's
+ * vCPUs can be waited for. Whoever wants a change (a register write of either
+ * OS, a triple fault, a management client) asks for it with multios_request().
  */
 
 #include "qemu/osdep.h"
@@ -64,9 +63,16 @@ static void set_state(MultiOSState *s, MultiOSBackState state)
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
 }
 
-static void stop_back(MultiOSState *s, MultiOSBackState state)
+/* What its vCPUs asked for until now is not for the next kernel. */
+static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
+    qatomic_and(&s->pending, ~MULTIOS_DO_BY_BACK);
+}
+
+static void stop_back(MultiOSState *s, MultiOSBackState state)
+{
+    hold_back(s);
     /* Its devices must not write to memory that the next kernel uses. */
     multios_bus_reset(s);
     multios_page_reset(s);
@@ -77,7 +83,7 @@ static void stop_back(MultiOSState *s, MultiOSBackState state)
 
 static void start_back(MultiOSState *s)
 {
-    multios_vcpus_hold(s);
+    hold_back(s);
     multios_bus_reset(s);
     multios_page_reset(s);
     multios_boot_load(s);
@@ -86,34 +92,85 @@ static void start_back(MultiOSState *s)
     set_state(s, MULTIOS_BACK_RUNNING);
 }
 
-static void life_cycle_bh(void *opaque)
+/* Or may do: crashed by its own word, it goes on, and resets itself (panic=N) */
+static bool back_executes(MultiOSState *s)
 {
-    MultiOSState *s = opaque;
-    unsigned what = qatomic_xchg(&s->pending, 0);
+    return s->state == MULTIOS_BACK_RUNNING || s->state == MULTIOS_BACK_CRASHED;
+}
 
-    if ((what & MULTIOS_DO_CRASH) && s->state == MULTIOS_BACK_RUNNING) {
-        stop_back(s, MULTIOS_BACK_CRASHED);
-    }
-    if ((what & MULTIOS_DO_PANIC) && s->state == MULTIOS_BACK_RUNNING) {
-        /* Its vCPUs go on, for with panic=N it is about to reset itself. */
-        set_state(s, MULTIOS_BACK_CRASHED);
-    }
-    if (what & MULTIOS_DO_STOP) {
-        stop_back(s, MULTIOS_BACK_STOPPED);
-    }
-    if ((what & MULTIOS_DO_RESTART) ||
-        ((what & MULTIOS_DO_START) && s->state != MULTIOS_BACK_RUNNING) ||
-        ((what & MULTIOS_DO_TAKEOVER) && s->state == MULTIOS_BACK_OFF)) {
-        start_back(s);
+/* Main loop only, and not nested: see multios_request(). */
+static void make_changes(MultiOSState *s)
+{
+    const unsigned restart_or_stop = MULTIOS_DO_STOP | MULTIOS_DO_RESTART;
+    unsigned what;
+
+    while ((what = qatomic_xchg(&s->pending, 0))) {
+        if ((what & MULTIOS_DO_CRASH) && back_executes(s)) {
+            stop_back(s, MULTIOS_BACK_CRASHED);
+        }
+        if ((what & MULTIOS_DO_PANIC) && s->state == MULTIOS_BACK_RUNNING) {
+            set_state(s, MULTIOS_BACK_CRASHED);
+        }
+        if (what & restart_or_stop) {
+            /* This comes below, and one of them will do. */
+        } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
+            start_back(s);
+        } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
+            stop_back(s, MULTIOS_BACK_STOPPED);
+        }
+        if (what & MULTIOS_DO_STOP) {
+            stop_back(s, MULTIOS_BACK_STOPPED);
+        }
+        if ((what & MULTIOS_DO_RESTART) ||
+            ((what & MULTIOS_DO_START) && s->state != MULTIOS_BACK_RUNNING) ||
+            ((what & MULTIOS_DO_TAKEOVER) && s->state == MULTIOS_BACK_OFF)) {
+            start_back(s);
+        }
     }
 }
 
-/* Any thread; with the BQL or without. */
+static void requested(EventNotifier *n)
+{
+    MultiOSState *s = container_of(n, MultiOSState, requested);
+
+    event_notifier_test_and_clear(n);
+    make_changes(s);
+}
+
+/* Of commands that nothing was done about yet the last one wins. */
+static unsigned with_request(unsigned pending, unsigned what)
+{
+    switch (what) {
+    case MULTIOS_DO_STOP:
+        pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART);
+        break;
+    case MULTIOS_DO_START:
+        if (pending & MULTIOS_DO_STOP) {
+            what = MULTIOS_DO_RESTART; /* to a running back they are that */
+        }
+        /* fall through */
+    case MULTIOS_DO_RESTART:
+        pending &= ~MULTIOS_DO_STOP;
+        break;
+    }
+    return pending | what;
+}
+
+/*
+ * Any thread; with the BQL or without. An event notifier and no bottom half,
+ * for a vCPU's thread that polls an AioContext (as a drained block device
+ * does) would run the latter. Commands of the monitor are safe likewise.
+ */
 void multios_request(MultiOSState *s, unsigned what)
 {
+    unsigned old, was = qatomic_read(&s->pending);
+
     trace_multios_request(what);
-    qatomic_or(&s->pending, what);
-    qemu_bh_schedule(s->bh);
+    do {
+        old = was;
+        was = qatomic_cmpxchg(&s->pending, old, with_request(old, what));
+    } while (was != old);
+    event_notifier_set(&s->requested);
 }
 
 /* The registers that front and back have in common. */
@@ -317,6 +374,7 @@ static void machine_done(Notifier *notifier, void *opaque)
 static void multios_realize(PCIDevice *pdev, Error **errp)
 {
     MultiOSState *s = MULTIOS(pdev);
+    int ret;
 
     if (!check_machine(s, errp) || !parse_mac(s, errp) ||
         !multios_vcpus_init(s, errp) || !multios_segments_init(s, errp) ||
@@ -324,6 +382,13 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
         !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
         return;
     }
+
+    ret = event_notifier_init(&s->requested, 0);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "multios: no event notifier");
+        return;
+    }
+    event_notifier_set_handler(&s->requested, requested);
 
     error_setg(&s->migration_blocker, "multios: a machine with a back OS "
                "cannot be migrated or saved yet: the state of the back's life "
@@ -341,8 +406,6 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     }
     msix_vector_use(pdev, 0);
 
-    /* Unguarded: it lets go of the BQL, and the OSes go on meanwhile. */
-    s->bh = qemu_bh_new(life_cycle_bh, s);
     s->machine_done.notify = machine_done;
     qemu_add_machine_init_done_notifier(&s->machine_done);
 }
@@ -373,11 +436,8 @@ static void set_back_run(Object *obj, bool run, Error **errp)
                    "back is off until the front's OS has started");
         return;
     }
-    if (!run) {
-        stop_back(s, MULTIOS_BACK_STOPPED);
-    } else if (s->state != MULTIOS_BACK_RUNNING) {
-        start_back(s);
-    }
+    multios_request(s, run ? MULTIOS_DO_START : MULTIOS_DO_STOP);
+    make_changes(s);
 }
 
 static const Property multios_properties[] = {

@@ -66,13 +66,13 @@ static void page_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
     switch (addr) {
     case MULTIOS_REG_RESET:
         if (from_back(s, "RESET") && val == MULTIOS_RESET_VALUE) {
-            multios_request(s, MULTIOS_DO_RESTART);
+            multios_request(s, MULTIOS_DO_RESET);
         }
         break;
     case MULTIOS_REG_POWEROFF:
         if (from_back(s, "POWEROFF") && (val & SLP_EN) &&
             ((val >> SLP_TYP_SHIFT) & SLP_TYP_MASK) == MULTIOS_S5_SLEEP_TYPE) {
-            multios_request(s, MULTIOS_DO_STOP);
+            multios_request(s, MULTIOS_DO_POWEROFF);
         }
         break;
     case MULTIOS_REG_SLEEP_STATUS: /* ACPI clears the wake status first */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * multios: registers, segments, start and stop, without a guest
+ * multios: registers, segments, start and stop
  *
- * qtest vCPUs execute nothing, so a "kernel" needs a valid header only.
+ * qtest vCPUs execute nothing, so a "kernel" needs a valid header only. Where
+ * vCPUs must execute (TCG, or what MULTIOS_TEST_ACCEL names), firmware and
+ * kernel are a few instructions that do what a mailbox in memory asks for.
  */
 
 #include "qemu/osdep.h"
@@ -44,7 +46,72 @@
 #define PMBASE          0x600
 #define PM1_EN          (PMBASE + 2)
 
-static char *kernel_path;
+/* mailbox of the front's program: register or 0, two values to write to it */
+#define FRONT_MAILBOX   0x1000
+/* of the back's, in the shared segment: an action below, or an address and */
+/* a byte to write to it */
+#define BACK_MAILBOX    0x100
+#define ACTION_FAULT    1
+#define ACTION_RUN_MMIO 2
+
+/*
+ * At the reset vector, CS base 0xffff0000: to 32-bit protected mode, then wait
+ * for a register and write both values as fast as can be.
+ */
+static const uint8_t front_start[] = {
+    0xfa,                                     /* cli */
+    0x2e, 0x66, 0x0f, 0x01, 0x16, 0x80, 0x00, /* lgdtl %cs:0x80 */
+    0x0f, 0x20, 0xc0,                         /* mov %cr0, %eax */
+    0x0c, 0x01,                               /* or $1, %al */
+    0x0f, 0x22, 0xc0,                         /* mov %eax, %cr0 */
+    0x66, 0xea, 0x40, 0x00, 0xff, 0xff, 8, 0, /* ljmpl $8, $0xffff0040 */
+};
+static const uint8_t front_program[] = {
+    0x66, 0xb8, 0x10, 0x00,                   /* mov $0x10, %ax */
+    0x8e, 0xd8,                               /* mov %ax, %ds */
+    0xbe, 0x00, 0x10, 0x00, 0x00,             /* mov $FRONT_MAILBOX, %esi */
+    0xf3, 0x90,                               /* 1: pause */
+    0x8b, 0x16,                               /* mov (%esi), %edx */
+    0x85, 0xd2,                               /* test %edx, %edx */
+    0x74, 0xf8,                               /* jz 1b */
+    0x8b, 0x46, 0x04,                         /* mov 4(%esi), %eax */
+    0x8b, 0x4e, 0x08,                         /* mov 8(%esi), %ecx */
+    0x89, 0x02,                               /* mov %eax, (%edx) */
+    0x89, 0x0a,                               /* mov %ecx, (%edx) */
+    0xc7, 0x06, 0, 0, 0, 0,                   /* movl $0, (%esi) */
+    0xeb, 0xe6,                               /* jmp 1b */
+};
+/*
+ * Limit and address of the GDT behind it: null, flat code, flat data. With the
+ * accessed bit, which the CPU cannot set in ROM.
+ */
+static const uint8_t front_gdt[] = {
+    0x17, 0x00, 0x88, 0x00, 0xff, 0xff, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x9b, 0xcf, 0x00,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x93, 0xcf, 0x00,
+};
+
+static const uint8_t back_program[] = {
+    0xbf, 0x00, 0x00, 0xf1, 0xfe,             /* mov $BACK_PAGE, %edi */
+    0x8b, 0x77, 0x08,                         /* mov REG_SHM_BASE(%rdi), %esi */
+    0xf3, 0x90,                               /* 1: pause */
+    0x31, 0xc0,                               /* xor %eax, %eax */
+    0x87, 0x86, 0x00, 0x01, 0x00, 0x00,       /* xchg %eax, 0x100(%rsi) */
+    0x8a, 0x9e, 0x04, 0x01, 0x00, 0x00,       /* mov 0x104(%rsi), %bl */
+    0x85, 0xc0,                               /* test %eax, %eax */
+    0x74, 0xec,                               /* jz 1b */
+    0x83, 0xf8, ACTION_FAULT,                 /* cmp $ACTION_FAULT, %eax */
+    0x74, 0x09,                               /* je 2f */
+    0x83, 0xf8, ACTION_RUN_MMIO,              /* cmp $ACTION_RUN_MMIO, %eax */
+    0x74, 0x06,                               /* je 3f */
+    0x88, 0x18,                               /* mov %bl, (%rax) */
+    0xeb, 0xde,                               /* jmp 1b */
+    0x0f, 0x0b,                               /* 2: ud2, without an IDT */
+    0xff, 0xe7,                               /* 3: jmp *%rdi */
+};
+
+static char *kernel_path, *firmware_path;
 
 typedef struct Machine {
     QTestState *qts;
@@ -64,14 +131,23 @@ static void set_reg(Machine *m, unsigned offset, uint32_t val)
     qpci_io_writel(m->dev, m->bar, offset, val);
 }
 
-/* The smallest file that passes for a kernel: header and one sector of code */
-static void make_kernel(void)
+static char *make_file(const void *data, size_t len)
 {
-    uint8_t img[0x600] = { 0 };
+    char *path;
     GError *err = NULL;
-    int fd = g_file_open_tmp("multios-test-XXXXXX", &kernel_path, &err);
+    int fd = g_file_open_tmp("multios-test-XXXXXX", &path, &err);
 
     g_assert_no_error(err);
+    g_assert_cmpint(write(fd, data, len), ==, len);
+    close(fd);
+    return path;
+}
+
+/* The smallest file that passes for a kernel: header and two sectors of code */
+static void make_kernel(void)
+{
+    uint8_t img[0x800] = { 0 };
+
     img[0x1f1] = 1;                     /* setup_sects */
     img[0x201] = 0x66;                  /* end of the header */
     memcpy(img + 0x202, "HdrS", 4);
@@ -83,22 +159,48 @@ static void make_kernel(void)
     stl_le_p(img + 0x238, 2047);        /* cmdline_size */
     stl_le_p(img + 0x260, 1 * MiB);     /* init_size */
     memset(img + 0x400, 0x90, 0x200);
-    g_assert_cmpint(write(fd, img, sizeof(img)), ==, sizeof(img));
-    close(fd);
+    memcpy(img + 0x600, back_program, sizeof(back_program)); /* 64-bit entry */
+    kernel_path = make_file(img, sizeof(img));
 }
 
-static void start(Machine *m)
+static void make_firmware(void)
 {
-    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 -device "
-                         "multios,id=mos0,addr=%x,back-kernel=%s,back-vcpus=2,"
+    static const uint8_t reset_vector[] = { 0xe9, 0x0d, 0x00 }; /* jmp 0 */
+    g_autofree uint8_t *img = g_malloc0(64 * KiB);
+
+    memcpy(img, front_start, sizeof(front_start));
+    memcpy(img + 0x40, front_program, sizeof(front_program));
+    memcpy(img + 0x80, front_gdt, sizeof(front_gdt));
+    memcpy(img + 0xfff0, reset_vector, sizeof(reset_vector));
+    firmware_path = make_file(img, 64 * KiB);
+}
+
+static void start_with(Machine *m, const char *more)
+{
+    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 %s -device "
+                         "'multios,id=mos0,addr=%x,back-kernel=%s,back-vcpus=2,"
                          "back-mem=128M,shared-mem=16M,mac=52:54:00:01:02:03,"
-                         "back-append=hello", SLOT, kernel_path);
+                         "back-append=hello -- bye'", more, SLOT, kernel_path);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
     g_assert_nonnull(m->dev);
     qpci_device_enable(m->dev);
     m->bar = qpci_iomap(m->dev, 0, NULL);
     m->back_base = qpci_io_readq(m->dev, m->bar, REG_SHM_BASE) - BACK_MEM;
+}
+
+static void start(Machine *m)
+{
+    start_with(m, "");
+}
+
+static void start_executing(Machine *m)
+{
+    const char *accel = getenv("MULTIOS_TEST_ACCEL") ?: "tcg";
+    g_autofree char *more = g_strdup_printf("-accel %s -bios %s", accel,
+                                            firmware_path);
+
+    start_with(m, more);
 }
 
 static void stop(Machine *m)
@@ -110,7 +212,7 @@ static void stop(Machine *m)
 
 static void wait_generation(Machine *m, uint32_t generation, uint32_t state)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
 
     while ((reg(m, REG_GENERATION) != generation ||
             reg(m, REG_STATE) != state) && g_get_monotonic_time() < end) {
@@ -226,6 +328,10 @@ static void test_memory_map(void)
     g_assert_true(ram);
     g_assert_true(segments);
     g_assert_true(low);
+    /* no S3: waking up would reset the back */
+    size = qfw_cfg_get_file(fw_cfg, "etc/system-states", table, sizeof(table));
+    g_assert_cmpuint(size, ==, 6);
+    g_assert_cmphex(table[3] & 0x80, ==, 0);
     pc_fw_cfg_uninit(fw_cfg);
     stop(&m);
 }
@@ -279,7 +385,9 @@ static void test_boot(void)
     g_assert_cmpuint(bp[0x1e8], ==, 5);
     qtest_memread(m.qts, ldl_le_p(bp + 0x228), cmdline, sizeof(cmdline));
     cmdline[sizeof(cmdline) - 1] = 0;
-    g_assert_true(g_str_has_prefix(cmdline, "hello no_ipi_broadcast=1"));
+    /* The device's own parameters are the kernel's, not init's. */
+    g_assert_cmpstr(cmdline, ==,
+                    "no_ipi_broadcast=1 reboot=acpi hello -- bye");
     code = ldl_le_p(bp + 0x214);
     g_assert_cmphex(code % (2 * MiB), ==, 0);
     g_assert_cmphex(qtest_readl(m.qts, code), ==, 0x90909090);
@@ -389,12 +497,131 @@ static void test_properties(void)
     stop(&m);
 }
 
+static void wait_zero(Machine *m, uint64_t addr)
+{
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+    while (qtest_readl(m->qts, addr) && g_get_monotonic_time() < end) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(qtest_readl(m->qts, addr), ==, 0);
+}
+
+/* Two writes of the front to BACK_CTL with nothing in between */
+static void two_commands(Machine *m, uint32_t first, uint32_t second)
+{
+    qtest_writel(m->qts, FRONT_MAILBOX + 4, first);
+    qtest_writel(m->qts, FRONT_MAILBOX + 8, second);
+    qtest_writel(m->qts, FRONT_MAILBOX, m->bar.addr + REG_CTL);
+    wait_zero(m, FRONT_MAILBOX);
+}
+
+static void back_does(Machine *m, uint32_t action, uint8_t val)
+{
+    uint64_t mailbox = m->back_base + BACK_MEM + BACK_MAILBOX;
+
+    qtest_writel(m->qts, mailbox + 4, val);
+    qtest_writel(m->qts, mailbox, action);
+}
+
+/* The last of two commands wins, whether the first was acted upon or not. */
+static void test_last_command(void)
+{
+    Machine m;
+    uint32_t generation = 1;
+
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, generation, 1);
+    for (int i = 0; i < 20; i++) {
+        two_commands(&m, 2, 1);
+        wait_generation(&m, ++generation, 1);
+        two_commands(&m, 2, 3);
+        wait_generation(&m, ++generation, 1);
+        two_commands(&m, 1, 2); /* no effect on a running back, then stop */
+        wait_generation(&m, generation, 2);
+        set_reg(&m, REG_CTL, 1);
+        wait_generation(&m, ++generation, 1);
+        two_commands(&m, 3, 2);
+        wait_generation(&m, reg(&m, REG_GENERATION), 2);
+        generation = reg(&m, REG_GENERATION);
+        set_reg(&m, REG_CTL, 3);
+        wait_generation(&m, ++generation, 1);
+    }
+    stop(&m);
+}
+
+static void test_back_executes(void)
+{
+    Machine m;
+
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 1, 1);
+    back_does(&m, BACK_PAGE + 0x40, 1); /* RESET */
+    wait_generation(&m, 2, 1);
+    back_does(&m, BACK_PAGE + 0x44, 0x20 | 5 << 2); /* POWEROFF */
+    wait_generation(&m, 2, 2);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 3, 1);
+
+    /* a panic, after which the back resets itself */
+    back_does(&m, BACK_PAGE + 0x2000, 1);
+    wait_generation(&m, 3, 3);
+    back_does(&m, BACK_PAGE + 0x40, 1);
+    wait_generation(&m, 4, 1);
+
+    /* a triple fault, of a running back and of one in panic */
+    back_does(&m, ACTION_FAULT, 0);
+    wait_generation(&m, 4, 3);
+    set_reg(&m, REG_CTL, 3);
+    wait_generation(&m, 5, 1);
+    back_does(&m, BACK_PAGE + 0x2000, 1);
+    wait_generation(&m, 5, 3);
+    back_does(&m, ACTION_FAULT, 0);
+    wait_zero(&m, m.back_base + BACK_MEM + BACK_MAILBOX);
+    g_usleep(20000);
+    wait_generation(&m, 5, 3);
+    /* held, so it does not do this */
+    back_does(&m, BACK_PAGE + 0x40, 1);
+    g_usleep(20000);
+    wait_generation(&m, 5, 3);
+    back_does(&m, 0, 0);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 6, 1);
+    stop(&m);
+}
+
+/* KVM cannot execute what lies in MMIO: the end of the back, not of the VM */
+static void test_cannot_execute(void)
+{
+    Machine m;
+    QDict *rsp;
+
+    if (g_strcmp0(getenv("MULTIOS_TEST_ACCEL"), "kvm")) {
+        g_test_skip("KVM only");
+        return;
+    }
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 1, 1);
+    back_does(&m, ACTION_RUN_MMIO, 0);
+    wait_generation(&m, 1, 3);
+    rsp = qtest_qmp(m.qts, "{ 'execute': 'query-status' }");
+    g_assert_true(qdict_get_bool(qdict_get_qdict(rsp, "return"), "running"));
+    qobject_unref(rsp);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 2, 1);
+    stop(&m);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
 
     g_test_init(&argc, &argv, NULL);
     make_kernel();
+    make_firmware();
     qtest_add_func("/multios/defaults", test_defaults);
     qtest_add_func("/multios/bad-offsets", test_bad_offsets);
     qtest_add_func("/multios/memory-map", test_memory_map);
@@ -403,8 +630,13 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/life-cycle", test_life_cycle);
     qtest_add_func("/multios/reset", test_reset);
     qtest_add_func("/multios/properties", test_properties);
+    qtest_add_func("/multios/executing/last-command", test_last_command);
+    qtest_add_func("/multios/executing/back", test_back_executes);
+    qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);
     ret = g_test_run();
     unlink(kernel_path);
+    unlink(firmware_path);
     g_free(kernel_path);
+    g_free(firmware_path);
     return ret;
 }

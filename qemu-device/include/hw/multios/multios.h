@@ -21,6 +21,7 @@
 #include "qemu/units.h"
 #include "hw/pci/pci_device.h"
 #include "hw/core/cpu.h"
+#include "qemu/event_notifier.h"
 #include "net/net.h"
 #include "qom/object.h"
 
@@ -154,7 +155,7 @@ struct MultiOSState {
     unsigned first_back_cpu; /* index; the back's are this one to the last */
     uint64_t back_base;
     uint64_t shared_base;
-    uint64_t tsc_khz; /* 0: the back has a better source */
+    uint64_t tsc_khz; /* 0: not known */
     Error *migration_blocker;
     Notifier machine_done;
 
@@ -166,7 +167,7 @@ struct MultiOSState {
     MultiOSBackState state;
     uint32_t generation;
     bool front_took_over; /* since the last machine reset */
-    QEMUBH *bh;
+    EventNotifier requested;
     unsigned pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
     uint32_t irq_status;
     uint32_t irq_enable;
@@ -190,14 +191,20 @@ struct MultiOSState {
     GArray *port_views;    /* of MultiOSPortView * */
 };
 
-/* What multios.c's bottom half is asked to do, in this order. */
+/* What multios.c is asked to do, in this order. */
 enum {
-    MULTIOS_DO_CRASH    = 1 << 0, /* a back vCPU has shut down */
+    /* by vCPUs of the back: void if not seen when these are held */
+    MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
     MULTIOS_DO_PANIC    = 1 << 1, /* the back says so, and may yet reset */
-    MULTIOS_DO_STOP     = 1 << 2,
-    MULTIOS_DO_RESTART  = 1 << 3,
-    MULTIOS_DO_START    = 1 << 4,
-    MULTIOS_DO_TAKEOVER = 1 << 5, /* the front OS is up: first start */
+    MULTIOS_DO_RESET    = 1 << 2,
+    MULTIOS_DO_POWEROFF = 1 << 3,
+    MULTIOS_DO_BY_BACK  = MULTIOS_DO_CRASH | MULTIOS_DO_PANIC |
+                          MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF,
+    /* by the front and by management */
+    MULTIOS_DO_STOP     = 1 << 4,
+    MULTIOS_DO_RESTART  = 1 << 5,
+    MULTIOS_DO_START    = 1 << 6,
+    MULTIOS_DO_TAKEOVER = 1 << 7, /* the front OS is up: first start */
 };
 
 /* multios.c */
