@@ -14,7 +14,7 @@
 
 #define POLL_DOWN	(HZ / 10)
 #define POLL_UP		HZ
-#define RETRY_AFTER	HZ	/* after a fault: a peer that errs for ever costs one attempt a second */
+#define RETRY_AFTER	HZ	/* a peer that errs, or is up and gone, for ever costs one attempt a second */
 #define LEAVE_TIMEOUT	500	/* ms; a live peer answers within one of its polls or is told by bell */
 #define RING_LOG2	10
 
@@ -151,6 +151,8 @@ static void reset(struct mos_link *link, bool again)
 		WRITE_ONCE(link->up, false);
 		link->cfg.ops->down(link);
 		dev_info(link->cfg.dev, "link to the %s is down\n", peer_name(link));
+		if (time_before(jiffies, link->up_at + RETRY_AFTER))
+			link->retry_at = jiffies + RETRY_AFTER;
 	}
 	msr_link_reset(link->own, &link->state);
 	/* it never changes, but a stray store may have hit it */
@@ -272,6 +274,7 @@ static void go_up(struct mos_link *link)
 	link->state.up = true;
 	link->refused_epoch = 0;
 	link->ups++;
+	link->up_at = jiffies;
 	msr_store(&link->own->broken, MSR_FAULT_NONE);
 	WRITE_ONCE(link->up, true);
 	link->cfg.ops->up(link);

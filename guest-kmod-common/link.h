@@ -87,7 +87,8 @@ struct mos_link {
 	bool running;			/* lock; between start and stop */
 	struct msr_link state;		/* lock */
 	u32 refused_epoch;		/* lock; incarnation of the peer that broke the rules; 0: none */
-	unsigned long retry_at;		/* lock; jiffies; not before, after a fault */
+	unsigned long retry_at;		/* lock; jiffies; not before, after a fault or a short life */
+	unsigned long up_at;		/* lock; jiffies */
 	u32 peer_broken;		/* lock; as last reported */
 	struct delayed_work work;
 

@@ -82,9 +82,9 @@ say "segment $segment"
 
 strokes=300
 ((!LONG)) || strokes=5000
-scribble() { # GUEST KIND
+scribble() { # GUEST KIND [COUNT]
 	SEED=$((SEED + 1))
-	on "$1" -t 90 "insmod /tmp/multios_scribble.ko $segment side=$1 kind=$2 seed=$SEED count=$strokes && rmmod multios_scribble"
+	on "$1" -t 90 "insmod /tmp/multios_scribble.ko $segment side=$1 kind=$2 seed=$SEED count=${3:-$strokes} && rmmod multios_scribble"
 }
 alive() { on front -t 15 true && on back -t 15 true; }
 other_of() { if [[ $1 == front ]]; then echo back; else echo front; fi; }
@@ -129,6 +129,14 @@ for liar in back front; do
 		[[ $kind != version ]] || check "version: the $victim says so" eval 'log_since $victim | grep -E "layout version 2 in the '$liar'"'
 		check "$kind: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after $kind"
 	done
+
+	# Is up and gone for ever: the victim goes along once a second.
+	check "restart: unloading in the $liar" unload $liar
+	ups=$(faults $victim link_ups) since=$SECONDS
+	check "restart: the $liar starts over 12 times" scribble $liar restart 12
+	ups=$(($(faults $victim link_ups) - ups)) since=$((SECONDS - since))
+	check "restart: the $victim went up $ups times in $since s, at most one a second" [ $ups -ge 3 -a $ups -le $((since + 2)) ]
+	check "restart: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after it"
 	check_logs "garbage from the $liar before attaching"
 	check "verbs traffic after it" works
 done

@@ -12,6 +12,9 @@
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 
+#include <asm/apic.h>
+#include <asm/msr.h>
+
 #include <msr/wire.h>
 
 static ulong base;
@@ -25,7 +28,7 @@ module_param(side, charp, 0444);
 MODULE_PARM_DESC(side, "whose section: front or back");
 static char *kind = "";
 module_param(kind, charp, 0444);
-MODULE_PARM_DESC(kind, "show, version, identity, table, link, bells, index, jump, desc, plausible, payload or all");
+MODULE_PARM_DESC(kind, "show, version, identity, table, link, restart, bells, index, jump, desc, plausible, payload or all");
 static uint count = 200;
 module_param(count, uint, 0444);
 MODULE_PARM_DESC(count, "how often");
@@ -68,7 +71,7 @@ static void find_segment(void)
 }
 
 struct victim {
-	struct msr_section *s;
+	struct msr_section *s, *other;
 	u32 len;
 	u32 index;	/* of the queue that this stroke is about */
 	struct msr_prod *prod;
@@ -137,6 +140,47 @@ static void random_desc(struct victim *v, bool plausible)
 	smp_store_release(&v->prod->idx, v->prod->idx + 1);
 }
 
+/* To the victim's link bell. */
+static void ring(struct victim *v)
+{
+	u64 word = READ_ONCE(v->other->bell[MSR_BELL_LINK]);
+	u32 apicid = (word & MSR_BELL_APIC_MASK) >> MSR_BELL_APIC_SHIFT;
+	u32 icr = APIC_DM_FIXED | APIC_DEST_PHYSICAL | (word & MSR_BELL_VECTOR_MASK);
+	unsigned long flags;
+
+	if (!word)
+		return;
+	mb();
+	if (x2apic_mode) {
+		wrmsrl(APIC_BASE_MSR + (APIC_ICR >> 4), (u64)apicid << 32 | icr);
+		return;
+	}
+	local_irq_save(flags);
+	native_apic_mem_write(APIC_ICR2, SET_XAPIC_DEST_FIELD(apicid));
+	native_apic_mem_write(APIC_ICR, icr);
+	local_irq_restore(flags);
+}
+
+/* A peer that starts over, by the rules, as soon as the link is up. */
+static void restart(struct victim *v)
+{
+	u32 epoch = r32() | 1;
+	int ms;
+
+	/* the victim's own identity and queues, in our role, are good ones */
+	memcpy(v->s, v->other, offsetof(struct msr_section, epoch));
+	memcpy(v->s->queue, v->other->queue, sizeof(v->s->queue));
+	v->s->role = MSR_ROLE_FRONT + MSR_ROLE_BACK - v->other->role;
+	WRITE_ONCE(v->s->peer_epoch, 0);
+	smp_store_release(&v->s->epoch, epoch);
+	ring(v);
+	for (ms = 0; ms < 3000 && smp_load_acquire(&v->other->peer_epoch) != epoch; ms++)
+		usleep_range(1000, 1100);
+	smp_store_release(&v->s->peer_epoch, READ_ONCE(v->other->epoch));
+	ring(v);
+	msleep(20);
+}
+
 static void stroke(struct victim *v)
 {
 	struct msr_section *s = v->s;
@@ -161,6 +205,8 @@ static void stroke(struct victim *v)
 		WRITE_ONCE(s->peer_epoch, nasty());
 		if (r32() & 1)
 			WRITE_ONCE(s->broken, nasty());
+	} else if (!strcmp(kind, "restart")) {
+		restart(v);
 	} else if (!strcmp(kind, "bells")) {
 		for (i = 0; i < MSR_MAX_BELLS; i++)
 			WRITE_ONCE(s->bell[i], (u64)nasty() << 32 | nasty());
@@ -192,7 +238,7 @@ static void stroke(struct victim *v)
 
 static bool known(const char *k)
 {
-	static const char *const kinds[] = { "show", "version", "identity", "table", "link", "bells", "index", "jump", "desc",
+	static const char *const kinds[] = { "show", "version", "identity", "table", "link", "restart", "bells", "index", "jump", "desc",
 					     "plausible", "payload", "all" };
 	int i;
 
@@ -224,6 +270,7 @@ static int __init scribble_init(void)
 		return -ENOMEM;
 	v.len = size / 2;
 	v.s = p + (!strcmp(side, "front") ? 0 : v.len);
+	v.other = p + (!strcmp(side, "front") ? v.len : 0);
 	prandom_seed_state(&rnd, seed);
 	for (i = 0; i < count && strcmp(kind, "show") && !signal_pending(current); i++) {
 		stroke(&v);
