@@ -3,7 +3,7 @@
 # usage: tests/vm/kvm.sh [--way auto|direct|nested] [CASE...]
 #
 # The multios VM under -accel kvm: both kernels up, vCPUs and memory apart, doorbells both ways, ping and
-# ibv_rc_pingpong through the back's NIC to a stock peer, the back restarted. CASE is IRQCHIP-BACKVCPUS, and with
+# ibv_rc_pingpong through the back's NIC to a stock peer, the back restarted; and the device's own tests. CASE is IRQCHIP-BACKVCPUS, and with
 # -restart after it the back is restarted: default on-1 split-2-restart, with VM_LONG=1 all of on and split, 1 and 2.
 #
 #   --way direct   with this machine's KVM, in the lab, the peer being a second VM
@@ -19,7 +19,7 @@ MULTIOS_PROG=kvm
 HERE=$MULTIOS_ROOT/tests/vm/nested
 OUT=$MULTIOS_BUILD/kvm
 # Bounds of one machine, in seconds: they are met even on a busy host.
-BOOT_SECONDS=150 CASE_SECONDS=450
+BOOT_SECONDS=150 DEVICE_SECONDS=260 CASE_SECONDS=450
 
 passed=0 failed=0 skipped=0
 say() { echo "kvm: $*"; }
@@ -51,15 +51,15 @@ with_files() { { cat "$1" && (cd "$2" && find . -mindepth 1 | LC_ALL=C sort | cp
 nested_disk() {
 	local dir=$1 tree=$1/tree share lib
 	mkdir -p "$tree"/qemu/{bin,lib,share} "$dir"/{front/multios/kvm,back/etc,back/run/multios/kvm}
-	cp "$QEMU" "$tree/qemu/bin/"
-	ldd "$QEMU" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | while read -r lib; do
+	cp "$QEMU" "$DEVICE_TEST" "$tree/qemu/bin/"
+	ldd "$QEMU" "$DEVICE_TEST" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | while read -r lib; do
 		cp -L "$lib" "$tree/qemu/lib/"
 	done
 	"$QEMU" -L help | while read -r share; do
 		[[ ! -d $share ]] || find "$share" -maxdepth 1 \( -name '*.bin' -o -name '*.rom' \) -exec cp -nL {} "$tree/qemu/share/" \;
 	done
 	[[ -e $tree/qemu/share/bios-256k.bin ]] || die "$QEMU finds no firmware"
-	cp "$KERNEL/vmlinuz" "$HERE/inner" "$tree/"
+	cp "$KERNEL/vmlinuz" "$HERE"/{inner,device} "$tree/"
 
 	cp "$HERE"/{report,traffic,pingpong} "$dir/front/multios/kvm/"
 	cp "$HERE/front-rc" "$dir/front/multios/rc"
@@ -89,7 +89,7 @@ nested() {
 	echo '::sysinit:/run/multios/rc' >"$outer/inittab"
 	with_files "$("$MULTIOS_ROOT/scripts/build-image" peer "$VERSION")" "$OUT/outer" "$dir/outer"
 	for case in "${cases[@]}"; do list+=${list:+,}$case; done
-	limit=$((BOOT_SECONDS + CASE_SECONDS * ${#cases[@]}))
+	limit=$((BOOT_SECONDS + DEVICE_SECONDS + CASE_SECONDS * ${#cases[@]}))
 
 	log "outer machine: TCG, emulated CPU with SVM, 3 vCPUs; at most $limit s"
 	: >"$log"
@@ -116,7 +116,7 @@ nested() {
 	done
 	wait "$outer_pid" || log "outer machine: QEMU ended with status $? (124: its time was over): $(tail -n 1 "$OUT/outer.qemu.log")"
 	outer_pid=''
-	for case in "${cases[@]}"; do
+	for case in device "${cases[@]}"; do
 		tr -d '\r' <"$log" | sed -n "/^outer: begin $case\$/,/^outer: end $case\$/p" >"$OUT/$case.log"
 	done
 }
@@ -130,6 +130,7 @@ in_guest() {
 
 direct() {
 	local case irqchip back restart file guest server
+	"$HERE/device" "$QEMU" "$DEVICE_TEST" >"$OUT/device.log"
 	for case in "${cases[@]}"; do
 		IFS=- read -r irqchip back restart <<<"$case"
 		log "case $case: the lab with --accel kvm --irqchip $irqchip --back-vcpus $back"
@@ -249,6 +250,15 @@ judge() {
 	verdict "$case: no warning in a kernel log, both alive to the end" silent "$case"
 }
 
+# The device's own tests: each says ok, none says something else.
+judge_device() {
+	local name
+	for name in executing/last-command executing/back executing/cannot-execute; do
+		verdict "device: $name" grep -Eq "^ok [0-9]+ /x86_64/multios/$name\$" "$OUT/device.log"
+	done
+	if grep -v '^ok \|^outer: ' "$OUT/device.log"; then :; fi
+}
+
 ### main
 
 way=auto cases=()
@@ -275,6 +285,8 @@ VERSION=$("$MULTIOS_ROOT/scripts/build-kernels" --list | cut -d' ' -f1)
 KERNEL=$("$MULTIOS_ROOT/scripts/build-kernels" "$VERSION" | tail -n 1)
 QEMU=${MULTIOS_QEMU:-}
 [[ -n $QEMU ]] || QEMU=$("$MULTIOS_ROOT/scripts/build-qemu" | tail -n 1)/bin/qemu-system-x86_64
+DEVICE_TEST=${QEMU%/bin/*}/libexec/multios-test
+[[ -x $DEVICE_TEST ]] || die "$DEVICE_TEST is missing: MULTIOS_QEMU must be in what scripts/build-qemu prints"
 ROOT_IMAGE=$("$MULTIOS_ROOT/scripts/build-image" root)
 mkdir -p "$MULTIOS_BUILD"
 exec {lock}>"$MULTIOS_BUILD/kvm.lock"
@@ -299,6 +311,7 @@ else
 	skip "a /dev/kvm that is of no use: this machine has none"
 fi
 "$way"
+judge_device
 for case in "${cases[@]}"; do judge "$case"; done
 say "$SECONDS s; logs: build/kvm"
 echo "$passed passed, $failed failed, $skipped skipped"
