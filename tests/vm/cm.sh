@@ -22,7 +22,7 @@ opened() {
 	shift 5
 	[[ $server != front ]] || client=peer
 	start_on "$server" cms "/tmp/cm-check -l $options -c $count" || return
-	on "$server" 'i=0; until grep -q listening /tmp/cms.out; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' || rc=1
+	says "$server" listening /tmp/cms.out || rc=1
 	((rc)) || on "$client" -t "$seconds" "/tmp/cm-check -c $count $* $address" || rc=$?
 	((!rc)) || on "$server" 'kill $(pidof cm-check)'
 	end_of "$server" cms 30 && return $rc

@@ -116,7 +116,7 @@ gone() {
 		listening peer &&
 		start_on front wb "timeout -s KILL 80 ib_write_bw -d $front_rdma -F -D 60 -u 12 $peer_ip" && under_way || return
 	on front "ip link set $front_dev down"
-	on front 'i=0; until grep -q "status 12" /tmp/wb.out; do i=$((i + 1)); [ $i -lt 200 ] || exit 1; sleep 0.1; done'
+	says front "status 12" /tmp/wb.out 200
 	out=$(on front 'cat /tmp/wb.out; pkill -9 ib_write_bw')
 	on front "ip link set $front_dev up; ip addr replace $front_ip6/64 dev $front_dev nodad"
 	on peer 'pkill -9 ib_write_bw; true'

@@ -309,6 +309,11 @@ verbs_check() {
 	return 1
 }
 
+# says GUEST WORDS FILE [TENTHS]: waits until a program has written them there, 10 s at most.
+says() {
+	on "$1" "i=0; until grep -q '$2' '$3'; do i=\$((i + 1)); [ \$i -lt ${4:-100} ] || exit 1; sleep 0.1; done"
+}
+
 # under_way [PACKETS]: waits until the front's RDMA device has sent so many packets more, 200 at least.
 under_way() {
 	# shellcheck disable=SC2016 # the guest's

@@ -136,7 +136,7 @@ fi
 udp_segments() {
 	start_on peer ug "exec timeout 30 perl -MSocket -e '\$| = 1; socket(S, PF_INET, SOCK_DGRAM, 17); bind(S, sockaddr_in(7890, INADDR_ANY)) or die; print \"ready\\n\";
 		while (keys %seen < 118) { recv(S, \$b, 2000, 0); \$seen{unpack(\"N\", \$b)} = length \$b } print join(\" \", map { \$seen{\$_} } 0..117), \"\\n\"'" || return
-	on peer 'i=0; until grep -q ready /tmp/ug.out; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+	says peer ready /tmp/ug.out &&
 		on front "perl -MSocket -e 'socket(S, PF_INET, SOCK_DGRAM, 17); setsockopt(S, 17, 103, pack(\"i\", 512)) or die \"UDP_SEGMENT: \$!\";
 			\$d = join(\"\", map { pack(\"N\", \$_) . \"x\" x 508 } 0..116) . pack(\"N\", 117) . \"x\" x 92;
 			defined send(S, \$d, 0, sockaddr_in(7890, inet_aton(\"$peer_ip\"))) or die \"send: \$!\"'" || return

@@ -51,7 +51,7 @@ fi
 # Raw packet QPs send; frames are received by flow rules only, which the user provider has no call for.
 raw() {
 	start_on peer raw "exec timeout 30 tcpdump -Z root -lnpei $(netdev peer) -c 50 'ether src 52:54:00:77:00:0a and udp dst port 7777'" || return
-	on peer 'i=0; until grep -q "listening on" /tmp/raw.out; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'
+	says peer "listening on" /tmp/raw.out
 	on front "raw_ethernet_bw --client -d $dev -B 52:54:00:77:00:0a -E 52:54:00:77:00:02 -j 10.77.0.9 -J $peer_ip -k 7776 -K 7777 -s 1000 -n 50 -F" || return
 	end_of peer raw 30
 }
