@@ -14,11 +14,20 @@ MULTIOS_BUILD=$MULTIOS_ROOT/build
 PYTHON=/usr/bin/python3
 PROG=${MULTIOS_PROG:-${0##*/}}
 export MULTIOS_CACHE LC_ALL=C.UTF-8
+# LC_ALL=C.UTF-8 does not switch it off, and some output is read here.
+unset LANGUAGE
+# What is made here is read by others: apt's user, the root of a user namespace.
+umask 022
 # /usr/sbin is not on an ordinary user's PATH, and mke2fs, depmod and debugfs live there.
 PATH=$PATH:/usr/sbin:/sbin
 
 log() { printf '%s: %s\n' "$PROG" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$PROG" "$*" >&2; exit 1; }
+
+# Kbuild takes neither.
+[[ $MULTIOS_ROOT$MULTIOS_CACHE != *[[:space:]:]* ]] ||
+	die "neither the checkout ('$MULTIOS_ROOT') nor the cache ('$MULTIOS_CACHE', set by MULTIOS_CACHE) may have white space or a colon in its path"
+[[ -w $MULTIOS_ROOT ]] || die "the checkout $MULTIOS_ROOT is not writable: logs and objects go to its build folder, use a copy of your own"
 
 # What nobody foresaw still gets a line. Our own scripts and functions have already said what failed.
 unforeseen() {
@@ -27,6 +36,14 @@ unforeseen() {
 	log "error: line $line: command failed (exit $rc): $command"
 }
 trap 'unforeseen "$?" "$LINENO" "$BASH_COMMAND"' ERR
+
+# A background command ignores the terminal's SIGINT: whoever waits for one names it in CHILD and ends it with itself.
+CHILD=''
+stopped() {
+	[[ -z $CHILD ]] || kill "$CHILD" 2>/dev/null || true
+	exit 130
+}
+trap stopped INT TERM HUP
 
 # usage: prints the comment block after the SPDX line of the calling script, without the leading "# ".
 usage() { sed -n -e '1,/^# SPDX/d' -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"; }
@@ -40,6 +57,7 @@ step() {
 	log "$title ..."
 	"$@" >"$logfile" 2>&1 </dev/null &
 	pid=$!
+	CHILD=$pid
 	next=$((SECONDS + 15))
 	while kill -0 "$pid" 2>/dev/null; do
 		if ((SECONDS >= next)); then
@@ -49,6 +67,7 @@ step() {
 		sleep 0.1
 	done
 	wait "$pid" || rc=$?
+	CHILD=''
 	if ((rc)); then
 		log "$title: FAILED (exit $rc) after $((SECONDS - start)) s; last lines of $logfile:"
 		tail -n 25 "$logfile" | sed 's/^/    /' >&2
@@ -104,8 +123,13 @@ cached_fill() {
 	tmp=$(mktemp -d "$MULTIOS_CACHE/$kind/.tmp.XXXXXX")
 	chmod 0755 "$tmp"
 	# A background child: errexit would be off in whatever is called as part of a condition.
-	("$@" "$tmp") &
-	wait $! || rc=$?
+	(
+		trap stopped INT TERM HUP
+		"$@" "$tmp"
+	) &
+	CHILD=$!
+	wait "$CHILD" || rc=$?
+	CHILD=''
 	if ((rc)); then
 		rm -rf "$tmp"
 		die "building $kind/$key failed (see above)"
@@ -118,7 +142,7 @@ cached_fill() {
 cached_prune() {
 	local kind=$1
 	find "$MULTIOS_CACHE/$kind" -mindepth 1 -maxdepth 1 -type d ! -name '.tmp.*' -mtime +30 -exec rm -rf {} +
-	find "$MULTIOS_CACHE/$kind" -mindepth 1 -maxdepth 1 -type d -name '.tmp.*' -mtime +1 -exec rm -rf {} +
+	find "$MULTIOS_CACHE/$kind" -mindepth 1 -maxdepth 1 -type d -name '.tmp.*' -mtime +0 -exec rm -rf {} +
 }
 
 host_codename() {
@@ -149,6 +173,8 @@ host_needs() {
 		/usr/include/libelf.h libelf-dev
 		/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 	END
+	# mmdebstrap's user namespace
+	((!EUID)) || echo newuidmap uidmap
 }
 
 # host_packages FILE: installs the Debian packages of "command-or-file package" lines whose command or file is missing.
@@ -176,12 +202,13 @@ host_packages() {
 		sudo=(sudo)
 	fi
 	# Lists that are missing or older than the mirror's packages show in a first try; then a second with fresh ones.
-	local install=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}")
+	local install=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive
+		apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}")
 	if apt-get install --simulate --no-install-recommends "${missing[@]}" >/dev/null 2>&1 &&
 		step "apt-get install (${#missing[@]} packages)" "$MULTIOS_CACHE/log/apt-install.log" "${install[@]}"; then
 		return 0
 	fi
-	step "apt-get update" "$MULTIOS_CACHE/log/apt-update.log" "${sudo[@]}" apt-get update ||
+	step "apt-get update" "$MULTIOS_CACHE/log/apt-update.log" "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 update ||
 		die "apt-get update failed: check /etc/apt and the network"
 	step "apt-get install (${#missing[@]} packages)" "$MULTIOS_CACHE/log/apt-install.log" "${install[@]}" ||
 		die "installing ${missing[*]} failed: try it by hand with apt-get install"

@@ -40,7 +40,6 @@ leave() {
 	((!lab_up)) || "$MULTIOS_ROOT/scripts/lab" down --name kvm || true
 }
 trap leave EXIT
-trap 'exit 130' INT TERM
 
 ### What the machines boot
 

@@ -75,6 +75,6 @@ for release in "${releases[@]}"; do
 	disks[$release]="--front-arg -drive --front-arg if=none,id=$release,format=raw,snapshot=on,file=$image --front-arg -device --front-arg virtio-blk-pci,drive=$release,serial=$release"
 done
 : >"$VM_BUILD/pyverbs.md"
-both 6.1
-((!LONG)) || both 6.12
+read -ra kernels < <("$VM_ROOT/scripts/build-kernels" --list)
+for kernel in "${kernels[@]::$((LONG ? ${#kernels[@]} : 1))}"; do both "$kernel"; done
 vm_end
