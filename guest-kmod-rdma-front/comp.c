@@ -265,10 +265,12 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 			found = w;
 			break;
 		}
+		/* a late duplicate; so far back that it may look as if it lay behind @w, of 2 GiB */
+		if (mrdma_psn_cmp(psn, req->una) < 0)
+			break;
 		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
-			/* what has this number is answered by an ACK; unless it is a late duplicate */
-			if (mrdma_psn_cmp(psn, req->una) >= 0)
-				mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+			/* what has this number is answered by an ACK */
+			mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
 			break;
 		}
 		finish(qp, w);

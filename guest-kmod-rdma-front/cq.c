@@ -103,7 +103,11 @@ int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	hrtimer_cancel(&cq->timer);
 	WRITE_ONCE(cq->dying, true);
 	tasklet_kill(&cq->task);
-	mrdma_queue_destroy(&cq->q);
+	/* ib_free_cq has cancelled it already, but the tasklet may have queued it again */
+	if (!cq->user && (ibcq->poll_ctx == IB_POLL_WORKQUEUE ||
+			  ibcq->poll_ctx == IB_POLL_UNBOUND_WORKQUEUE))
+		cancel_work_sync(&ibcq->work);
+	mrdma_queue_retire(&cq->q, &cq->lock);
 	kvfree(cq->wc);
 	return 0;
 }

@@ -378,6 +378,7 @@ int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	qp->dead = true;
 	qp->state = IB_QPS_RESET;
 	qp->events = 0;
+	qp->resp.job_tail = qp->resp.job_head;
 	mrdma_qp_unlock(qp);
 
 	mrdma_qp_put(qp);

@@ -10,6 +10,7 @@
 #define MRDMA_QUEUE_H
 
 #include <linux/mm.h>
+#include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
 
@@ -27,6 +28,21 @@ int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 dept
 void mrdma_queue_destroy(struct mrdma_queue *q);
 int mrdma_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma);
 void mrdma_mmap_free(struct rdma_user_mmap_entry *entry);
+
+/*
+ * Destroys a queue that "rdma resource show" may still look at under @lock: newer kernels
+ * take an object off that list after its destroy verb.
+ */
+static inline void mrdma_queue_retire(struct mrdma_queue *q, spinlock_t *lock)
+{
+	struct mrdma_queue old;
+
+	spin_lock_irq(lock);
+	old = *q;
+	q->buf = NULL;
+	spin_unlock_irq(lock);
+	mrdma_queue_destroy(&old);
+}
 
 static inline void *mrdma_queue_elem(const struct mrdma_queue *q, u32 idx)
 {

@@ -66,7 +66,10 @@ int mrdma_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq)
 	u32 cons;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
+	if (!cq->user)
+		cons = cq->cons;
+	else
+		cons = cq->q.buf ? mrdma_queue_cons(&cq->q) : cq->prod;	/* just destroyed */
 	f[0] = (struct field) { "unpolled", (cq->prod - cons) & cq->mask };
 	f[1] = (struct field) { "armed", cq->notify };
 	f[2] = (struct field) { "overrun", cq->overrun };
@@ -97,7 +100,10 @@ int mrdma_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq)
 	u32 prod;
 
 	spin_lock_irqsave(&rq->lock, flags);
-	prod = srq->user ? mrdma_queue_prod(&rq->q) : rq->prod;
+	if (!srq->user)
+		prod = rq->prod;
+	else
+		prod = rq->q.buf ? mrdma_queue_prod(&rq->q) : rq->cons;	/* just destroyed */
 	f[0] = (struct field) { "depth", rq->q.mask };
 	f[1] = (struct field) { "posted", (prod - rq->cons) & rq->q.mask };
 	f[2] = (struct field) { "limit", srq->limit };

@@ -344,7 +344,10 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	switch (mrdma_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
 		mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
-		/* only what has been asked for before */
+		/* only what can have been asked for before */
+		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
+		    !qp->attr.max_dest_rd_atomic)
+			return;
 		if (job->length > MRDMA_MAX_MSG ||
 		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
 			return;
@@ -386,6 +389,9 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 
 	resp->psn = mrdma_psn_add(resp->psn, npkts);
 	resp->nak_sent = false;
+	/* that it was not ready is not true any more; a gap behind this packet still is */
+	if ((resp->nak & MRDMA_AETH_TYPE_MASK) == MRDMA_AETH_RNR)
+		resp->nak_pending = false;
 	if (flags & MOP_END)
 		resp->msn = (resp->msn + 1) & MRDMA_PSN_MASK;
 	if (!(flags & MOP_ANSWERED)) {
@@ -480,6 +486,11 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	if (result == MRDMA_TX_OK) {
 		if (mrdma_mr_copy(qp, job->rkey, job->va + job->off, payload, bytes,
 				  IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
+			/* it has had the first answer, and what it sent then took the key back */
+			if (job->again) {
+				qp->resp.job_tail++;
+				return MRDMA_TX_LOST;
+			}
 			/* the region went away meanwhile: said at the packet that it concerns */
 			qp->resp.job_head = qp->resp.job_tail;
 			fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);

@@ -170,7 +170,7 @@ int mrdma_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 {
 	struct mrdma_srq *srq = to_mrdma_srq(ibsrq);
 
-	mrdma_queue_destroy(&srq->rq.q);
+	mrdma_queue_retire(&srq->rq.q, &srq->rq.lock);
 	ida_free(&to_mrdma_dev(ibsrq->device)->srqs, srq->num);
 	return 0;
 }

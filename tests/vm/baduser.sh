@@ -22,9 +22,12 @@ hostile() {
 	local mode=$1 seconds=15
 	((!LONG)) || seconds=300
 	start_on front bad "/tmp/baduser -s $seconds -S $SEED $mode"
+	# newer kernels show an object while its destroy verb runs
+	start_on front look "while [ ! -s /tmp/bad.rc ]; do rdma resource show cq; rdma resource show srq; rdma resource show qp; done >/dev/null; true"
 	check "traffic of another application beside '$mode'" verbs_check peer front $peer_ip $((seconds + 200)) \
 		-S "$SEED" -s $seconds -q 2 -z 200000 -t 19 -T 120
 	check "'$mode' ends" end_of front bad $((seconds + 60))
+	check "all the while objects are shown" end_of front look 20
 	on front "sed 's/^/    /' /tmp/bad.out"
 	check_no_more "after '$mode' nothing is left over" "$(objects front)" "$idle"
 }

@@ -399,6 +399,24 @@ static void duplicate_of_denied(int arg)
 	}
 }
 
+/* In the clothes of a duplicate: the number is that of a WRITE, and the queue pair allows no READ. */
+static void duplicate_read_not_allowed(int arg)
+{
+	struct cf_cmd c = cf_defaults();
+	struct cf_pkt p;
+
+	(void)arg;
+	c.access = IBV_ACCESS_REMOTE_WRITE;
+	cf_open(&c);
+	TX(.op = WRITE_ONLY, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg, .len = 8);
+	want_image(0, cf_msg, 8);
+	want_ack(0, 1);
+	TX(.op = READ_REQ, .va = cf_va(0), .rkey = RW, .dmalen = 8);
+	while (cf_maybe(&p, 50))
+		cf_check(p.op == ACK, "expected no data, found %s", cf_op_name(p.op));
+	want_alive(1, 2);
+}
+
 /* ---- refused requests ---- */
 
 /* After @syndrome at relative PSN @psn: the queue pair is in error and silent. */
@@ -770,6 +788,7 @@ const struct cf_case cf_responder[] = {
 	{ "duplicate READ inside a SEND", "9.7.5.1", duplicate_read_inside_send, 0, 0 },
 	{ "duplicate READ that asks for more", "9.7.5.1", duplicate_read_longer, 0, 0 },
 	{ "duplicate READ with a bad key", "9.7.5.1", duplicate_of_denied, 0, 0 },
+	{ "duplicate READ where none is allowed", "9.7.4.1", duplicate_read_not_allowed, 0, 0 },
 
 	EACH2("no remote right on the region", "9.7.4.1", deny, 0),
 	EACH2("key of another protection domain", "9.7.4.1", deny, 1),
