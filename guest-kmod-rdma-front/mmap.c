@@ -78,6 +78,21 @@ void mrdma_queue_destroy(struct mrdma_queue *q)
 	q->buf = NULL;
 }
 
+/*
+ * The same for a queue that "rdma resource show" may still look at under @lock: newer
+ * kernels take an object off that list after its destroy verb.
+ */
+void mrdma_queue_retire(struct mrdma_queue *q, spinlock_t *lock)
+{
+	struct mrdma_queue old;
+
+	spin_lock_irq(lock);
+	old = *q;
+	q->buf = NULL;
+	spin_unlock_irq(lock);
+	mrdma_queue_destroy(&old);
+}
+
 void mrdma_mmap_free(struct rdma_user_mmap_entry *entry)
 {
 	struct mrdma_umap *umap = container_of(entry, struct mrdma_umap, entry);

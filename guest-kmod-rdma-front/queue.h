@@ -10,7 +10,6 @@
 #define MRDMA_QUEUE_H
 
 #include <linux/mm.h>
-#include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
 
@@ -26,23 +25,9 @@ struct mrdma_queue {
 int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 depth,
 		       u32 elem_size, struct mminfo *mi);
 void mrdma_queue_destroy(struct mrdma_queue *q);
+void mrdma_queue_retire(struct mrdma_queue *q, spinlock_t *lock);
 int mrdma_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma);
 void mrdma_mmap_free(struct rdma_user_mmap_entry *entry);
-
-/*
- * Destroys a queue that "rdma resource show" may still look at under @lock: newer kernels
- * take an object off that list after its destroy verb.
- */
-static inline void mrdma_queue_retire(struct mrdma_queue *q, spinlock_t *lock)
-{
-	struct mrdma_queue old;
-
-	spin_lock_irq(lock);
-	old = *q;
-	q->buf = NULL;
-	spin_unlock_irq(lock);
-	mrdma_queue_destroy(&old);
-}
 
 static inline void *mrdma_queue_elem(const struct mrdma_queue *q, u32 idx)
 {

@@ -40,7 +40,7 @@ trap 'unforeseen "$?" "$LINENO" "$BASH_COMMAND"' ERR
 # A background command ignores the terminal's SIGINT: whoever waits for one names it in CHILD and ends it with itself.
 CHILD=''
 stopped() {
-	[[ -z $CHILD ]] || kill "$CHILD" 2>/dev/null || true
+	if [[ -n $CHILD ]] && kill "$CHILD" 2>/dev/null; then wait "$CHILD" || true; fi
 	exit 130
 }
 trap stopped INT TERM HUP
