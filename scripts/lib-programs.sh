@@ -152,11 +152,12 @@ PROGRAMS_END='
 	cat /tmp/program.out
 	exit "$(cat /tmp/program.rc)"'
 
-# programs_figure KIND: what is shown of the client's output on stdin.
+# programs_figure KIND: what is shown of the client's output on stdin. perftest's latency is "inf" where the guest's clock
+# jitters too much for it to find the TSC's rate.
 programs_figure() {
 	awk -v kind="$1" '
 		kind == "bw" && $1 ~ /^[0-9]+$/ && NF >= 5 { figure = $4 " MB/s" }
-		kind == "lat" && $1 ~ /^[0-9]+$/ && NF >= 5 { figure = $5 " us" }
+		kind == "lat" && $1 ~ /^[0-9]+$/ && NF >= 5 { figure = $5 == "inf" ? "no clock rate" : $5 " us" }
 		kind == "pp" && /usec\/iter/ { figure = $(NF - 1) " us/iteration" }
 		kind == "count" && /^ping data/ { n++; figure = n " messages" }
 		kind == "status" && /^return status/ { figure = "status " $3 }
