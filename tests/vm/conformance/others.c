@@ -347,9 +347,12 @@ static void atomic_write(int arg)
 
 static void placement_refused(int what)
 {
+	struct cf_cmd c = cf_defaults();
 	uint32_t a;
 
-	cf_open(NULL);
+	if (what == 2)	/* the queue pair does allow it */
+		c.access |= 1 << 8;	/* what newer headers call IBV_ACCESS_FLUSH_GLOBAL */
+	cf_open(&c);
 	a = aligned();
 	if (what == 2)	/* the region does not allow it */
 		TX(.op = FLUSH, .feth = 1 | 1 << 4, .va = cf_va(a), .rkey = RW, .dmalen = 8);
