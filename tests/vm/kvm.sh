@@ -132,7 +132,7 @@ nested() {
 	for try in 1 2 3; do
 		log "outer machine: TCG, emulated CPU with SVM, 3 vCPUs; at most $limit s"
 		if outer_machine "$dir" "$log" "$limit"; then break; fi
-		# Nothing of ours runs before that: see boot_stalled in tests/vm/lib.sh.
+		# Nothing of ours runs before that: see "stalled" in scripts/lab.
 		cp "$log" "$OUT/outer-$try.log"
 	done
 	for case in device "${cases[@]}"; do
@@ -307,9 +307,7 @@ QEMU=${MULTIOS_QEMU:-}
 DEVICE_TEST=${QEMU%/bin/*}/libexec/multios-test
 [[ -x $DEVICE_TEST ]] || die "$DEVICE_TEST is missing: MULTIOS_QEMU must be in what scripts/build-qemu prints"
 ROOT_IMAGE=$("$MULTIOS_ROOT/scripts/build-image" root)
-mkdir -p "$MULTIOS_BUILD"
-exec {lock}>"$MULTIOS_BUILD/kvm.lock"
-flock -n "$lock" || die "this suite is running already: build/kvm is in use"
+alone lab-kvm
 rm -rf "$OUT"
 mkdir -p "$OUT"
 

@@ -78,6 +78,7 @@ vm_begin() {
 	done
 	((PLAIN)) && UP_ARGS=(--plain "${UP_ARGS[@]}")
 	mkdir -p "$VM_BUILD"
+	vm_alone "$LAB"
 	say "seed $SEED"
 	trap vm_leave EXIT
 	trap 'exit 130' INT TERM
@@ -96,6 +97,18 @@ vm_leave() {
 }
 
 ### The lab
+
+# vm_alone LAB: nobody else uses it until this process has ended; its children may.
+vm_alone() {
+	[[ ${VM_ALONE:-} != "$1" ]] || return 0
+	mkdir -p "$VM_ROOT/build/locks"
+	exec {VM_LOCK}>"$VM_ROOT/build/locks/lab-$1"
+	if ! flock -n "$VM_LOCK"; then
+		echo "error: lab '$1' is in use by a suite in this checkout already (lock build/locks/lab-$1): wait for its end, or take another with VM_LAB=NAME" >&2
+		exit 2
+	fi
+	export VM_ALONE=$1
+}
 
 # What the suites that share one lab start it with: modules that look at their assertions.
 SHARED_LAB='--front-vcpus 2 --mtu 9000 --debug'
@@ -117,30 +130,14 @@ vm_up() {
 		say "lab up $args"
 		if ! lab up "$@" "${UP_ARGS[@]}" >"$log" 2>&1; then
 			tail -n 40 "$log" | sed 's/^/    /'
-			boot_stalled || return 1
-			say "a vCPU of an emulated machine got no timer interrupt from its start: once more"
-			lab up "$@" "${UP_ARGS[@]}" >"$log" 2>&1 || {
-				tail -n 40 "$log" | sed 's/^/    /'
-				return 1
-			}
+			return 1
 		fi
 		echo "$args" >"$VM_BUILD/$LAB.args"
+		grep 'has stalled' "$log"
 		tail -n 1 "$log"
 	fi
-		GUESTS=$(lab_config GUESTS)
+	GUESTS=$(lab_config GUESTS)
 	log_mark
-}
-
-# boot_stalled: the lab that did not come up has a kernel that waits for a timer on one vCPU before any module of ours was
-# there. It happens under TCG, once in a hundred boots with two vCPUs.
-boot_stalled() {
-	local log
-	for log in "$LAB_DIR.failed"/{front,back,peer}.log; do
-		[[ -f $log ]] || continue
-		! grep -qa multios_ "$log" || continue
-		! grep -qa 'rcu_preempt kthread timer wakeup didn.t happen' "$log" || return 0
-	done
-	return 1
 }
 
 # lab_config NAME: what the running lab was started with.
@@ -238,7 +235,7 @@ load() {
 
 # tool NAME: builds build/vm/NAME when its sources are newer.
 tool() {
-	local name=$1 out=$VM_BUILD/$1 sources headers=() flags=()
+	local name=$1 out=$VM_BUILD/$1 sources headers=() flags=() key
 	case $name in
 	verbs-check)
 		sources=("$VM_ROOT"/tests/vm/verbs-check/*.c)
@@ -268,12 +265,14 @@ tool() {
 		flags=(-static)
 		;;
 	esac
-	if [[ ! -x $out || -n $(find "${sources[@]}" "${headers[@]}" -newer "$out") ]]; then
+	key=$({ cat "${sources[@]}" "${headers[@]}" && echo "${flags[@]}"; } | sha256sum)
+	if [[ ! -x $out || $(cat "$out.key" 2>/dev/null) != "$key" ]]; then
 		gcc -O2 -g -Wall -Wextra -Werror -o "$out.new" "${sources[@]}" "${flags[@]}" 2>"$out.log" || {
 			cat "$out.log" >&2
 			return 1
 		}
 		mv "$out.new" "$out"
+		echo "$key" >"$out.key"
 	fi
 	echo "$out"
 }
