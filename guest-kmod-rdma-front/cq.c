@@ -112,12 +112,13 @@ int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	return 0;
 }
 
-/* Completions that wait to be polled */
-static u32 waiting(const struct mrdma_cq *cq)
+u32 mrdma_cq_unpolled(const struct mrdma_cq *cq)
 {
-	u32 cons = cq->user ? mrdma_queue_cons(&cq->q) : cq->cons;
+	u32 cons = cq->cons;
 
 	lockdep_assert_held(&cq->lock);
+	if (cq->user)
+		cons = cq->q.buf ? mrdma_queue_cons(&cq->q) : cq->prod;
 	return (cq->prod - cons) & cq->mask;
 }
 
@@ -140,7 +141,7 @@ static int resize_user(struct mrdma_cq *cq, int cqe, struct ib_udata *udata)
 
 	spin_lock_irq(&cq->lock);
 	/* once: the user may move its index at any time */
-	n = waiting(cq);
+	n = mrdma_cq_unpolled(cq);
 	if (n > q.mask) {
 		spin_unlock_irq(&cq->lock);
 		err = -EINVAL;
@@ -175,7 +176,7 @@ static int resize_kernel(struct mrdma_cq *cq, int cqe)
 	if (!wc)
 		return -ENOMEM;
 	spin_lock_irq(&cq->lock);
-	if (waiting(cq) > mask) {
+	if (mrdma_cq_unpolled(cq) > mask) {
 		spin_unlock_irq(&cq->lock);
 		kvfree(wc);
 		return -EINVAL;
@@ -269,7 +270,7 @@ void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 	lockdep_assert_held(&qp->lock);
 	trace_mrdma_complete(wc, solicited);
 	spin_lock_irqsave(&cq->lock, flags);
-	lost = cq->overrun || waiting(cq) == cq->mask;
+	lost = cq->overrun || mrdma_cq_unpolled(cq) == cq->mask;
 	if (unlikely(lost)) {
 		first = !cq->overrun;
 		cq->overrun = true;
@@ -343,7 +344,7 @@ int mrdma_peek_cq(struct ib_cq *ibcq, int num)
 	u32 n;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	n = waiting(cq);
+	n = mrdma_cq_unpolled(cq);
 	spin_unlock_irqrestore(&cq->lock, flags);
 	return min_t(u32, n, num);
 }
@@ -358,7 +359,7 @@ int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
 	/* a request for the next completion is not weakened by a later one */
 	if (cq->notify != IB_CQ_NEXT_COMP)
 		cq->notify = flags & IB_CQ_SOLICITED_MASK;
-	missed = flags & IB_CQ_REPORT_MISSED_EVENTS && waiting(cq);
+	missed = flags & IB_CQ_REPORT_MISSED_EVENTS && mrdma_cq_unpolled(cq);
 	spin_unlock_irqrestore(&cq->lock, irq);
 	return missed;
 }

@@ -778,6 +778,8 @@ int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata);
 int mrdma_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
 int mrdma_peek_cq(struct ib_cq *ibcq, int num);
 int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period);
+/* Completions that wait to be polled; none in a user's CQ that is being destroyed. Under cq->lock. */
+u32 mrdma_cq_unpolled(const struct mrdma_cq *cq);
 void mrdma_cq_raise_error(struct mrdma_cq *cq);
 int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
 void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);

@@ -63,14 +63,9 @@ int mrdma_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq)
 	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 	unsigned long flags;
 	struct field f[3];
-	u32 cons;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	if (!cq->user)
-		cons = cq->cons;
-	else
-		cons = cq->q.buf ? mrdma_queue_cons(&cq->q) : cq->prod;	/* just destroyed */
-	f[0] = (struct field) { "unpolled", (cq->prod - cons) & cq->mask };
+	f[0] = (struct field) { "unpolled", mrdma_cq_unpolled(cq) };
 	f[1] = (struct field) { "armed", cq->notify };
 	f[2] = (struct field) { "overrun", cq->overrun };
 	spin_unlock_irqrestore(&cq->lock, flags);

@@ -183,13 +183,9 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
         g_string_append_printf(cmd, " tsc_early_khz=%" PRIu64, s->tsc_khz);
     }
     /* The user's behind ours: they may end with " -- " and init's arguments. */
-    if (s->back_append && *s->back_append) {
-        g_string_append_c(cmd, ' ');
-        own = cmd->len;
-        g_string_append(cmd, s->back_append);
-    } else {
-        own = cmd->len;
-    }
+    g_string_append_c(cmd, ' ');
+    own = cmd->len;
+    g_string_append(cmd, s->back_append ?: "");
     if (cmd->len > limit) {
         error_setg(errp, "multios: back-append has %zu characters, it must "
                    "have at most %zu: %s takes %u and %zu are the device's",
