@@ -37,7 +37,7 @@ accel_of() {
 	fi
 }
 
-# kvm_probe QEMU KERNEL-DIR: "yes", or "no: why".
+# kvm_probe QEMU KERNEL-DIR: "yes", or "no: why". In a subshell, as accel_of is.
 kvm_probe() {
 	local out line pid deadline=$((SECONDS + 20))
 	out=$(mktemp)
@@ -47,6 +47,8 @@ kvm_probe() {
 	setsid sh -c '"$@"; exit $?' sh "$1" -nodefaults -no-user-config -display none -M q35 -accel kvm -cpu host -m 256M -no-reboot -serial "file:$out" \
 		-kernel "$2/vmlinuz" -append "console=ttyS0 earlyprintk=serial panic=-1" >"$out.err" 2>&1 </dev/null &
 	pid=$!
+	# In a group of its own it would outlive us.
+	trap 'kill -- "-$pid" 2>/dev/null; exit 130' INT TERM HUP
 	while :; do
 		if grep -q 'Linux version' "$out"; then
 			line=yes

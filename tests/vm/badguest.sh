@@ -55,11 +55,12 @@ check "multios_net in a machine without the device" refused peer net 'multios_ne
 ### Garbage in the shared segment
 
 scribble_ko() { # GUEST
-	local kernel rel build
+	local kernel rel build key
 	kernel=$(kernel_dir "$1")
 	rel=$(cat "$kernel/release")
 	build=$VM_BUILD/scribble-$rel
-	if [[ ! -e $build/multios_scribble.ko || -n $(find "$VM_ROOT/tests/vm/bad/scribble" "$VM_ROOT/shm-ring/include" -newer "$build/multios_scribble.ko" -type f) ]]; then
+	key=$(find "$VM_ROOT/tests/vm/bad/scribble" "$VM_ROOT/shm-ring/include" -type f -exec sha256sum {} + | LC_ALL=C sort)
+	if [[ ! -e $build/multios_scribble.ko || $(cat "$build/key" 2>/dev/null) != "$key" ]]; then
 		rm -rf "$build"
 		mkdir -p "$build"
 		cp "$VM_ROOT"/tests/vm/bad/scribble/* "$build/"
@@ -68,6 +69,7 @@ scribble_ko() { # GUEST
 			tail -n 20 "$build/log" >&2
 			return 1
 		}
+		echo "$key" >"$build/key"
 	fi
 	echo "$build/multios_scribble.ko"
 }

@@ -104,7 +104,7 @@ vm_alone() {
 	mkdir -p "$VM_ROOT/build/locks"
 	exec {VM_LOCK}>"$VM_ROOT/build/locks/lab-$1"
 	if ! flock -n "$VM_LOCK"; then
-		echo "error: lab '$1' is in use by a suite in this checkout already (lock build/locks/lab-$1): wait for its end, or take another with VM_LAB=NAME" >&2
+		echo "error: lab '$1' is in use by a suite in this checkout already (lock build/locks/lab-$1): wait for its end, or use another checkout" >&2
 		exit 2
 	fi
 	export VM_ALONE=$1
@@ -233,7 +233,7 @@ load() {
 
 ### Programs of ours
 
-# tool NAME: builds build/vm/NAME when its sources are newer.
+# tool NAME: builds build/vm/NAME unless it was built from just these sources.
 tool() {
 	local name=$1 out=$VM_BUILD/$1 sources headers=() flags=() key
 	case $name in
