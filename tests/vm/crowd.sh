@@ -70,7 +70,8 @@ round() {
 	# servers whose client was killed before it came
 	on peer 'sleep 1; pkill verbs-check; true'
 	end_of peer crowd 60 >"$served" || rc=1
-	end_of front bad 60 >/dev/null || rc=1
+	# whose memory calls may fail by the removal
+	end_of front bad 60 >/dev/null || ((remove && $? == 2)) || rc=1
 	if ((remove)); then
 		load front 1500 && reachable >/dev/null || return
 		! grep -E '^[0-9]+ [a-z]+ 1$' "$out" "$served" || rc=1

@@ -16,8 +16,8 @@ put_tool verbs-check front peer
 front_dev=$(netdev front) peer_dev=$(netdev peer)
 front_rdma=$(rdma_dev front)
 
-# gid GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).
-gid() {
+# gid_now GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).
+gid_now() {
 	local want
 	case $2 in
 	*:*) want=$(python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).exploded)' "$2") ;;
@@ -27,9 +27,9 @@ gid() {
 		[ "$(cat $1/gids/$i 2>/dev/null)" != $2 ] || ! grep -q "RoCE v2" $1/gid_attrs/types/$i || { echo $i; exit 0; }
 		done; exit 1' "/sys/class/infiniband/$(rdma_dev "$1")/ports/1" "$want"
 }
-
-# listening GUEST: a server of ibverbs' examples or of perftest takes its client there.
-listening() { on "$1" 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'; }
+# The table follows the addresses by a workqueue.
+gid() { for _ in $(seq 25); do gid_now "$@" && return; done; return 1; }
+no_gid() { for _ in $(seq 25); do gid_now "$@" >/dev/null || return 0; done; return 1; }
 
 # pingpong KIND SERVER CLIENT SERVER-ADDRESS CLIENT-ADDRESS [OPTION]: they meet by the addresses that always work, the
 # GIDs are those.
@@ -47,7 +47,7 @@ pingpong() {
 }
 rping_to() { # SERVER CLIENT ADDRESS
 	start_on "$1" rp "rping -s -a $3 -C 5 -S 500" &&
-		on "$1" 'i=0; until rdma resource show cm_id | grep -q "state LISTEN"; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done' &&
+		cm_listening "$1" &&
 		on "$2" -t 40 "timeout 30 rping -c -a $3 -C 5 -S 500" && end_of "$1" rp 20 && return
 	on "$1" 'pkill rping'
 	return 1
@@ -76,7 +76,7 @@ if check "VLAN 7 on both ends" vlan; then
 fi
 on front 'ip link del v7'
 on peer 'ip link del v7'
-check "VLAN gone: so are its GIDs" eval '! gid front 10.7.0.1'
+check "VLAN gone: so are its GIDs" no_gid front 10.7.0.1
 
 ### Several addresses, and one taken away
 
@@ -93,7 +93,7 @@ taken_away() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -g $index -k -q 2 -s 8 -z 100000 -o write,read,send $peer_ip" || return
 	under_way || return
 	on front "ip addr del 10.77.0.12/24 dev $front_dev" || return
-	end_of front vcc 60 && end_of peer vcs 30 && ! gid front 10.77.0.12
+	end_of front vcc 60 && end_of peer vcs 30 && no_gid front 10.77.0.12
 }
 check "an address is taken away under traffic, which goes on; its GID is gone after it" taken_away
 on peer "ip neigh del 10.77.0.12 dev $peer_dev"
@@ -102,7 +102,7 @@ on front "for i in 11 13; do ip addr del 10.77.0.\$i/24 dev $front_dev; done; fo
 ### The netdev's life under traffic
 
 bounced() { # SECONDS-DOWN
-	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -q 2 -s 8 -z 100000 -t 18 -o write,read,send $peer_ip" || return
+	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -k -q 2 -s 8 -z 100000 -t 18 -o write,read,send $peer_ip" || return
 	under_way || return
 	on front "ip link set $front_dev down; rdma link show $front_rdma/1; sleep $1; ip link set $front_dev up; ip addr replace $front_ip6/64 dev $front_dev nodad" | tee /dev/stderr | grep -q 'state DOWN' || return
 	end_of front vcc 60 && end_of peer vcs 30
@@ -114,7 +114,7 @@ gone() {
 	local out
 	start_on peer wb "timeout -s KILL 90 ib_write_bw -d $(rdma_dev peer) -F -D 60" &&
 		listening peer &&
-		start_on front wb "timeout -s KILL 80 ib_write_bw -d $front_rdma -F -D 60 -u 12 $peer_ip" && under_way || return
+		start_on front wb "timeout -s KILL 80 ib_write_bw -d $front_rdma -F -D 60 -u 16 $peer_ip" && under_way || return
 	on front "ip link set $front_dev down"
 	says front "status 12" /tmp/wb.out 200
 	out=$(on front 'cat /tmp/wb.out; pkill -9 ib_write_bw')
@@ -128,7 +128,7 @@ check "front and peer reach each other" reachable
 active_mtu() { on front "ibv_devinfo -d $front_rdma | awk '/active_mtu/ { print \$2 }'"; }
 check_eq "MTU 1500: active MTU" "$(active_mtu)" 1024
 mtu_changes() {
-	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -m 512 -q 2 -s 8 -z 100000 -o write,read,send $peer_ip" || return
+	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -k -m 512 -q 2 -s 8 -z 100000 -o write,read,send $peer_ip" || return
 	under_way || return
 	on front "for m in 1300 1500 700 1500; do ip link set $front_dev mtu \$m; sleep 0.7; done"
 	end_of front vcc 60 && end_of peer vcs 30
@@ -163,7 +163,7 @@ beside() {
 check "rdma_rxe on a veth beside it: both carry traffic" beside
 check "rdma link del of this device is refused" on front "! rdma link del $front_rdma"
 rxe_goes() {
-	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -d $front_rdma -w 40 -q 2 -s 5 -z 100000 -o write,read,send $peer_ip" || return
+	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -d $front_rdma -w 40 -k -q 2 -s 5 -z 100000 -o write,read,send $peer_ip" || return
 	under_way || return
 	on front -t 40 'rmmod rdma_rxe; ip link del ve0; rdma link show' | tee /dev/stderr | grep -v rxe_x | grep -q "$front_rdma" || return
 	end_of front vcc 60 && end_of peer vcs 30
@@ -185,7 +185,7 @@ moved() {
 }
 # A program in the namespace, with a /sys and a mount namespace of its own as a container has.
 inside() {
-	start_on peer rp "rping -s -a $peer_ip -C 5 -S 500" && on peer 'sleep 1' &&
+	start_on peer rp "rping -s -a $peer_ip -C 5 -S 500" && cm_listening peer &&
 		on front -t 60 "ip netns exec ns1 unshare -m -p -f sh -c 'mount -t proc proc /proc; ping -c 1 -W 5 $peer_ip && timeout 30 rping -c -a $peer_ip -C 5 -S 500 && ibv_devices'" && end_of peer rp 20
 }
 outside() { on front '! ibv_devices | grep rxe_mos && ! rping -c -a 10.77.0.2 -C 1'; }
@@ -220,7 +220,7 @@ check "the rdma cgroup limits objects" limited
 ### What rdma(8) shows
 
 shown() {
-	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -q 2 -s 5 -z 100000 $peer_ip" || return
+	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -w 40 -k -q 2 -s 5 -z 100000 $peer_ip" || return
 	under_way || return
 	on front "rdma -dd resource show qp link $front_rdma/1; rdma -dd resource show cq dev $front_rdma; rdma -dd resource show mr dev $front_rdma; rdma resource show pd; rdma statistic show link $front_rdma/1"
 	end_of front vcc 60 >/dev/null && end_of peer vcs 30 >/dev/null

@@ -313,6 +313,14 @@ says() {
 	on "$1" "i=0; until grep -q '$2' '$3'; do i=\$((i + 1)); [ \$i -lt ${4:-100} ] || exit 1; sleep 0.1; done"
 }
 
+# listening GUEST: a server of ibverbs' examples or of perftest takes its client there.
+# shellcheck disable=SC2016 # the guest's
+listening() { on "$1" 'i=0; until ss -ltnH "sport = :18515" | grep -q .; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'; }
+
+# cm_listening GUEST: a server of rdma_cm takes its clients there.
+# shellcheck disable=SC2016 # the guest's
+cm_listening() { on "$1" 'i=0; until rdma resource show cm_id | grep -q "state LISTEN"; do i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'; }
+
 # under_way [PACKETS]: waits until the front's RDMA device has sent so many packets more, 200 at least.
 under_way() {
 	# shellcheck disable=SC2016 # the guest's
@@ -329,9 +337,9 @@ memory() {
 		awk "/^(MemFree|Buffers|Cached):/ { n += \$2 } /^ *count:/ { n += \$2 * 4 } END { print n }" /proc/meminfo /proc/zoneinfo'
 }
 
-# pinned GUEST: pages that are pinned for devices now.
+# pinned GUEST: pages that are pinned for devices now. The counters are the CPUs' own until somebody sums them.
 # shellcheck disable=SC2016 # the guest's
-pinned() { on "$1" 'awk "/^nr_foll_pin_acquired/ { n += \$2 } /^nr_foll_pin_released/ { n -= \$2 } END { print n }" /proc/vmstat'; }
+pinned() { on "$1" 'cat /proc/sys/vm/stat_refresh; awk "/^nr_foll_pin_acquired/ { n += \$2 } /^nr_foll_pin_released/ { n -= \$2 } END { print n }" /proc/vmstat'; }
 
 # objects GUEST: how many of each kind its RDMA device has, "pd 1 cq 1 qp 1 ...": the management queue pair's alone when
 # no application runs.

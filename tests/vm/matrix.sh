@@ -26,8 +26,8 @@ fi
 pingpong() { # SERVER CLIENT ADDRESS OPTIONS...
 	local server=$1 client=$2 address=$3
 	shift 3
-	start_on "$server" pp "ibv_rc_pingpong -d $(rdma_dev "$server") -g 1 $*" || return
-	on "$client" -t 40 "sleep 0.5; ibv_rc_pingpong -d $(rdma_dev "$client") -g 1 $* $address" && end_of "$server" pp 20
+	start_on "$server" pp "ibv_rc_pingpong -d $(rdma_dev "$server") -g 1 $*" && listening "$server" || return
+	on "$client" -t 40 "ibv_rc_pingpong -d $(rdma_dev "$client") -g 1 $* $address" && end_of "$server" pp 20
 }
 
 row() {

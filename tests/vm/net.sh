@@ -197,7 +197,8 @@ bounce() {
 	on front "ip link set $front_dev down && sleep 0.3 && ip link set $front_dev up && ip addr replace $front_ip6/64 dev $front_dev nodad" && reachable
 }
 check "down and up again, three times" eval 'bounce && bounce && bounce'
-check "promiscuous mode and tcpdump" on front -t 30 "timeout 5 tcpdump -ni $front_dev -c 3 icmp >/tmp/td 2>&1 & sleep 1; ping -q -c 5 -i 0.1 $peer_ip >/dev/null; wait; grep -q '3 packets captured' /tmp/td"
+check "promiscuous mode and tcpdump" on front -t 30 "timeout 25 tcpdump -ni $front_dev -c 3 icmp >/tmp/td 2>&1 &
+	i=0; until grep -q 'listening on' /tmp/td || [ \$i -ge 100 ]; do i=\$((i + 1)); sleep 0.1; done; ping -q -c 5 -i 0.1 $peer_ip >/dev/null; wait; grep -q '3 packets captured' /tmp/td"
 check "the peer's address is known by its MAC" on front "ip neigh show $peer_ip | grep -qi $peer_mac"
 check_logs "after all of it"
 vm_end

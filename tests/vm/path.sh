@@ -116,9 +116,10 @@ measure() {
 	lab capture start "$pcap" >/dev/null || return 1
 	nic0=$(stats back "$nic") mos0=$(stats back mos0) front0=$(stats front "$front_dev")
 	start_on peer pp 'ibv_rc_pingpong -d rxe0 -g 1 -n 200 -s 3000'
-	on peer 'sleep 0.5'
+	listening peer
 	on front "ibv_rc_pingpong -d $(rdma_dev front) -g 1 -n 200 -s 3000 $peer_ip" >"$VM_BUILD/path-pp.log" 2>&1 || {
 		cat "$VM_BUILD/path-pp.log"
+		lab capture stop >/dev/null
 		return 1
 	}
 	end_of peer pp 20 >/dev/null
@@ -158,7 +159,7 @@ traced() {
 	on front 'mkdir -p /sys/kernel/tracing; mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
 		cd /sys/kernel/tracing && echo >trace && echo 1 >events/multios_rdma/enable' || return
 	start_on peer pp 'ibv_rc_pingpong -d rxe0 -g 1 -n 20 -s 3000'
-	on peer 'sleep 0.5'
+	listening peer
 	on front "ibv_rc_pingpong -d $(rdma_dev front) -g 1 -n 20 -s 3000 $peer_ip" && end_of peer pp 20 || return
 	on front 'echo 0 >/sys/kernel/tracing/events/multios_rdma/enable; cat /sys/kernel/tracing/trace' >"$VM_BUILD/path-trace.log"
 	for event in post:20 send:20 receive:20 complete:40; do

@@ -66,7 +66,8 @@ xrc() {
 check "ibv_xsrq_pingpong: XRC is refused by the user provider" xrc
 asyncwatch() {
 	start_on front watch "exec timeout 20 stdbuf -oL ibv_asyncwatch -d $dev" || return
-	on front "sleep 1; ip link set $front_dev down && sleep 0.5 && ip link set $front_dev up
+	says front 'async event' /tmp/watch.out || return
+	on front "ip link set $front_dev down && sleep 0.5 && ip link set $front_dev up
 		i=0; until grep -q PORT_ACTIVE /tmp/watch.out && grep -q PORT_ERR /tmp/watch.out; do i=\$((i + 1)); [ \$i -lt 100 ] || { cat /tmp/watch.out; exit 1; }; sleep 0.1; done; pkill -x ibv_asyncwatch"
 }
 check "ibv_asyncwatch tells of the port that goes and comes" asyncwatch

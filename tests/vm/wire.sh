@@ -61,17 +61,17 @@ for mtu in 1500 9000; do
 	check "MTU $mtu on every device" set_mtu $mtu
 	# shellcheck disable=SC2086 # lists of opcodes
 	captured "MTU $mtu, IPv4, RC and UD" 300 $send $write $read $ack $ud -- \
-		verbs_check peer front "$peer_ip" 90 -n 1500 -z 300000 -S "$SEED"
+		verbs_check peer front "$peer_ip" 300 -n 1500 -z 300000 -S "$SEED"
 	# shellcheck disable=SC2086
 	captured "MTU $mtu, IPv6, RC and UD" 300 $send $write $read $ack $ud -- \
-		verbs_check front peer "$front_ip" 90 -6 -n 1500 -z 300000 -S $((SEED + 1))
+		verbs_check front peer "$front_ip" 300 -6 -n 1500 -z 300000 -S $((SEED + 1))
 done
 check "MTU 1500 on every device" set_mtu 1500
 for mtu in 256 512; do
-	captured "path MTU $mtu" 100 6 7 8 -- verbs_check peer front "$peer_ip" 90 -m $mtu -n 600 -z 100000 -S $((SEED + mtu))
+	captured "path MTU $mtu" 100 6 7 8 -- verbs_check peer front "$peer_ip" 300 -m $mtu -n 600 -z 100000 -S $((SEED + mtu))
 done
 cm() {
-	start_on peer rping "rping -s -a $peer_ip -C 20 -S 3000" && on front 'sleep 1' &&
+	start_on peer rping "rping -s -a $peer_ip -C 20 -S 3000" && cm_listening peer &&
 		on front -t 40 "rping -c -a $peer_ip -C 20 -S 3000 -v" && end_of peer rping 20
 }
 # rping's client tells its buffer by SEND; it is the server that READs and WRITEs it.

@@ -196,7 +196,8 @@ static void one_case(struct vc *vc, const struct err_case *c, int initiator)
 	mine.qpn = qp->qp_num;
 	mine.psn = 0xfffffe;
 	vc_swap(vc, &mine, &theirs, sizeof(mine));
-	vc_qp_connect(vc, qp, theirs.qpn, mine.psn, theirs.psn, 2, 1, 14);
+	/* 67 ms, or 0.5 s where a busy host's pause must not look like a peer that is gone */
+	vc_qp_connect(vc, qp, theirs.qpn, mine.psn, theirs.psn, 2, 1, c->trick == PEER_GONE ? 14 : 17);
 	if (!starts && c->trick == PEER_GONE) {
 		if (ibv_destroy_qp(qp))
 			vc_wrong(vc, "ibv_destroy_qp failed");
