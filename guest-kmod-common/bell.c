@@ -25,6 +25,7 @@
 
 struct bell_slot {
 	struct mos_bell *bell;
+	u64 word;		/* lock; as published in the own section */
 	u64 peer_ok;		/* last word of the peer that passed the checks; racy, a cache */
 	atomic64_t sent;
 	atomic64_t absent;
@@ -38,13 +39,26 @@ struct mos_bell {
 	const u64 *peer;
 	void (*handler)(void *arg, unsigned int n);
 	void *arg;
-	bool retracted;
+	raw_spinlock_t lock;	/* the own words; inside an irq descriptor's lock */
+	bool retracted;		/* lock */
 	struct fwnode_handle *fwnode;
 	struct irq_domain *domain;
 	int virq;		/* first of nr */
 	unsigned int nr;
 	struct bell_slot slot[];
 };
+
+static void publish_word(struct mos_bell *bell, unsigned int n, u64 word)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&bell->lock, flags);
+	if (!bell->retracted) {
+		bell->slot[n].word = word;
+		msr_store(&bell->own[n], word);
+	}
+	raw_spin_unlock_irqrestore(&bell->lock, flags);
+}
 
 /* Under the irq descriptor's lock, or before anybody else knows the interrupt. */
 static void publish(struct irq_data *d)
@@ -53,12 +67,11 @@ static void publish(struct irq_data *d)
 	unsigned int cpu = cpumask_first(irq_data_get_effective_affinity_mask(d));
 	struct irq_cfg *cfg = irqd_cfg(d);
 
-	if (READ_ONCE(bell->retracted) || !cfg || cpu >= nr_cpu_ids)
+	if (!cfg || cpu >= nr_cpu_ids)
 		return;
 	/* not cfg->dest_apicid: in flat mode that is a logical mask */
-	msr_store(&bell->own[irqd_to_hwirq(d)],
-		  MSR_BELL_VALID | cfg->vector |
-		  (u64)per_cpu(x86_cpu_to_apicid, cpu) << MSR_BELL_APIC_SHIFT);
+	publish_word(bell, irqd_to_hwirq(d), MSR_BELL_VALID | cfg->vector |
+		     (u64)per_cpu(x86_cpu_to_apicid, cpu) << MSR_BELL_APIC_SHIFT);
 }
 
 static int bell_set_affinity(struct irq_data *d, const struct cpumask *mask, bool force)
@@ -104,9 +117,7 @@ static int domain_activate(struct irq_domain *domain, struct irq_data *d, bool r
 
 static void domain_deactivate(struct irq_domain *domain, struct irq_data *d)
 {
-	struct mos_bell *bell = irq_data_get_irq_chip_data(d);
-
-	msr_store(&bell->own[irqd_to_hwirq(d)], 0);
+	publish_word(irq_data_get_irq_chip_data(d), irqd_to_hwirq(d), 0);
 }
 
 static const struct irq_domain_ops bell_domain_ops = {
@@ -214,6 +225,7 @@ struct mos_bell *mos_bell_create(const char *name, u64 *own, const u64 *peer, un
 	bell = kzalloc(struct_size(bell, slot, nr), GFP_KERNEL);
 	if (!bell)
 		return ERR_PTR(-ENOMEM);
+	raw_spin_lock_init(&bell->lock);
 	bell->own = own;
 	bell->peer = peer;
 	bell->nr = nr;
@@ -265,12 +277,28 @@ err_free:
 
 void mos_bell_retract(struct mos_bell *bell)
 {
+	unsigned long flags;
 	unsigned int i;
 
-	/* a change of affinity at this very moment may publish once more: deactivation clears that */
-	WRITE_ONCE(bell->retracted, true);
-	for (i = 0; i < bell->nr; i++)
+	raw_spin_lock_irqsave(&bell->lock, flags);
+	bell->retracted = true;
+	for (i = 0; i < bell->nr; i++) {
+		bell->slot[i].word = 0;
 		msr_store(&bell->own[i], 0);
+	}
+	raw_spin_unlock_irqrestore(&bell->lock, flags);
+}
+
+void mos_bell_restore(struct mos_bell *bell)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&bell->lock, flags);
+	for (i = 0; i < bell->nr; i++)
+		if (msr_load(&bell->own[i]) != bell->slot[i].word)
+			msr_store(&bell->own[i], bell->slot[i].word);
+	raw_spin_unlock_irqrestore(&bell->lock, flags);
 }
 
 void mos_bell_destroy(struct mos_bell *bell)

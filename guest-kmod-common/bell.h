@@ -28,6 +28,8 @@ struct mos_bell *mos_bell_create(const char *name, u64 *own, const u64 *peer, un
 				 void (*handler)(void *arg, unsigned int n), void *arg);
 /* Retracts the words. The peer may still send for the moment that lies between its read and its IPI. */
 void mos_bell_retract(struct mos_bell *bell);
+/* Writes those of the words again that are not what was published: somebody else's store. Any context. */
+void mos_bell_restore(struct mos_bell *bell);
 /* After return the handler neither runs nor will run. Process context. */
 void mos_bell_destroy(struct mos_bell *bell);
 

@@ -16,6 +16,7 @@
 #define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
 #define LINEAR_MAX	2048	/* longer frames go into pages */
 #define HEADER_COPY	256	/* of which this much is linear */
+#define TCP_SEGMENT_MIN	8	/* of a super-frame; smaller ones would make thousands of one */
 #define UDP_SEGMENTS_MAX 128	/* of a super-frame (SPEC.md); Linux's UDP_MAX_SEGMENTS may change */
 
 /* What the peer must know of checksum and segmentation. */
@@ -78,6 +79,20 @@ void mos_txq_wake(struct netdev_queue *txq, struct mos_queue *q, u32 len)
 	if (netif_tx_queue_stopped(txq) && mos_link_usable(q->link) && mos_queue_wait_room(q, len))
 		netif_tx_wake_queue(txq);
 	__netif_tx_unlock(txq);
+}
+
+netdev_features_t mos_eth_features_check(struct sk_buff *skb, struct net_device *dev,
+					 netdev_features_t features)
+{
+	const struct skb_shared_info *info = skb_shinfo(skb);
+
+	features = vlan_features_check(skb, features);
+	/* what GRO has merged may have tiny segments, or a checksum that is verified, not to be made */
+	if (skb_is_gso(skb) &&
+	    (skb->ip_summed != CHECKSUM_PARTIAL ||
+	     (info->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6) && info->gso_size < TCP_SEGMENT_MIN)))
+		features &= ~NETIF_F_GSO_MASK;
+	return features;
 }
 
 netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb)
@@ -196,8 +211,7 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 			return false;
 	} else {
 		header = f->csum_start + sizeof(struct tcphdr);
-		/* smaller segments than any stack makes would multiply one frame into thousands */
-		if (f->csum_offset != offsetof(struct tcphdr, check) || f->gso_size < 8)
+		if (f->csum_offset != offsetof(struct tcphdr, check) || f->gso_size < TCP_SEGMENT_MIN)
 			return false;
 	}
 	if (!pskb_may_pull(skb, header) || f->gso_size == GSO_BY_FRAGS)

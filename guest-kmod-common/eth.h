@@ -42,6 +42,9 @@ void mos_eth_up(struct mos_eth *eth);
 void mos_eth_down(struct mos_eth *eth);
 void mos_eth_bell(struct mos_eth *eth);
 
+/* ndo_features_check: super-frames that a descriptor does not take are cut by the stack. */
+netdev_features_t mos_eth_features_check(struct sk_buff *skb, struct net_device *dev,
+					 netdev_features_t features);
 /* Under the transmit queue's lock. */
 netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb);
 

@@ -98,25 +98,26 @@ static void lay_out(struct mos_link *link)
 		link->queue[i].info.data_off = off;
 		off += 1u << link->queue[i].info.data_log2;
 	}
+	link->mine.magic = MSR_MAGIC;
+	link->mine.version = MSR_VERSION;
+	link->mine.role = link->cfg.role;
+	link->mine.segment_size = link->cfg.size;
 	link->mine.nr_queues = link->nr_queues;
 	for (i = 0; i < link->nr_queues; i++)
 		link->mine.queue[i] = link->queue[i].info;
 }
 
-/* While the own epoch is 0. */
-static void write_section(struct mos_link *link)
+/* What only this side may write is not what it wrote: a stray store of the other's, or a resume from disk. */
+static bool overwritten(const struct mos_link *link)
 {
-	struct msr_section *own = link->own;
-	unsigned int i;
+	const struct msr_section *own = link->own, *mine = &link->mine;
 
-	own->magic = MSR_MAGIC;
-	own->version = MSR_VERSION;
-	own->role = link->cfg.role;
-	own->segment_size = link->cfg.size;
-	own->features = 0;
-	own->nr_queues = link->mine.nr_queues;
-	for (i = 0; i < link->nr_queues; i++)
-		own->queue[i] = link->mine.queue[i];
+	return msr_load(&own->epoch) != link->state.epoch ||
+	       msr_load(&own->peer_epoch) != link->state.peer_epoch ||
+	       memcmp(own, mine, offsetof(struct msr_section, epoch)) ||
+	       memchr_inv(own->reserved1, 0, sizeof(own->reserved1)) ||
+	       memchr_inv(own->reserved2, 0, sizeof(own->reserved2)) ||
+	       memcmp(own->queue, mine->queue, sizeof(own->queue));
 }
 
 static void reset_rings(struct mos_link *link)
@@ -156,7 +157,8 @@ static void reset(struct mos_link *link, bool again)
 	}
 	msr_link_reset(link->own, &link->state);
 	/* it never changes, but a stray store may have hit it */
-	write_section(link);
+	msr_section_write(link->own, &link->mine);
+	mos_bell_restore(link->bell);
 	reset_rings(link);
 	WRITE_ONCE(link->faulted, false);
 	/* partner: atomic_cmpxchg in mos_queue_fault; nobody claims before the next up */
@@ -363,6 +365,12 @@ static void link_work(struct work_struct *work)
 
 	mutex_lock(&link->lock);
 	if (link->running) {
+		/* nothing else brings it in order while there is no link; with one, the next reset does */
+		if (!link->up && overwritten(link)) {
+			dev_warn_ratelimited(link->cfg.dev, "this side's part of the shared segment was overwritten: starting over\n");
+			reset(link, true);
+		}
+		mos_bell_restore(link->bell);
 		while (step(link) && --limit)
 			;
 		if (!link->up)
@@ -377,10 +385,9 @@ static void link_work(struct work_struct *work)
 void mos_link_peer_gone(struct mos_link *link)
 {
 	mutex_lock(&link->lock);
-	if (link->running && link->up)
+	/* also if not up: what it left in its section may still answer to the present epoch */
+	if (link->running)
 		reset(link, true);
-	else if (link->running && link->state.peer_epoch)
-		msr_link_detach(link->own, &link->state);
 	mutex_unlock(&link->lock);
 	mos_link_kick(link);
 }
@@ -465,7 +472,7 @@ int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 	link->peer = link->segment + (cfg->role == MSR_ROLE_FRONT ? half : 0);
 	msr_link_reset(link->own, &link->state);
 	memset(link->own, 0, MSR_PAGE);
-	write_section(link);
+	msr_section_write(link->own, &link->mine);
 	reset_rings(link);
 
 	link->bell = mos_bell_create(cfg->name, link->own->bell, link->peer->bell,

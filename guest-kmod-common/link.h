@@ -101,7 +101,7 @@ struct mos_link {
 	u64 faults;			/* lock */
 
 	struct msr_section copy;	/* lock; of the peer's, while it is checked */
-	struct msr_section mine;	/* the own queue table, where no peer can reach it */
+	struct msr_section mine;	/* own identity and queue table, where no peer can reach them */
 	unsigned int nr_queues;
 	struct mos_queue queue[MSR_MAX_QUEUES];
 };

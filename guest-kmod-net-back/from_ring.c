@@ -5,7 +5,9 @@
  *
  * RoCE has no congestion window to stop it at a slow NIC: packets that overflow a qdisc are lost
  * and come again. So the number of packets under way in stack and NIC is bounded; beyond it
- * descriptors stay in the ring, and a full ring stops the front.
+ * descriptors stay in the ring, and a full ring stops the front. A packet counts until the stack
+ * lets go of its destructor: in the NIC when it is bridged, but already on the way in when it is
+ * routed, goes through br_netfilter, or the bridge is promiscuous; then only the qdisc bounds.
  */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
@@ -106,8 +108,16 @@ static void packet_done(struct sk_buff *skb)
 	struct mnet_roce_queue *rq = skb_shinfo(skb)->destructor_arg;
 
 	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= FLYING_LOW &&
-	    xchg(&rq->paused, 0))
+	    xchg(&rq->paused, 0)) {
+		/* in a task nothing would look at the softirq before the next interrupt */
+		bool task = !in_interrupt() && !irqs_disabled();
+
+		if (task)
+			local_bh_disable();
 		napi_schedule(&rq->napi);
+		if (task)
+			local_bh_enable();
+	}
 	atomic_dec(&rq->flying);
 }
 

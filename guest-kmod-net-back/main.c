@@ -158,6 +158,14 @@ static void mnet_remove(struct platform_device *pdev)
 	kfree(mnet);
 }
 
+/* Before another kernel, by kexec, has our vectors. */
+static void mnet_shutdown(struct platform_device *pdev)
+{
+	struct mnet *mnet = platform_get_drvdata(pdev);
+
+	mos_link_stop(&mnet->link);
+}
+
 static const struct acpi_device_id ids[] = {
 	{ MOS_ACPI_HID },
 	{ }
@@ -167,6 +175,7 @@ MODULE_DEVICE_TABLE(acpi, ids);
 static struct platform_driver driver = {
 	.probe			= mnet_probe,
 	.mos_platform_remove	= mnet_remove,
+	.shutdown		= mnet_shutdown,
 	.driver = {
 		.name			= KBUILD_MODNAME,
 		.acpi_match_table	= ids,

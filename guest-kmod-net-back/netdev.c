@@ -4,7 +4,6 @@
  * configuration: a bridge, routes, filters.
  */
 #include <linux/etherdevice.h>
-#include <linux/if_vlan.h>
 #include <linux/platform_device.h>
 
 #include "mnet.h"
@@ -38,7 +37,7 @@ static netdev_tx_t mnet_xmit(struct sk_buff *skb, struct net_device *dev)
 static netdev_features_t mnet_features_check(struct sk_buff *skb, struct net_device *dev,
 					     netdev_features_t features)
 {
-	features = vlan_features_check(skb, features);
+	features = mos_eth_features_check(skb, dev, features);
 	/* what was merged on the way in is a run of packets, each with an ICRC of its own */
 	if (skb_is_gso(skb) && mnet_is_roce(mnet_from_netdev(dev), skb))
 		features &= ~NETIF_F_GSO_MASK;

@@ -111,6 +111,9 @@ static int poll(struct napi_struct *napi, int budget)
 	int work = 0, kept = 0;
 	struct msr_desc d;
 
+	/* netpoll, perhaps in an interrupt of who holds our lock; there is nothing to reap */
+	if (unlikely(!budget))
+		return 0;
 	if (unlikely(!mos_link_usable(q->link))) {
 		napi_complete(napi);
 		return 0;

@@ -217,6 +217,15 @@ static void remove(struct pci_dev *pdev)
 	kfree(front);
 }
 
+/* Before another kernel, by kexec, has our vectors. */
+static void shutdown(struct pci_dev *pdev)
+{
+	struct mrdma_front *front = pci_get_drvdata(pdev);
+
+	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	mos_link_stop(&front->link);
+}
+
 static const struct pci_device_id ids[] = {
 	{ PCI_DEVICE(MOS_PCI_VENDOR, MOS_PCI_DEVICE) },
 	{ }
@@ -228,6 +237,7 @@ static struct pci_driver driver = {
 	.id_table	= ids,
 	.probe		= probe,
 	.remove		= remove,
+	.shutdown	= shutdown,
 };
 
 /* Value of no_ipi_broadcast= on a command line; the last one counts, as for the kernel. */

@@ -34,6 +34,7 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_open		= mrdma_open,
 	.ndo_stop		= mrdma_stop,
 	.ndo_start_xmit		= mrdma_xmit,
+	.ndo_features_check	= mos_eth_features_check,
 	.ndo_get_stats64	= mrdma_get_stats64,
 	.ndo_validate_addr	= eth_validate_addr,
 	/* no ndo_set_mac_address: the back sends RoCE packets by the address that the device names */

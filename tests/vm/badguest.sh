@@ -84,9 +84,9 @@ say "segment $segment"
 
 strokes=300
 ((!LONG)) || strokes=5000
-scribble() { # GUEST KIND [COUNT]
+scribble() { # GUEST KIND [COUNT [WHOSE-SECTION]]
 	SEED=$((SEED + 1))
-	on "$1" -t 90 "insmod /tmp/multios_scribble.ko $segment side=$1 kind=$2 seed=$SEED count=${3:-$strokes} && rmmod multios_scribble"
+	on "$1" -t 90 "insmod /tmp/multios_scribble.ko $segment side=${4:-$1} kind=$2 seed=$SEED count=${3:-$strokes} && rmmod multios_scribble"
 }
 alive() { on front -t 15 true && on back -t 15 true; }
 other_of() { if [[ $1 == front ]]; then echo back; else echo front; fi; }
@@ -99,6 +99,9 @@ start_over() { # GUEST
 # What one side says and counts about the other.
 faults() { # GUEST
 	if [[ $1 == front ]]; then counter front "$front_dev" "$2"; else counter back mos0 "$2"; fi
+}
+refused() { # GUEST: doorbells that it did not ring for what their words say
+	echo $(($(faults "$1" link_bells_refused) + $(faults "$1" eth0_bells_refused) + $(faults "$1" roce0_bells_refused)))
 }
 dropped() { # GUEST: descriptors refused for what they say
 	echo $(($(faults "$1" eth0_from_ring_drop_header) + $(faults "$1" roce0_from_ring_drop_header) + $(faults "$1" eth0_from_ring_drop_size) + $(faults "$1" link_faults)))
@@ -115,7 +118,7 @@ for liar in back front; do
 		check "$kind: both systems are alive" alive || vm_abort "a system is gone"
 		case $kind in
 		index | desc) check "$kind: the $victim counted it ($before, then $(dropped $victim))" [ "$(dropped $victim)" -gt "$before" ] ;;
-		bells) check "$kind: the $victim refused doorbells" [ "$(($(faults $victim link_bells_refused) + $(faults $victim eth0_bells_refused) + $(faults $victim roce0_bells_refused)))" -gt 0 ] ;;
+		bells) check "$kind: the $victim refused doorbells" [ "$(refused $victim)" -gt 0 ] ;;
 		esac
 		check "$kind: the $liar starts over, traffic goes on" start_over $liar || vm_abort "no traffic after $kind"
 	done
@@ -131,6 +134,18 @@ for liar in back front; do
 		[[ $kind != version ]] || check "version: the $victim says so" eval 'log_since $victim | grep -E "layout version 2 in the '$liar'"'
 		check "$kind: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after $kind"
 	done
+
+	# Stores into the other's part: the other mends that by itself.
+	check "the other's section: unloading in the $liar" unload $liar
+	for kind in identity table link bells; do
+		check "the $victim's section, $kind, by the $liar" scribble $liar $kind 20 $victim
+	done
+	sleep 0.5
+	check "the other's section: the $victim says so" eval 'log_since $victim | grep "part of the shared segment was overwritten"'
+	check "the other's section: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after it"
+	before=$(refused $liar)
+	check "the other's section: ping" on front "ping -q -c 20 -i 0.05 $peer_ip"
+	check_eq "the other's section: the $victim's doorbells are right again" "$(refused $liar)" "$before"
 
 	# Is up and gone for ever: the victim goes along once a second.
 	check "restart: unloading in the $liar" unload $liar
