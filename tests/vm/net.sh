@@ -144,23 +144,6 @@ udp_segments() {
 }
 check "118 datagrams of one send" udp_segments
 
-### TCP of tiny segments
-
-# 2,000 writes of 5 bytes without delay: the back's GRO merges some to super-frames whose segments are too small for a descriptor.
-tiny_segments() {
-	local before after
-	before=$(counter front "$front_dev" eth0_from_ring_drop_header)
-	start_on front sink "nc -4 -N -l 5002 </dev/null | sort | uniq -c" || return
-	on peer -t 60 "perl -MSocket -e 'socket(S, PF_INET, SOCK_STREAM, 6); setsockopt(S, 6, 1, pack(\"i\", 1));
-		for (1..50) { last if \$up = connect(S, sockaddr_in(5002, inet_aton(\"$front_ip\"))); select(undef, undef, undef, 0.2) } \$up or die \"connect: \$!\";
-		for (1..2000) { syswrite(S, \"abcd\\n\") == 5 or die \"write: \$!\" } shutdown(S, 1); sysread(S, \$b, 1)'" || return
-	end_of front sink 30 | tee /dev/stderr | grep -q '^ *2000 abcd$' || return
-	after=$(counter front "$front_dev" eth0_from_ring_drop_header)
-	echo "dropped for their header: $before, then $after"
-	((after == before))
-}
-check "2,000 TCP writes of 5 bytes arrive, and no frame is dropped for its header" tiny_segments
-
 ### ssh
 
 check "ssh from the front to the peer" on front "[ \"\$(ssh $peer_ip hostname)\" = peer ]"
