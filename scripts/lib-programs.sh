@@ -9,6 +9,7 @@ PROGRAMS_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
 #   waits   tcp:PORT    it listens on PORT          cm   it waits for an event of rdma_cm
 #           listen      a cm_id of it listens            out:TEXT   it says TEXT
 #           listen forever    the same, and will after the client has gone: it is ended
+#           listen either     the same, or it ends with its client: cmtime does from rdma-core 56 on
 #   {dev} {gid} are the guest's own RDMA device and the index of its IPv4 GID, {addr} the server's address,
 #   {own} the guest's own.
 #   shows   bw, lat (perftest's last line), pp (pingpong), count (lines that tell of a message), status and end (return value),
@@ -66,7 +67,7 @@ programs_modes() {
 		rstream|listen|rstream -S 16384 -C 50|rstream -s {addr} -S 16384 -C 50|stream
 		riostream|listen|riostream -S 16384 -C 50|riostream -s {addr} -S 16384 -C 50|stream
 		rcopy|listen forever|rcopy|rcopy /bin/busybox {addr}:/tmp/rcopy.out|copy
-		cmtime|listen forever|cmtime -c 20|cmtime -s {addr} -c 20|cmtime
+		cmtime|listen either|cmtime -c 20|cmtime -s {addr} -c 20|cmtime
 		qperf -cm 1|tcp:19765|qperf|qperf -cm 1 -t 1 {addr} rc_bi_bw rc_lat rc_rdma_read_bw rc_rdma_write_lat rc_rdma_write_poll_lat ver_rc_compare_swap ver_rc_fetch_add rc_compare_swap_mr quit|qperf
 	END
 	local test args
@@ -132,10 +133,13 @@ PROGRAMS_SERVE='
 PROGRAMS_END='
 	i=0
 	case $2 in
-	*forever)
+	*forever | *either)
 		cat /tmp/program.out
-		# cmtime of rdma-core 56 ends with its client
-		[ ! -e /tmp/program.rc ] || { echo "the server has ended"; exit "$(cat /tmp/program.rc)"; }
+		if [ -e /tmp/program.rc ]; then
+			echo "the server has ended"
+			[ "${2##* }" = either ] || exit 1
+			exit "$(cat /tmp/program.rc)"
+		fi
 		pkill -x "$(echo "${1%% *}" | cut -c1-15)"
 		exit 0
 		;;

@@ -214,14 +214,6 @@ host_packages() {
 		die "installing ${missing[*]} failed: try it by hand with apt-get install"
 }
 
-# alone NAME: the only one, in this checkout and until this process has ended, that works under that name.
-alone() {
-	local fd
-	mkdir -p "$MULTIOS_BUILD/locks"
-	exec {fd}>"$MULTIOS_BUILD/locks/$1"
-	flock -n "$fd" || die "'$1' is at work in this checkout already (lock build/locks/$1): wait for its end, or use another checkout"
-}
-
 # need_host: the host packages that building images and modules takes.
 need_host() { host_packages < <(host_needs); }
 

@@ -16,6 +16,7 @@
 MULTIOS_PROG=kvm
 . "$(dirname "$(readlink -f "$0")")/../../scripts/lib.sh"
 . "$MULTIOS_ROOT/scripts/lib-accel.sh"
+. "$MULTIOS_ROOT/scripts/lib-alone.sh"
 
 HERE=$MULTIOS_ROOT/tests/vm/nested
 OUT=$MULTIOS_BUILD/kvm
@@ -78,6 +79,9 @@ nested_disk() {
 
 ### The two ways: each leaves what the kernels of a case printed in $OUT/CASE.log, lines marked "front| " and "back| ".
 
+# outer_booted CONSOLE: outer-rc has got through what is stock there.
+outer_booted() { grep -qE '^outer: (ready|failed)' "$1"; }
+
 # outer_machine IMAGES CONSOLE LIMIT: the outer machine from its start to its end, what it says being shown. Fails if it did not
 # get ready: until then only stock software runs there.
 outer_machine() {
@@ -102,14 +106,14 @@ outer_machine() {
 				grep -aE '^outer: |multios: (ready|failed)|\| (pass|fail) ' | while read -r name; do log "$name"; done || true
 			shown=$lines
 		fi
-		if ((SECONDS - start > BOOT_SECONDS)) && ! grep -qE '^outer: (ready|failed)' "$log"; then
+		if ((SECONDS - start > BOOT_SECONDS)) && ! outer_booted "$log"; then
 			kill "$outer_pid"
 		fi
 		sleep 0.5
 	done
 	wait "$outer_pid" || status=$?
 	outer_pid=''
-	if ! grep -qE '^outer: (ready|failed)' "$log"; then
+	if ! outer_booted "$log"; then
 		log "outer machine: it was not ready within $BOOT_SECONDS s (QEMU's status: $status); the end of its console:"
 		tail -n 12 "$log" "$OUT/outer.qemu.log" >&2
 		return 1
@@ -306,7 +310,7 @@ QEMU=${MULTIOS_QEMU:-}
 DEVICE_TEST=${QEMU%/bin/*}/libexec/multios-test
 [[ -x $DEVICE_TEST ]] || die "$DEVICE_TEST is missing: MULTIOS_QEMU must be in what scripts/build-qemu prints"
 ROOT_IMAGE=$("$MULTIOS_ROOT/scripts/build-image" root)
-[[ ${VM_ALONE:-} == kvm ]] || alone lab-kvm
+alone kvm
 rm -rf "$OUT"
 mkdir -p "$OUT"
 

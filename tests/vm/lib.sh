@@ -12,6 +12,7 @@
 set -u
 set -o pipefail
 VM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$VM_ROOT/scripts/lib-alone.sh"
 VM_BUILD=$VM_ROOT/build/vm
 SUITE=${0##*/}
 SUITE=${SUITE%.sh}
@@ -78,7 +79,7 @@ vm_begin() {
 	done
 	((PLAIN)) && UP_ARGS=(--plain "${UP_ARGS[@]}")
 	mkdir -p "$VM_BUILD"
-	vm_alone "$LAB"
+	alone "$LAB"
 	say "seed $SEED"
 	trap vm_leave EXIT
 	trap 'exit 130' INT TERM
@@ -97,18 +98,6 @@ vm_leave() {
 }
 
 ### The lab
-
-# vm_alone LAB: nobody else uses it until this process has ended; its children may.
-vm_alone() {
-	[[ ${VM_ALONE:-} != "$1" ]] || return 0
-	mkdir -p "$VM_ROOT/build/locks"
-	exec {VM_LOCK}>"$VM_ROOT/build/locks/lab-$1"
-	if ! flock -n "$VM_LOCK"; then
-		echo "error: lab '$1' is in use by a suite in this checkout already (lock build/locks/lab-$1): wait for its end, or use another checkout" >&2
-		exit 2
-	fi
-	export VM_ALONE=$1
-}
 
 # What the suites that share one lab start it with: modules that look at their assertions.
 SHARED_LAB='--front-vcpus 2 --mtu 9000 --debug'
