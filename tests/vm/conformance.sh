@@ -7,13 +7,12 @@
 # every kind, wrong lengths, keys, opcodes and sequences, lost answers, states that do not receive. Each case has a queue
 # pair of its own, states its rule by section, and ends with a look for packets, completions, events or changed bytes
 # that nobody asked for. Cases of several packets run twice: back to back, where the back makes bursts of them, and one by
-# one. CASES='part of a name' runs those alone. --plain: where stock rdma_rxe differs; told, and not counted as failed.
+# one. --plain: where stock rdma_rxe differs; told, and not counted as failed.
 # That of kernel 6.1 never sets the M bit, and panics (rxe_mr_copy, no region) at a WRITE_ONLY with payload and DMALEN 0.
 
 # shellcheck disable=SC2016,SC2086 # scripts for guests are quoted
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-CASES=${CASES:-}
 vm_up $SHARED_LAB || vm_abort "lab up"
 set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
 put_tool conformance front peer
@@ -27,7 +26,7 @@ on front "ip neigh replace $ip4 lladdr $peer_mac dev $front_dev nud permanent &&
 
 out=$VM_BUILD/conformance.out rc=0 total=''
 start_on front cfd "/tmp/conformance --device -d $(rdma_dev front)" || vm_abort "starting the program in the front"
-on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${CASES:+-o '$CASES'} $front_ip" >"$out" 2>&1 || rc=$?
+on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${CASE:+-o '$CASE'} $front_ip" >"$out" 2>&1 || rc=$?
 end_of front cfd 20 >"$out.device" 2>&1 || true
 while IFS= read -r line; do
 	IFS=$'\t' read -r _ case rule found <<<"$line"

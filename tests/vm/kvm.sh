@@ -297,7 +297,10 @@ while (($#)); do
 	shift
 done
 [[ $way =~ ^(auto|direct|nested)$ ]] || die "--way $way: it must be auto, direct or nested"
-if ((!${#cases[@]})); then
+if ((!${#cases[@]})) && [[ -n ${VM_CASE:-} ]]; then
+	mapfile -t cases < <(printf '%s\n' {on,split}-{1,2}{,-restart} | grep -F -e "$VM_CASE") || true
+	((${#cases[@]})) || die "no case has '$VM_CASE' in its name: a case is on-1, split-2-restart and the like"
+elif ((!${#cases[@]})); then
 	cases=(on-1 split-2-restart)
 	[[ ${VM_LONG:-0} == 0 ]] || cases=(on-1-restart split-1-restart on-2-restart split-2-restart)
 fi

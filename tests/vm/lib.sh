@@ -8,6 +8,7 @@
 #   --seed N     of everything random (else a new one, printed)
 #   --keep       leave the lab running at the end, and use one that a suite left
 #   --up ARG     one further argument of lab up (repeatable)
+#   --case TEXT  only the checks whose name contains TEXT, and the steps that prepare the machines for them
 
 set -u
 set -o pipefail
@@ -20,10 +21,16 @@ LAB=${VM_LAB:-vmtest}
 LAB_DIR=$VM_ROOT/build/lab/$LAB
 PLAIN=0 LONG=${VM_LONG:-0} KEEP=${VM_KEEP:-0} SEED=${VM_SEED:-$(date +%s)}
 UP_ARGS=()
+CASE=${VM_CASE:-}
+# The commands of checks that others build on: they run whatever --case says.
+PREPARES=' set_mtu set_features netem load unload reachable vm_up '
 PASSED=0 FAILED=0 SKIPPED=0 STARTED=$SECONDS
 export LC_ALL=C.UTF-8
 
 say() { printf '%s: %s\n' "$SUITE" "$*"; }
+
+# chosen NAME: --case asks for this check. Without --case all are.
+chosen() { [[ $1 == *"$CASE"* ]]; }
 pass() { PASSED=$((PASSED + 1)); say "ok      $*"; }
 fail() { FAILED=$((FAILED + 1)); say "FAILED  $*"; }
 skip() { SKIPPED=$((SKIPPED + 1)); say "skipped $*"; }
@@ -34,21 +41,23 @@ vm_abort() {
 	vm_end
 }
 
-# check NAME CMD...: CMD decides; the end of its output is shown when it failed.
+# check NAME CMD...: CMD decides; the end of its output is shown when it failed. A check that took long says how long.
 check() {
-	local name=$1 out rc=0
+	local name=$1 out rc=0 start=$SECONDS
 	shift
+	chosen "$name" || [[ $PREPARES == *" $1 "* ]] || return 0
 	out=$("$@" 2>&1) || rc=$?
 	if ((rc)); then
 		fail "$name (exit $rc)"
 		tail -n "${CHECK_LINES:-15}" <<<"$out" | sed 's/^/    /'
 		return 1
 	fi
-	pass "$name"
+	! chosen "$name" || pass "$name$( ((SECONDS - start < 5)) || echo " [$((SECONDS - start)) s]")"
 }
 
 # check_eq NAME VALUE EXPECTED
 check_eq() {
+	chosen "$1" || return 0
 	if [[ $2 == "$3" ]]; then
 		pass "$1"
 	else
@@ -62,6 +71,7 @@ vm_begin() {
 		--plain) PLAIN=1 ;;
 		--long) LONG=1 ;;
 		--keep) KEEP=1 ;;
+		--case) CASE=${2:?--case takes a part of a name}; shift ;;
 		--seed) SEED=${2:?--seed takes a number}; shift ;;
 		--up) UP_ARGS+=("${2:?--up takes an argument}"); shift ;;
 		-h | --help)
@@ -87,6 +97,7 @@ vm_begin() {
 
 vm_end() {
 	say "$((SECONDS - STARTED)) s"
+	((PASSED + FAILED)) || [[ -z $CASE ]] || say "no check of this suite has '$CASE' in its name"
 	printf '%s passed, %s failed, %s skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
 	# Nothing passed means nothing was tested.
 	if ((FAILED || !PASSED)); then exit 1; fi
