@@ -163,7 +163,7 @@ static void send_ipi(u64 word)
 	if (x2apic_mode) {
 		/* the MSR write orders nothing: what the bell is about must be visible before it */
 		weak_wrmsr_fence();
-		wrmsrl(APIC_BASE_MSR + (APIC_ICR >> 4), (u64)apicid << 32 | icr);
+		wrmsrq(APIC_BASE_MSR + (APIC_ICR >> 4), (u64)apicid << 32 | icr);
 		return;
 	}
 	/* two writes that must stay together: an IPI of the kernel's own in between takes our target */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Differences between the supported kernels (6.1 to 6.12) that the parts shared by both
- * modules and the back module meet. The only place with version conditionals.
+ * Differences between the supported kernels (6.1 to 7.3) that the parts shared by both
+ * modules and the back module meet. The only place with version conditionals: the sources use
+ * the names of the newest kernel, which are given to the older ones here.
  */
 #ifndef MOS_KCOMPAT_H
 #define MOS_KCOMPAT_H
@@ -28,5 +29,16 @@ static inline void mos_irq_move_in_process_context(unsigned int irq)
 #else
 #define mos_platform_remove	remove
 #endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#define wrmsrq(msr, value)	wrmsrl(msr, value)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define system_percpu_wq	system_wq
+#endif
+
+/* from 6.14 on the library's crc32_le() is the fastest there is, before it the crypto API's */
+#define MOS_CRC32_LE_FAST	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0))
 
 #endif /* MOS_KCOMPAT_H */

@@ -30,7 +30,7 @@ static const char *peer_name(const struct mos_link *link)
 
 void mos_link_kick(struct mos_link *link)
 {
-	mod_delayed_work(system_wq, &link->work, 0);
+	mod_delayed_work(system_percpu_wq, &link->work, 0);
 }
 
 static void tell_peer(struct mos_link *link)
@@ -377,7 +377,7 @@ static void link_work(struct work_struct *work)
 			report_broken(link);
 		else
 			rescue(link);
-		queue_delayed_work(system_wq, &link->work, link->up ? POLL_UP : POLL_DOWN);
+		queue_delayed_work(system_percpu_wq, &link->work, link->up ? POLL_UP : POLL_DOWN);
 	}
 	mutex_unlock(&link->lock);
 }

@@ -7,18 +7,21 @@
 #include <linux/crc32.h>
 #include <linux/err.h>
 
+#include "../guest-kmod-common/kcompat.h"
 #include "roce.h"
 
 /*
- * The library's crc32_le() of these kernels is a table walk. The crypto API has a carry-less multiplication
- * where the CPU does; it takes a multiple of its detour to pay.
+ * Before 6.14 the library's crc32_le() is a table walk, and the crypto API has a carry-less
+ * multiplication where the CPU does; the payload must be a multiple of the detour for it to pay.
  */
 #define CRC_ALG_MIN	128
 
-static struct crypto_shash *crc_alg;	/* set at module load; NULL: none, the library serves */
+static struct crypto_shash *crc_alg;	/* set at module load; NULL: the library serves */
 
 void mnet_roce_init(void)
 {
+	if (MOS_CRC32_LE_FAST)
+		return;
 	crc_alg = crypto_alloc_shash("crc32", 0, 0);
 	if (IS_ERR(crc_alg))
 		crc_alg = NULL;
@@ -35,7 +38,7 @@ u32 mnet_roce_crc(u32 crc, const void *data, u32 len)
 	SHASH_DESC_ON_STACK(desc, crc_alg);
 	u32 *state = shash_desc_ctx(desc);
 
-	if (!crc_alg || len < CRC_ALG_MIN)
+	if (MOS_CRC32_LE_FAST || !crc_alg || len < CRC_ALG_MIN)
 		return crc32_le(crc, data, len);
 	desc->tfm = crc_alg;
 	*state = crc;

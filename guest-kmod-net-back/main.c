@@ -223,4 +223,6 @@ module_init(mnet_init);
 module_exit(mnet_exit);
 
 MODULE_DESCRIPTION("multios back: netdev to the front OS");
+/* crc.c does without it, at several times the cost */
+MODULE_SOFTDEP("pre: crc32-pclmul");
 MODULE_LICENSE("GPL");

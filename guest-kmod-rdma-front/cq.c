@@ -64,8 +64,7 @@ int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 		return -EINVAL;
 	spin_lock_init(&cq->lock);
 	tasklet_setup(&cq->task, call_handler);
-	hrtimer_init(&cq->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
-	cq->timer.function = period_over;
+	hrtimer_setup(&cq->timer, period_over, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
 	cq->user = udata;
 
 	if (!udata) {
@@ -195,7 +194,7 @@ static int resize_kernel(struct mrdma_cq *cq, int cqe)
 }
 
 /* Completions may come meanwhile. Of a user's threads librxe lets none poll. */
-int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata)
+int mrdma_resize_cq(struct ib_cq *ibcq, mrdma_cqe_t cqe, struct ib_udata *udata)
 {
 	struct mrdma_cq *cq = to_mrdma_cq(ibcq);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Differences between the supported kernels (6.1 to 6.12) that the front module meets. The only
- * place with version conditionals, beside guest-kmod-common/kcompat.h.
+ * Differences between the supported kernels (6.1 to 7.3) that the front module meets. The only
+ * place with version conditionals, beside guest-kmod-common/kcompat.h, whose rule holds here.
  */
 #ifndef MRDMA_KCOMPAT_H
 #define MRDMA_KCOMPAT_H
@@ -53,6 +53,41 @@ struct mrdma_flush_wr {
 #define mrdma_fill_res_srq_op	.fill_res_srq_entry = mrdma_fill_res_srq,
 #else
 #define mrdma_fill_res_srq_op
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define timer_delete_sync(timer)	del_timer_sync(timer)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#define timer_container_of(var, timer, field)	from_timer(var, timer, field)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define hrtimer_setup(timer, func, clock, mode)		\
+	do {						\
+		hrtimer_init(timer, clock, mode);	\
+		(timer)->function = (func);		\
+	} while (0)
+#endif
+
+/* 6.17 hands reg_user_mr the hints for a device's DMA that the user has given */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define mrdma_dmah_arg	struct ib_dmah *dmah,
+#define mrdma_dmah	dmah
+#else
+#define mrdma_dmah_arg
+#define mrdma_dmah	NULL
+#endif
+
+/* seen in 7.2, not in 6.12: only users resize a CQ, and user memory comes in more than one way */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define mrdma_resize_cq_op	.resize_user_cq
+#define mrdma_cqe_t		unsigned int
+#else
+#define mrdma_resize_cq_op	.resize_cq
+#define mrdma_cqe_t		int
+#define ib_umem_get_va(ibdev, start, length, access)	ib_umem_get(ibdev, start, length, access)
 #endif
 
 #endif /* MRDMA_KCOMPAT_H */

@@ -349,7 +349,7 @@ static struct ib_umem *pin_user(struct ib_device *ibdev, struct mrdma_mem *mem, 
 	struct ib_umem *umem;
 	int err;
 
-	umem = ib_umem_get(ibdev, start, length, access);
+	umem = ib_umem_get_va(ibdev, start, length, access);
 	if (IS_ERR(umem))
 		return umem;
 	err = map_umem(mem, umem);

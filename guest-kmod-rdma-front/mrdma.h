@@ -774,7 +774,7 @@ void mrdma_mw_unbind(struct mrdma_mem *mem);
 int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 		  struct ib_udata *udata);
 int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata);
-int mrdma_resize_cq(struct ib_cq *ibcq, int cqe, struct ib_udata *udata);
+int mrdma_resize_cq(struct ib_cq *ibcq, mrdma_cqe_t cqe, struct ib_udata *udata);
 int mrdma_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
 int mrdma_peek_cq(struct ib_cq *ibcq, int num);
 int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period);

@@ -383,8 +383,8 @@ int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 
 	mrdma_qp_put(qp);
 	wait_for_completion(&qp->idle);
-	del_timer_sync(&qp->timer);
-	del_timer_sync(&qp->rnr_timer);
+	timer_delete_sync(&qp->timer);
+	timer_delete_sync(&qp->rnr_timer);
 	mrdma_chan_unwait(dev->chan, &qp->waiter);
 	mrdma_loop_unwait(dev, &qp->loop_waiter);
 	tasklet_kill(&qp->task);

@@ -194,7 +194,7 @@ void mrdma_req_progress(struct mrdma_qp *qp)
 
 void mrdma_req_timeout(struct timer_list *t)
 {
-	struct mrdma_qp *qp = from_timer(qp, t, timer);
+	struct mrdma_qp *qp = timer_container_of(qp, t, timer);
 	struct mrdma_req *req = &qp->req;
 
 	mrdma_qp_lock(qp);
@@ -222,7 +222,7 @@ out:
 
 void mrdma_req_rnr_timeout(struct timer_list *t)
 {
-	struct mrdma_qp *qp = from_timer(qp, t, rnr_timer);
+	struct mrdma_qp *qp = timer_container_of(qp, t, rnr_timer);
 
 	mrdma_qp_lock(qp);
 	if (!qp->dead && qp->req.rnr_wait) {

@@ -195,6 +195,14 @@ static int create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	return mrdma_cq_init(to_mrdma_cq(ibcq), attr, mrdma_create_cq_udata(arg));
 }
 
+static struct ib_mr *reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
+				 mrdma_dmah_arg struct ib_udata *udata)
+{
+	if (mrdma_dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	return mrdma_reg_user_mr(pd, start, length, iova, access, udata);
+}
+
 static const struct ib_device_ops ops = {
 	.owner = THIS_MODULE,
 	.driver_id = RDMA_DRIVER_UNKNOWN,
@@ -248,13 +256,13 @@ static const struct ib_device_ops ops = {
 	.create_cq = create_cq,
 	.destroy_cq = mrdma_destroy_cq,
 	.modify_cq = mrdma_modify_cq,
-	.resize_cq = mrdma_resize_cq,
+	mrdma_resize_cq_op = mrdma_resize_cq,
 	.poll_cq = mrdma_poll_cq,
 	.peek_cq = mrdma_peek_cq,
 	.req_notify_cq = mrdma_req_notify_cq,
 
 	.get_dma_mr = mrdma_get_dma_mr,
-	.reg_user_mr = mrdma_reg_user_mr,
+	.reg_user_mr = reg_user_mr,
 	.rereg_user_mr = mrdma_rereg_user_mr,
 	.alloc_mr = mrdma_alloc_mr,
 	.map_mr_sg = mrdma_map_mr_sg,
