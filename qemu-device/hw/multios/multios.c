@@ -15,6 +15,7 @@
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "hw/boards.h"
+#include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
 #include "hw/multios/multios.h"
 #include "hw/pci/msix.h"
@@ -306,6 +307,30 @@ static void multios_reset(DeviceState *dev)
                         MEMTXATTRS_UNSPECIFIED, zero, sizeof(zero));
 }
 
+/*
+ * Firmware with SMM guards its variables, for secure boot, by flash that SMM
+ * alone writes. The back's vCPUs are none of that firmware's: their SMM, which
+ * an IPI of the back's kernel enters, would run what is at 0x38000.
+ */
+static bool check_flash(Error **errp)
+{
+    PCMachineState *pcms = PC_MACHINE(qdev_get_machine());
+
+    for (unsigned i = 0; i < ARRAY_SIZE(pcms->flash); i++) {
+        if (pcms->flash[i] &&
+            object_property_get_bool(OBJECT(pcms->flash[i]), "secure",
+                                     &error_abort)) {
+            error_setg(errp, "multios: pflash%u has secure=on, it must be off: "
+                       "firmware with SMM (as for secure boot) cannot protect "
+                       "anything from the back's vCPUs", i);
+            error_append_hint(errp, "Use firmware without SMM, and no -global "
+                              "driver=cfi.pflash01,property=secure\n");
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_machine(MultiOSState *s, Error **errp)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
@@ -334,7 +359,7 @@ static bool check_machine(MultiOSState *s, Error **errp)
                    BUS(pci_get_bus(&s->parent_obj))->name);
         return false;
     }
-    return true;
+    return check_flash(errp);
 }
 
 static bool parse_mac(MultiOSState *s, Error **errp)

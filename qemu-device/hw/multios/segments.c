@@ -164,8 +164,12 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
  */
 void multios_segments_end_ram(MultiOSState *s)
 {
+    Object *q35 = object_resolve_path_type("", TYPE_Q35_HOST_DEVICE, NULL);
     struct e820_entry *table;
     int n = e820_get_table(&table);
+
+    /* Firmware's SMM memory (TSEG) is the end of RAM, and not of our segments */
+    Q35_HOST_DEVICE(q35)->mch.below_4g_mem_size = s->back_base;
 
     for (int i = 0; i < n; i++) {
         uint64_t addr = le64_to_cpu(table[i].address);

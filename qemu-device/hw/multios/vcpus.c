@@ -101,6 +101,14 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
         return false;
     }
     cpu = X86_CPU(first_cpu);
+    if (cpu->hyperv_features || cpu->hyperv_passthrough ||
+        cpu->hyperv_spinlock_attempts != HYPERV_SPINLOCK_NEVER_NOTIFY) {
+        error_setg(errp, "multios: the CPU model has Hyper-V enlightenments "
+                   "(hv-*), it must have none: a machine has one set of their "
+                   "MSRs, and the back's kernel would take it from the front");
+        error_append_hint(errp, "Leave hv-* out of -cpu\n");
+        return false;
+    }
     if (cpu->phys_bits && cpu->phys_bits < MULTIOS_PHYS_BITS) {
         error_setg(errp, "multios: the CPU model has %u physical address bits,"
                    " it must have at least %u: the back's PCI windows are at "
@@ -122,12 +130,12 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
         CPUState *cs = back_cpu(s, i);
 
         cs->held = true;
+        cs->private = true;
         cs->shutdown_fn = shutdown_back;
         cs->shutdown_opaque = s;
     }
 
     /* The front's firmware waits for so many vCPUs and describes them. */
-    ms->private_cpus = s->back_vcpus;
     x86ms->boot_cpus -= s->back_vcpus;
     if (x86ms->rtc) {
         x86_rtc_set_cpus_count(x86ms->rtc, x86ms->boot_cpus);

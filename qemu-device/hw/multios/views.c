@@ -30,6 +30,8 @@
 
 #define PIT_BASE    0x40
 #define PIT_END     0x43
+#define NMI_STATUS  0x61
+#define NMI_STATUS_TIMER2_OUT 0x20
 #define CMOS_INDEX  0x70
 #define CMOS_DATA   0x71
 
@@ -99,6 +101,14 @@ static uint64_t back_port_read(MultiOSState *s, unsigned port)
     }
     if (port == CMOS_DATA) {
         return back_cmos_read(s);
+    }
+    /*
+     * Nothing has raised an NMI: with all ones, Linux would take each one that
+     * no handler claims for a PCI system error. The timer's output is set, for
+     * Linux waits for that where it calibrates the TSC.
+     */
+    if (port == NMI_STATUS) {
+        return NMI_STATUS_TIMER2_OUT;
     }
     return ~0ULL;
 }

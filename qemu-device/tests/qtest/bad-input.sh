@@ -151,6 +151,11 @@ bad "maxcpus" '-smp has cpus=2 and maxcpus=4: they must be equal' -machine q35 -
 bad "too few address bits" 'has 36 physical address bits, it must have at least 39' \
 	"${PC[@]}" -cpu qemu64,phys-bits=36 -device "$(mos)"
 
+for hv in hv-relaxed hv-passthrough hv-spinlocks=0x1fff; do
+	bad "Hyper-V enlightenments: $hv" 'the CPU model has Hyper-V enlightenments \(hv-\*\), it must have none' \
+		"${PC[@]}" -cpu "qemu64,$hv" -device "$(mos)"
+done
+
 bad "APIC IDs that MSIs do not reach" 'the last vCPU of the back has APIC ID 255, it must be at most 254' \
 	-machine q35 -m 1G -smp 256 -cpu qemu64,+x2apic -device "$(mos)"
 
@@ -160,6 +165,9 @@ bad "a -bios over 8 MiB" "'pc.bios' is at 0xff700000, but 0xff000000-0xff7fffff 
 	"${PC[@]}" -bios "$tmp/bios" -device "$(mos)"
 bad "flash over 8 MiB" "'system.flash0' is at 0xff700000, but 0xff000000-0xff7fffff must be free" \
 	-machine q35,max-fw-size=16M -m 1G -smp 2 -drive "if=pflash,format=raw,file=$tmp/bios" -device "$(mos)"
+truncate -s 4M "$tmp/flash"
+bad "flash for firmware with SMM" 'pflash0 has secure=on, it must be off: firmware with SMM' \
+	"${PC[@]}" -drive "if=pflash,format=raw,file=$tmp/flash" -global driver=cfi.pflash01,property=secure,value=on -device "$(mos)"
 bad "the front's PCI window over the back's" 'pci-hole64-size is 512 GiB, it must be at most 3[0-9]+ GiB' \
 	"${PC[@]}" -global q35-pcihost.pci-hole64-size=512G -device "$(mos)"
 

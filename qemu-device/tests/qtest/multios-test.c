@@ -13,6 +13,8 @@
 #include "standard-headers/linux/qemu_fw_cfg.h"
 #include "libqtest.h"
 #include "libqos/fw_cfg.h"
+#include "libqos/libqos.h"
+#include "libqos/malloc-pc.h"
 #include "libqos/pci-pc.h"
 #include "qapi/error.h"
 #include "qobject/qdict.h"
@@ -45,14 +47,33 @@
 #define LPC_ACPI_CTRL   0x44
 #define PMBASE          0x600
 #define PM1_EN          (PMBASE + 2)
+#define SMI_EN          (PMBASE + 0x30)
+#define SMI_EN_APMC     0x20
+#define APM_CNT         0xb2
+#define CPU_HOTPLUG     0xcd8 /* of ICH9: first the bitmap of present CPUs */
+#define PIC             0x20
+
+#define MCH_DEVFN       QPCI_DEVFN(0, 0)
+#define MCH_SMRAM       0x9d
+#define MCH_ESMRAMC     0x9e
+#define SMRAM_G_SMRAME  0x08
+#define ESMRAMC_T_EN    0x01 /* and 1 MiB */
+
+/* of the SMI handler: how often it ran; at SMBASE + 0x8000 */
+#define SMI_COUNT       0x9000
+#define SMI_ENTRY       0x38000
 
 /* mailbox of the front's program: register or 0, two values to write to it */
 #define FRONT_MAILBOX   0x1000
 /* of the back's, in the shared segment: an action below, or an address and */
 /* a byte to write to it */
 #define BACK_MAILBOX    0x100
-#define ACTION_FAULT    1
-#define ACTION_RUN_MMIO 2
+#define ACTION_FAULT      1
+#define ACTION_RUN_MMIO   2
+#define ACTION_READ_PORT  3 /* the byte says which; the result is at RESULT */
+#define ACTION_OPEN_LINT1 4 /* for NMIs, as Linux does on its first CPU */
+#define ACTION_OPEN_LINT0 5 /* for the PIC, and enable interrupts */
+#define BACK_RESULT       0x108
 
 /*
  * At the reset vector, CS base 0xffff0000: to 32-bit protected mode, then wait
@@ -102,13 +123,40 @@ static const uint8_t back_program[] = {
     0x85, 0xc0,                               /* test %eax, %eax */
     0x74, 0xec,                               /* jz 1b */
     0x83, 0xf8, ACTION_FAULT,                 /* cmp $ACTION_FAULT, %eax */
-    0x74, 0x09,                               /* je 2f */
+    0x74, 0x18,                               /* je 2f */
     0x83, 0xf8, ACTION_RUN_MMIO,              /* cmp $ACTION_RUN_MMIO, %eax */
-    0x74, 0x06,                               /* je 3f */
+    0x74, 0x15,                               /* je 3f */
+    0x83, 0xf8, ACTION_READ_PORT,             /* cmp $ACTION_READ_PORT, %eax */
+    0x74, 0x12,                               /* je 4f */
+    0x83, 0xf8, ACTION_OPEN_LINT1,            /* cmp $ACTION_OPEN_LINT1, %eax */
+    0x74, 0x19,                               /* je 5f */
+    0x83, 0xf8, ACTION_OPEN_LINT0,            /* cmp $ACTION_OPEN_LINT0, %eax */
+    0x74, 0x2f,                               /* je 6f */
     0x88, 0x18,                               /* mov %bl, (%rax) */
-    0xeb, 0xde,                               /* jmp 1b */
+    0xeb, 0xcf,                               /* jmp 1b */
     0x0f, 0x0b,                               /* 2: ud2, without an IDT */
     0xff, 0xe7,                               /* 3: jmp *%rdi */
+    0x0f, 0xb6, 0xd3,                         /* 4: movzbl %bl, %edx */
+    0xec,                                     /* in (%dx), %al */
+    0x88, 0x86, 0x08, 0x01, 0x00, 0x00,       /* mov %al, 0x108(%rsi) */
+    0xeb, 0xbf,                               /* jmp 1b */
+    0xba, 0x00, 0x00, 0xe0, 0xfe,             /* 5: mov $APIC, %edx */
+    0xc7, 0x82, 0xf0, 0x00, 0x00, 0x00,       /* movl $0x1ff, SPIV(%rdx) */
+                0xff, 0x01, 0x00, 0x00,
+    0xc7, 0x82, 0x60, 0x03, 0x00, 0x00,       /* movl $NMI, LVT1(%rdx) */
+                0x00, 0x04, 0x00, 0x00,
+    0xeb, 0xa4,                               /* jmp 1b */
+    0xba, 0x00, 0x00, 0xe0, 0xfe,             /* 6: mov $APIC, %edx */
+    0xc7, 0x82, 0x50, 0x03, 0x00, 0x00,       /* movl $EXTINT, LVT0(%rdx) */
+                0x00, 0x07, 0x00, 0x00,
+    0xfb,                                     /* sti */
+    0xeb, 0x92,                               /* jmp 1b */
+};
+
+/* 16 bits, DS base 0 */
+static const uint8_t smi_handler[] = {
+    0xf0, 0x66, 0xff, 0x06, 0x00, 0x90,       /* lock incl SMI_COUNT */
+    0x0f, 0xaa,                               /* rsm */
 };
 
 static char *kernel_path, *firmware_path;
@@ -465,6 +513,41 @@ static void test_reset(void)
     stop(&m);
 }
 
+/* Firmware and OS of the front find its own CPU alone in the registers. */
+static void test_cpu_hotplug(void)
+{
+    Machine m;
+
+    start(&m);
+    g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG), ==, 1);
+    /* to the modern registers, as firmware and ACPI tables do */
+    qtest_outl(m.qts, CPU_HOTPLUG, 0);
+    g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG + 4), ==, 1);
+    qtest_outl(m.qts, CPU_HOTPLUG, 1);
+    g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG + 4), ==, 0);
+    stop(&m);
+}
+
+/* SMM's memory is at the end of the front's RAM, where firmware expects it. */
+static void test_tseg(void)
+{
+    Machine m;
+    QPCIDevice *mch;
+    uint64_t shm_end;
+
+    start(&m);
+    shm_end = m.back_base + BACK_MEM + SHARED_MEM;
+    mch = qpci_device_find(m.bus, MCH_DEVFN);
+    qpci_config_writeb(mch, MCH_SMRAM, SMRAM_G_SMRAME);
+    qpci_config_writeb(mch, MCH_ESMRAMC, ESMRAMC_T_EN);
+    qtest_writel(m.qts, m.back_base - 4, 0x12345678);
+    g_assert_cmphex(qtest_readl(m.qts, m.back_base - 4), ==, 0xffffffff);
+    qtest_writel(m.qts, shm_end - 4, 0x12345678);
+    g_assert_cmphex(qtest_readl(m.qts, shm_end - 4), ==, 0x12345678);
+    g_free(mch);
+    stop(&m);
+}
+
 static bool refused(QTestState *qts, const char *prop, const char *json)
 {
     g_autofree char *cmd = g_strdup_printf(
@@ -476,6 +559,35 @@ static bool refused(QTestState *qts, const char *prop, const char *json)
 
     qobject_unref(rsp);
     return err;
+}
+
+/*
+ * Machine checks: a shutdown by one of the back's is the end of the back, and
+ * neither OS's are broadcast to the other. No CPU has machine checks enabled
+ * here, so an uncorrected one shuts down whoever gets it.
+ */
+static void test_machine_check(void)
+{
+    Machine m;
+    g_autofree char *corrected = NULL, *uncorrected = NULL;
+
+    start_with(&m, "-cpu Penryn"); /* of Intel's, which broadcast them */
+    front_takes_over(&m);
+    wait_generation(&m, 1, 1);
+    corrected = qtest_hmp(m.qts, "mce -b 0 1 0x8000000000000000 0 0 0");
+    g_assert_cmpstr(corrected, ==, "");
+    /* what that asked for is done when the next command is answered */
+    g_assert_false(refused(m.qts, "back-run", "true"));
+    wait_generation(&m, 1, 1);
+
+    uncorrected = qtest_hmp(m.qts, "mce -b 1 1 0xa000000000000000 0 0 0");
+    g_assert_nonnull(strstr(uncorrected, "CPU 1: MCE capability is not"));
+    g_assert_nonnull(strstr(uncorrected, "CPU 2: MCE capability is not"));
+    g_assert_null(strstr(uncorrected, "CPU 0:"));
+    wait_generation(&m, 1, 3);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 2, 1);
+    stop(&m);
 }
 
 static void test_properties(void)
@@ -592,13 +704,18 @@ static void test_back_executes(void)
     stop(&m);
 }
 
+static bool on_kvm(void)
+{
+    return !g_strcmp0(getenv("MULTIOS_TEST_ACCEL"), "kvm");
+}
+
 /* KVM cannot execute what lies in MMIO: the end of the back, not of the VM */
 static void test_cannot_execute(void)
 {
     Machine m;
     QDict *rsp;
 
-    if (g_strcmp0(getenv("MULTIOS_TEST_ACCEL"), "kvm")) {
+    if (!on_kvm()) {
         g_test_skip("KVM only");
         return;
     }
@@ -612,6 +729,117 @@ static void test_cannot_execute(void)
     qobject_unref(rsp);
     set_reg(&m, REG_CTL, 1);
     wait_generation(&m, 2, 1);
+    stop(&m);
+}
+
+static uint8_t back_reads_port(Machine *m, uint8_t port)
+{
+    uint64_t result = m->back_base + BACK_MEM + BACK_RESULT;
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+    uint16_t val;
+
+    /* It has taken what it was told before. */
+    wait_zero(m, m->back_base + BACK_MEM + BACK_MAILBOX);
+    qtest_writew(m->qts, result, 0xeeee);
+    back_does(m, ACTION_READ_PORT, port);
+    do {
+        g_usleep(1000);
+        val = qtest_readw(m->qts, result);
+    } while (val == 0xeeee && g_get_monotonic_time() < end);
+    g_assert_cmphex(val, !=, 0xeeee);
+    return val;
+}
+
+/*
+ * The back finds no legacy devices, and no reason for an NMI either. With KVM,
+ * port 61 may be the PIT's in the kernel.
+ */
+static void test_ports(void)
+{
+    Machine m;
+
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 1, 1);
+    g_assert_cmphex(back_reads_port(&m, 0x60), ==, 0xff);
+    if (on_kvm()) {
+        g_assert_cmphex(back_reads_port(&m, 0x61) & 0xc0, ==, 0);
+    } else {
+        g_assert_cmphex(back_reads_port(&m, 0x61), ==, 0x20);
+    }
+    stop(&m);
+}
+
+/*
+ * NMIs and the PIC's interrupts are the front's, whatever the back's local
+ * APICs let in. It has no IDT: either would be its triple fault.
+ */
+static void test_lint(void)
+{
+    Machine m;
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 1, 1);
+    back_does(&m, ACTION_OPEN_LINT1, 0);
+    back_reads_port(&m, 0x60);
+    qtest_qmp_assert_success(m.qts, "{ 'execute': 'inject-nmi' }");
+    back_reads_port(&m, 0x60);
+    wait_generation(&m, 1, 1);
+
+    /* In KVM's kernel the PIC is anybody's. */
+    if (!on_kvm()) {
+        /* the PIT's interrupt waits, for the front has it masked */
+        qtest_outb(m.qts, PIC, 0x0a);
+        while (!(qtest_inb(m.qts, PIC) & 1) && g_get_monotonic_time() < end) {
+            g_usleep(1000);
+        }
+        g_assert_cmphex(qtest_inb(m.qts, PIC) & 1, ==, 1);
+        back_does(&m, ACTION_OPEN_LINT0, 0);
+        back_reads_port(&m, 0x60);
+        wait_generation(&m, 1, 1);
+    }
+    stop(&m);
+}
+
+/* An SMI that firmware has asked to be sent to all CPUs is for the front's. */
+static void test_smi(void)
+{
+    Machine m;
+    QFWCFG *fw_cfg;
+    QOSState qs = { 0 };
+    uint64_t broadcast = cpu_to_le64(1);
+    uint8_t ok = 0;
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+    if (on_kvm()) {
+        g_test_skip("not every KVM has SMM");
+        return;
+    }
+    start_executing(&m);
+    front_takes_over(&m); /* which also maps SMI_EN */
+    wait_generation(&m, 1, 1);
+
+    fw_cfg = pc_fw_cfg_init(m.qts);
+    qs.qts = m.qts;
+    pc_alloc_init(&qs.alloc, m.qts, ALLOC_NO_FLAGS);
+    g_assert_cmpuint(qfw_cfg_write_file(fw_cfg, &qs,
+                                        "etc/smi/requested-features",
+                                        &broadcast, 8), ==, 8);
+    qfw_cfg_get_file(fw_cfg, "etc/smi/features-ok", &ok, 1);
+    g_assert_cmpuint(ok, ==, 1);
+    alloc_destroy(&qs.alloc);
+    pc_fw_cfg_uninit(fw_cfg);
+
+    qtest_memwrite(m.qts, SMI_ENTRY, smi_handler, sizeof(smi_handler));
+    qtest_outl(m.qts, SMI_EN, SMI_EN_APMC);
+    qtest_outb(m.qts, APM_CNT, 0x55);
+    while (!qtest_readl(m.qts, SMI_COUNT) && g_get_monotonic_time() < end) {
+        g_usleep(1000);
+    }
+    back_reads_port(&m, 0x60);
+    g_assert_cmpuint(qtest_readl(m.qts, SMI_COUNT), ==, 1);
     stop(&m);
 }
 
@@ -630,9 +858,15 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/life-cycle", test_life_cycle);
     qtest_add_func("/multios/reset", test_reset);
     qtest_add_func("/multios/properties", test_properties);
+    qtest_add_func("/multios/cpu-hotplug", test_cpu_hotplug);
+    qtest_add_func("/multios/tseg", test_tseg);
+    qtest_add_func("/multios/machine-check", test_machine_check);
     qtest_add_func("/multios/executing/last-command", test_last_command);
     qtest_add_func("/multios/executing/back", test_back_executes);
     qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);
+    qtest_add_func("/multios/executing/ports", test_ports);
+    qtest_add_func("/multios/executing/lint", test_lint);
+    qtest_add_func("/multios/executing/smi", test_smi);
     ret = g_test_run();
     unlink(kernel_path);
     unlink(firmware_path);
