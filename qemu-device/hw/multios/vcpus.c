@@ -210,6 +210,14 @@ static void reset_work(CPUState *cs, run_on_cpu_data data)
     cpu_synchronize_state(cs);
     cpu_reset(cs);
     /*
+     * The reset makes 1 of a TSC that counts already, so that all vCPUs of a
+     * machine that is reset begin anew. Written for one vCPU alone, that is
+     * a TSC which does not go with the others' for KVM, who then takes the
+     * master clock, and with it the stable kvm-clock, from all of them. 0 joins
+     * the others' TSC, as a hot-plugged vCPU does.
+     */
+    cpu->env.tsc = 0;
+    /*
      * Linux 6.9 and later takes itself for a crash kernel, and uses one CPU,
      * when it boots on a CPU without this bit. Set before the APIC's reset,
      * which leaves it and makes the other vCPUs wait for a SIPI.
