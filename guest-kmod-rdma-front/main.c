@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
+#include <linux/pm.h>
 #include <linux/slab.h>
 
 #include <asm/setup.h>
@@ -226,6 +227,50 @@ static void shutdown(struct pci_dev *pdev)
 	mos_link_stop(&front->link);
 }
 
+/* Before an image of memory is made, or replaced: the device must be quiet. */
+static int freeze(struct device *dev)
+{
+	struct mrdma_front *front = dev_get_drvdata(dev);
+
+	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	return 0;
+}
+
+/* A change of state that came meanwhile is still in IRQ_STATUS: the message follows now. */
+static int thaw(struct device *dev)
+{
+	struct mrdma_front *front = dev_get_drvdata(dev);
+
+	writel(MOS_IRQ_BACK_STATE, front->regs + MOS_REG_IRQ_ENABLE);
+	return 0;
+}
+
+/*
+ * Back from disk. The machine was reset since: the back OS is another one, even if it has the same
+ * number, and the kernel that loaded the image may have taken the message about it.
+ */
+static int restore(struct device *dev)
+{
+	struct mrdma_front *front = dev_get_drvdata(dev);
+
+	mutex_lock(&front->state_lock);
+	front->back_state = readl(front->regs + MOS_REG_BACK_STATE);
+	front->back_generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	dev_info(dev, "resumed from disk, back OS is %s (start %u)\n",
+		 state_name(front->back_state), front->back_generation);
+	mos_link_peer_gone(&front->link);
+	if (front->back_state == MOS_BACK_OFF)
+		writel(MOS_BACK_CTL_START, front->regs + MOS_REG_BACK_CTL);
+	mutex_unlock(&front->state_lock);
+	return thaw(dev);
+}
+
+static const struct dev_pm_ops pm_ops = {
+	.freeze		= pm_sleep_ptr(freeze),
+	.thaw		= pm_sleep_ptr(thaw),
+	.restore	= pm_sleep_ptr(restore),
+};
+
 static const struct pci_device_id ids[] = {
 	{ PCI_DEVICE(MOS_PCI_VENDOR, MOS_PCI_DEVICE) },
 	{ }
@@ -238,6 +283,7 @@ static struct pci_driver driver = {
 	.probe		= probe,
 	.remove		= remove,
 	.shutdown	= shutdown,
+	.driver.pm	= pm_sleep_ptr(&pm_ops),
 };
 
 /* Value of no_ipi_broadcast= on a command line; the last one counts, as for the kernel. */
