@@ -21,7 +21,7 @@ MULTIOS_PROG=kvm
 HERE=$MULTIOS_ROOT/tests/vm/nested
 OUT=$MULTIOS_BUILD/kvm
 # Bounds of one machine, in seconds: they are met even on a busy host.
-BOOT_SECONDS=150 DEVICE_SECONDS=260 CASE_SECONDS=400
+BOOT_SECONDS=150 DEVICE_SECONDS=360 CASE_SECONDS=400
 
 passed=0 failed=0 skipped=0
 say() { echo "kvm: $*"; }
