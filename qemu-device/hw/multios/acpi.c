@@ -127,12 +127,12 @@ static unsigned build_back_madt(MultiOSState *s, GArray *b)
     return start;
 }
 
-static unsigned build_back_mcfg(GArray *b)
+static unsigned build_back_mcfg(MultiOSState *s, GArray *b)
 {
     unsigned start = table_begin(b, "MCFG", 1);
 
     build_append_int_noprefix(b, 0, 8);
-    build_append_int_noprefix(b, MULTIOS_ECAM_BASE, 8);
+    build_append_int_noprefix(b, s->pci_base, 8);
     build_append_int_noprefix(b, MULTIOS_PCI_SEGMENT, 2);
     build_append_int_noprefix(b, 0, 1);
     build_append_int_noprefix(b, MULTIOS_BUSES - 1, 1);
@@ -148,7 +148,54 @@ static Aml *qword_range(AmlCacheable cacheable, uint64_t base, uint64_t size)
                             base + size - 1, 0, size);
 }
 
-static Aml *aml_pcihost(void)
+/*
+ * The back's kernel has root ports and bridges to itself: native hotplug, PME,
+ * AER and the PCI Express capability (PCI Firmware Specification 3.3, 4.5).
+ */
+#define OSC_NATIVE_HOTPLUG  BIT(0)
+#define OSC_SHPC            BIT(1)
+#define OSC_PME             BIT(2)
+#define OSC_AER             BIT(3)
+#define OSC_PCIE_CAP        BIT(4)
+#define OSC_GRANTED         (OSC_NATIVE_HOTPLUG | OSC_SHPC | OSC_PME | \
+                             OSC_AER | OSC_PCIE_CAP)
+/* in the first dword of the answer */
+#define OSC_BAD_UUID        BIT(2)
+#define OSC_BAD_REVISION    BIT(3)
+#define OSC_MASKED          BIT(4)
+
+static Aml *aml_or_to(const char *name, unsigned bits)
+{
+    return aml_or(aml_name("%s", name), aml_int(bits), aml_name("%s", name));
+}
+
+static Aml *aml_osc(void)
+{
+    Aml *osc = aml_method("_OSC", 4, AML_SERIALIZED);
+    Aml *ctrl = aml_local(0);
+    Aml *ours, *other, *bad, *masked;
+
+    aml_append(osc, aml_create_dword_field(aml_arg(3), aml_int(0), "CDW1"));
+    ours = aml_if(aml_equal(aml_arg(0), aml_touuid(
+                            "33DB4D5B-1FF7-401C-9657-7441C03DD766")));
+    aml_append(ours, aml_create_dword_field(aml_arg(3), aml_int(8), "CDW3"));
+    aml_append(ours, aml_and(aml_name("CDW3"), aml_int(OSC_GRANTED), ctrl));
+    bad = aml_if(aml_lnot(aml_equal(aml_arg(1), aml_int(1))));
+    aml_append(bad, aml_or_to("CDW1", OSC_BAD_REVISION));
+    aml_append(ours, bad);
+    masked = aml_if(aml_lnot(aml_equal(aml_name("CDW3"), ctrl)));
+    aml_append(masked, aml_or_to("CDW1", OSC_MASKED));
+    aml_append(ours, masked);
+    aml_append(ours, aml_store(ctrl, aml_name("CDW3")));
+    aml_append(osc, ours);
+    other = aml_else();
+    aml_append(other, aml_or_to("CDW1", OSC_BAD_UUID));
+    aml_append(osc, other);
+    aml_append(osc, aml_return(aml_arg(3)));
+    return osc;
+}
+
+static Aml *aml_pcihost(MultiOSState *s)
 {
     Aml *dev = aml_device("PCI0");
     Aml *cba = aml_method("_CBA", 0, AML_NOTSERIALIZED);
@@ -160,8 +207,9 @@ static Aml *aml_pcihost(void)
     aml_append(dev, aml_name_decl("_SEG", aml_int(MULTIOS_PCI_SEGMENT)));
     aml_append(dev, aml_name_decl("_BBN", aml_int(0)));
     aml_append(dev, aml_name_decl("_UID", aml_int(0)));
-    aml_append(cba, aml_return(aml_int(MULTIOS_ECAM_BASE)));
+    aml_append(cba, aml_return(aml_int(s->pci_base)));
     aml_append(dev, cba);
+    aml_append(dev, aml_osc());
 
     aml_append(crs, aml_word_bus_number(AML_MIN_FIXED, AML_MAX_FIXED,
                                         AML_POS_DECODE, 0, 0, MULTIOS_BUSES - 1,
@@ -171,7 +219,7 @@ static Aml *aml_pcihost(void)
                                      AML_READ_WRITE, 0, MULTIOS_MM32_BASE,
                                      MULTIOS_MM32_BASE + MULTIOS_MM32_SIZE - 1,
                                      0, MULTIOS_MM32_SIZE));
-    aml_append(crs, qword_range(AML_NON_CACHEABLE, MULTIOS_MM64_BASE,
+    aml_append(crs, qword_range(AML_NON_CACHEABLE, multios_mm64_base(s),
                                 MULTIOS_MM64_SIZE));
     aml_append(dev, aml_name_decl("_CRS", crs));
     return dev;
@@ -214,7 +262,7 @@ static unsigned build_back_dsdt(MultiOSState *s, GArray *b)
     Aml *sb = aml_scope("_SB");
     Aml *s5 = aml_package(4);
 
-    aml_append(sb, aml_pcihost());
+    aml_append(sb, aml_pcihost(s));
     aml_append(sb, aml_multios(s));
     if (s->back_console) {
         /* No interrupt: Linux polls such a UART. */
@@ -225,7 +273,7 @@ static unsigned build_back_dsdt(MultiOSState *s, GArray *b)
                               MULTIOS_PANIC_BASE, 1));
     /* Linux uses an ECAM only where a device of the board claims it. */
     aml_append(sb, aml_simple("RES0", aml_eisaid("PNP0C02"),
-                              MULTIOS_ECAM_BASE, MULTIOS_ECAM_SIZE));
+                              s->pci_base, MULTIOS_ECAM_SIZE));
     aml_append(dsdt, sb);
 
     aml_append(s5, aml_int(MULTIOS_S5_SLEEP_TYPE));
@@ -250,7 +298,7 @@ GArray *multios_acpi_build(MultiOSState *s, hwaddr base)
     dsdt = build_back_dsdt(s, b);
     fadt = build_back_fadt(b, base + dsdt);
     madt = build_back_madt(s, b);
-    mcfg = build_back_mcfg(b);
+    mcfg = build_back_mcfg(s, b);
 
     xsdt = table_begin(b, "XSDT", 1);
     build_append_int_noprefix(b, base + fadt, 8);

@@ -9,11 +9,14 @@
  *
  * All of it is written anew at each start and so from copies of our own
  * instead of ROM blobs: the back restarts without a machine reset, which is
- * what reloads a ROM blob, and a kernel that ran has destroyed its image.
+ * what reloads a ROM blob, and a kernel that ran has destroyed its image. The
+ * files are not mapped, though that would save their size in memory: a file
+ * that is written over in place would end QEMU with SIGBUS, or boot in parts.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
@@ -65,11 +68,20 @@
 #define MIN_PROTOCOL        0x20f
 #define ENTRY_64            0x200
 
-static void add_blob(MultiOSState *s, hwaddr addr, const void *data, gsize len)
+/* What is written is a part of @buffer, which becomes the blob's. */
+static void add_blob_of(MultiOSState *s, hwaddr addr, const void *data,
+                        gsize len, void *buffer)
 {
-    MultiOSBlob blob = { addr, len, g_memdup2(data, len) };
+    MultiOSBlob blob = { addr, len, data, buffer };
 
     g_array_append_val(s->blobs, blob);
+}
+
+static void add_blob(MultiOSState *s, hwaddr addr, const void *data, gsize len)
+{
+    void *copy = g_memdup2(data, len);
+
+    add_blob_of(s, addr, copy, len, copy);
 }
 
 /* What is wrong with the image as a kernel that we can start; NULL: nothing */
@@ -230,7 +242,8 @@ static bool add_initrd(MultiOSState *s, uint8_t *bp, hwaddr lowest,
         return false;
     }
     addr = QEMU_ALIGN_DOWN(end - len, 4 * KiB);
-    add_blob(s, addr, data, len);
+    add_blob_of(s, addr, data, len, data);
+    data = NULL;
     stl_le_p(bp + HDR_RAMDISK_IMAGE, addr);
     stl_le_p(bp + BP_EXT_RAMDISK_IMG, addr >> 32);
     stl_le_p(bp + HDR_RAMDISK_SIZE, len);
@@ -310,7 +323,8 @@ bool multios_boot_init(MultiOSState *s, Error **errp)
              E820_RAM);
     add_e820(bp, s->shared_base, s->shared_mem, E820_RESERVED);
 
-    add_blob(s, load, img + setup, len - setup);
+    add_blob_of(s, load, img + setup, len - setup, img);
+    img = NULL;
     add_blob(s, base + MULTIOS_OFF_BOOT_PARAMS, bp, BP_SIZE);
     add_page_tables(s);
     tables = multios_acpi_build(s, acpi);
@@ -328,19 +342,26 @@ void multios_boot_uninit(MultiOSState *s)
         return;
     }
     for (guint i = 0; i < s->blobs->len; i++) {
-        g_free(g_array_index(s->blobs, MultiOSBlob, i).data);
+        g_free(g_array_index(s->blobs, MultiOSBlob, i).buffer);
     }
     g_array_free(s->blobs, true);
     s->blobs = NULL;
 }
 
+/*
+ * Main loop only. The back's vCPUs are held and its devices reset, so nobody
+ * else writes there, and RAM is written without the BQL: 100 MB take their
+ * time, in which the front's vCPUs may want it.
+ */
 void multios_boot_load(MultiOSState *s)
 {
+    bql_unlock();
     for (guint i = 0; i < s->blobs->len; i++) {
         MultiOSBlob *b = &g_array_index(s->blobs, MultiOSBlob, i);
 
         address_space_write(&address_space_memory, b->addr,
                             MEMTXATTRS_UNSPECIFIED, b->data, b->len);
     }
+    bql_lock();
     trace_multios_load(s->entry);
 }

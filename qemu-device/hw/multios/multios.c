@@ -15,6 +15,7 @@
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "hw/boards.h"
+#include "hw/hotplug.h"
 #include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
 #include "hw/multios/multios.h"
@@ -25,6 +26,7 @@
 #include "migration/blocker.h"
 #include "net/util.h"
 #include "qapi/visitor.h"
+#include "system/replay.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #include "trace.h"
@@ -32,6 +34,13 @@
 #define BAR_REGISTERS   0
 #define BAR_MSIX        1
 #define BAR_SIZE        0x1000
+
+/* Free in what libvirt makes of a q35, and not the first that comes to hand. */
+#define DEFAULT_SLOT    0x10
+
+/* See reset_back(). In ms */
+#define RESTART_GAP_MIN 1000
+#define RESTART_GAP_MAX 30000
 
 static const QEnumLookup state_lookup = {
     .array = (const char *const[]) {
@@ -69,6 +78,8 @@ static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
     qatomic_and(&s->pending, ~MULTIOS_DO_BY_BACK);
+    s->restart_waits = false;
+    timer_del(&s->restart_timer);
 }
 
 static void stop_back(MultiOSState *s, MultiOSBackState state)
@@ -89,8 +100,36 @@ static void start_back(MultiOSState *s)
     multios_page_reset(s);
     multios_boot_load(s);
     s->generation++;
+    s->started_at = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
     multios_vcpus_start(s);
     set_state(s, MULTIOS_BACK_RUNNING);
+}
+
+/*
+ * The back resets itself. One that dies at once (its init panics, with panic=1)
+ * does so for ever, and each start costs the front time. So from a start to
+ * the next there is a least time, which doubles from 1 s to 30 s while the back
+ * does not live longer than the latter. Until then it stays held.
+ */
+static void reset_back(MultiOSState *s)
+{
+    int64_t lived = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) - s->started_at;
+    int64_t wait;
+
+    if (lived >= RESTART_GAP_MAX) {
+        s->restart_gap = RESTART_GAP_MIN;
+    }
+    wait = s->restart_gap - lived;
+    s->restart_gap = MIN(2 * s->restart_gap, RESTART_GAP_MAX);
+    if (wait <= 0) {
+        start_back(s);
+        return;
+    }
+    trace_multios_restart_waits(s->generation, lived, wait);
+    stop_back(s, s->state == MULTIOS_BACK_RUNNING ? MULTIOS_BACK_STOPPED :
+                                                    s->state);
+    s->restart_waits = true;
+    timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
 /* Or may do: crashed by its own word, it goes on, and resets itself (panic=N) */
@@ -115,14 +154,18 @@ static void make_changes(MultiOSState *s)
         if (what & restart_or_stop) {
             /* This comes below, and one of them will do. */
         } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
-            start_back(s);
+            reset_back(s);
         } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
             stop_back(s, MULTIOS_BACK_STOPPED);
+        }
+        if (what & MULTIOS_DO_COMMANDS) {
+            s->restart_gap = RESTART_GAP_MIN;
         }
         if (what & MULTIOS_DO_STOP) {
             stop_back(s, MULTIOS_BACK_STOPPED);
         }
         if ((what & MULTIOS_DO_RESTART) ||
+            ((what & MULTIOS_DO_AGAIN) && s->restart_waits) ||
             ((what & MULTIOS_DO_START) && s->state != MULTIOS_BACK_RUNNING) ||
             ((what & MULTIOS_DO_TAKEOVER) && s->state == MULTIOS_BACK_OFF)) {
             start_back(s);
@@ -136,6 +179,11 @@ static void requested(EventNotifier *n)
 
     event_notifier_test_and_clear(n);
     make_changes(s);
+}
+
+static void restart_is_due(void *opaque)
+{
+    multios_request(opaque, MULTIOS_DO_AGAIN);
 }
 
 /* Of commands that nothing was done about yet the last one wins. */
@@ -294,6 +342,9 @@ static void multios_reset(DeviceState *dev)
     qatomic_set(&s->pending, 0);
     multios_vcpus_held_by_reset(s);
     multios_page_reset(s);
+    timer_del(&s->restart_timer);
+    s->restart_waits = false;
+    s->restart_gap = RESTART_GAP_MIN;
     s->front_took_over = false;
     s->irq_status = 0;
     s->irq_enable = 0;
@@ -414,6 +465,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     event_notifier_set_handler(&s->requested, requested);
+    timer_init_ms(&s->restart_timer, QEMU_CLOCK_VIRTUAL, restart_is_due, s);
 
     error_setg(&s->migration_blocker, "multios: a machine with a back OS "
                "cannot be migrated or saved yet: the state of the back's life "
@@ -421,6 +473,8 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
         return;
     }
+    /* What the back does comes in through an eventfd, at any time. */
+    replay_add_blocker("the device multios");
 
     memory_region_init_io(&s->bar, OBJECT(s), &bar_ops, s, "multios-registers",
                           BAR_SIZE);
@@ -444,6 +498,21 @@ static void get_back_generation(Object *obj, Visitor *v, const char *name,
                                 void *opaque, Error **errp)
 {
     visit_type_uint32(v, name, &MULTIOS(obj)->generation, errp);
+}
+
+static void get_back_restart_delay(Object *obj, Visitor *v, const char *name,
+                                   void *opaque, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+    int64_t ms = 0;
+    uint32_t delay;
+
+    if (s->restart_waits) {
+        ms = timer_expire_time_ns(&s->restart_timer) / SCALE_MS -
+             qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
+    }
+    delay = MAX(ms, 0);
+    visit_type_uint32(v, name, &delay, errp);
 }
 
 static bool get_back_run(Object *obj, Error **errp)
@@ -489,6 +558,7 @@ static void multios_class_init(ObjectClass *klass, void *data)
     dc->desc = "multios: a second operating system in this machine";
     /* Memory map, ACPI tables and vCPUs are fixed when the machine is done. */
     dc->hotpluggable = false;
+    multios_bus_class_init(klass);
     device_class_set_legacy_reset(dc, multios_reset);
     device_class_set_props(dc, multios_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
@@ -501,10 +571,20 @@ static void multios_class_init(ObjectClass *klass, void *data)
                               get_back_generation, NULL, NULL, NULL);
     object_class_property_set_description(klass, "back-generation",
                                           "how often the back was started");
+    object_class_property_add(klass, "back-restart-delay", "uint32",
+                              get_back_restart_delay, NULL, NULL, NULL);
+    object_class_property_set_description(klass, "back-restart-delay",
+                                          "ms until a back that resets itself "
+                                          "too often starts again");
     object_class_property_add_bool(klass, "back-run", get_back_run,
                                    set_back_run);
     object_class_property_set_description(klass, "back-run",
                                           "set to start or stop the back");
+}
+
+static void multios_instance_init(Object *obj)
+{
+    PCI_DEVICE(obj)->devfn = PCI_DEVFN(DEFAULT_SLOT, 0);
 }
 
 static const TypeInfo multios_types[] = {
@@ -512,9 +592,11 @@ static const TypeInfo multios_types[] = {
         .name = TYPE_MULTIOS,
         .parent = TYPE_PCI_DEVICE,
         .instance_size = sizeof(MultiOSState),
+        .instance_init = multios_instance_init,
         .class_init = multios_class_init,
         .interfaces = (InterfaceInfo[]) {
             { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+            { TYPE_HOTPLUG_HANDLER },
             { },
         },
     },

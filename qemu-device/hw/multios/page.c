@@ -23,6 +23,8 @@
 
 /* Bits of the panic register, see docs/specs/pvpanic.rst. */
 #define PANIC_PANICKED      1
+#define PANIC_CRASHLOADED   2 /* a panic after which a crash kernel runs */
+#define PANIC_EVENTS        (PANIC_PANICKED | PANIC_CRASHLOADED)
 
 #define IOAPIC_REGSEL       0x00
 #define IOAPIC_REGWIN       0x10
@@ -94,14 +96,15 @@ static const MemoryRegionOps page_ops = {
 
 static uint64_t panic_read(void *opaque, hwaddr addr, unsigned size)
 {
-    return PANIC_PANICKED;
+    return PANIC_EVENTS;
 }
 
 static void panic_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
 {
     MultiOSState *s = opaque;
 
-    if (from_back(s, "panic register") && (val & PANIC_PANICKED)) {
+    if (from_back(s, "panic register") && (val & PANIC_EVENTS)) {
+        trace_multios_panic(val);
         multios_request(s, MULTIOS_DO_PANIC);
     }
 }

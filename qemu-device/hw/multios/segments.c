@@ -6,7 +6,7 @@
  * 4 GiB; what is left is the front's. Beneath 4 GiB because the boot
  * parameters have 32-bit fields, and because every PCI device reaches it.
  *
- *   0                                             low RAM's end (<= 2 GiB)
+ *   0                                             low RAM's end (<= 2.75 GiB)
  *   | front, its firmware's tables at the end | back | shared | initrd |
  *
  * The front's e820 says that its RAM ends where the back's segment begins,
@@ -16,6 +16,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "hw/boards.h"
@@ -24,6 +25,8 @@
 #include "hw/multios/multios.h"
 #include "hw/pci-host/q35.h"
 #include "hw/i386/e820_memory_layout.h"
+#include "system/numa.h"
+#include "target/i386/cpu.h"
 #include "trace.h"
 
 /* What the front's kernel and firmware (OVMF: about 40 MiB) need. */
@@ -72,11 +75,76 @@ static uint64_t front_initrd_limit(MachineState *ms)
     return ldl_le_p(header + 0x22c);
 }
 
-static uint64_t pci_hole64_size(void)
+/*
+ * The back's 64-bit PCI windows: at 384 GiB, or above the end of the front's
+ * 64-bit hole if that is higher up. Beneath the upper eighth of the address
+ * space, where firmware puts large BARs.
+ */
+static bool place_pci(MultiOSState *s, Error **errp)
 {
     Object *q35 = object_resolve_path_type("", TYPE_Q35_HOST_DEVICE, NULL);
+    uint64_t size = Q35_HOST_DEVICE(q35)->mch.pci_hole64_size;
+    uint64_t start = pc_pci_hole64_start();
+    unsigned bits = X86_CPU(first_cpu)->phys_bits ?: MULTIOS_PHYS_BITS;
+    uint64_t limit = (1ULL << bits) / 8 * 7 - MULTIOS_PCI_SPACE;
+    uint64_t end;
 
-    return Q35_HOST_DEVICE(q35)->mch.pci_hole64_size;
+    if (start > limit || size > limit) { /* so the sum cannot wrap */
+        end = MAX(start, size);
+    } else {
+        /* Firmware may put its first BAR, from which q35 counts, higher up. */
+        end = start + MAX(size, 32 * GiB) + 32 * GiB;
+        end = MAX(ROUND_UP(end, MULTIOS_PCI_SPACE), MULTIOS_PCI_LOWEST);
+    }
+    if (end > limit) {
+        error_setg(errp, "multios: the back's PCI windows (64 GiB) would be at %"
+                   PRIu64 " GiB, above the front's RAM and PCI window "
+                   "(q35-pcihost.pci-hole64-size is %" PRIu64 " GiB): they "
+                   "must be at %" PRIu64 " GiB at most, beneath the upper "
+                   "eighth of the CPU model's %u physical address bits",
+                   end / GiB, size / GiB, limit / GiB, bits);
+        error_append_hint(errp, "Use a smaller -m or pci-hole64-size, or a CPU "
+                          "model with more phys-bits\n");
+        return false;
+    }
+    s->pci_base = end;
+    return true;
+}
+
+/*
+ * The back's memory is where low RAM ends, that is on the guest's first NUMA
+ * node unless that has less than low RAM; its vCPUs are the last ones, which
+ * QEMU puts on the last node unless it is told otherwise.
+ */
+static void check_numa(MultiOSState *s)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    NumaState *numa = ms->numa_state;
+    uint64_t end = 0;
+    int node = 0;
+
+    if (!numa || numa->num_nodes < 2) {
+        return;
+    }
+    while (node < numa->num_nodes - 1) {
+        end += numa->nodes[node].node_mem;
+        if (s->back_base < end) {
+            break;
+        }
+        node++;
+    }
+    for (unsigned i = 0; i < s->back_vcpus; i++) {
+        unsigned cpu = s->first_back_cpu + i;
+        int64_t of = ms->possible_cpus->cpus[cpu].props.node_id;
+
+        if (of != node) {
+            warn_report("multios: vCPU %u of the back is on NUMA node %" PRId64
+                        " and the back's memory on node %d: give the last "
+                        "vCPUs of -smp to node %d (-numa cpu or cpus=)",
+                        cpu, of, node, node);
+            return;
+        }
+    }
 }
 
 bool multios_segments_init(MultiOSState *s, Error **errp)
@@ -85,7 +153,7 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
     X86MachineState *x86ms = X86_MACHINE(ms);
     uint64_t low = x86ms->below_4g_mem_size;
     uint64_t initrd = 0;
-    uint64_t need, top, limit, hole_size, hole_max;
+    uint64_t need, top, limit;
 
     if (!check_size("back-mem", s->back_mem, BACK_MIN, errp) ||
         !check_size("shared-mem", s->shared_mem, MULTIOS_SEGMENT_ALIGN, errp)) {
@@ -112,24 +180,12 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
                    "initrd and firmware must fit beneath 4 GiB, where -m gives "
                    "%" PRIu64 " MiB", s->back_mem / MiB, s->shared_mem / MiB,
                    need / MiB, low / MiB);
-        error_append_hint(errp, "Use a larger -m (q35 has up to 2 GiB of it "
-                          "beneath 4 GiB), or less back-mem or shared-mem\n");
+        error_append_hint(errp, "Use a larger -m (q35 has up to 2.75 GiB of it "
+                          "beneath 4 GiB, and 2 GiB of more than that), or "
+                          "less back-mem or shared-mem\n");
         return false;
     }
-    if (pc_pci_hole64_start() > MULTIOS_ECAM_BASE - 64 * GiB) {
-        error_setg(errp, "multios: -m is %" PRIu64 " GiB, it must be at most "
-                   "256 GiB: the back's PCI windows are at 384 GiB",
-                   (uint64_t)ms->maxram_size / GiB);
-        return false;
-    }
-    /* The firmware may put its first BAR, from which q35 counts, higher up. */
-    hole_size = pci_hole64_size();
-    hole_max = MULTIOS_ECAM_BASE - 32 * GiB - pc_pci_hole64_start();
-    if (hole_size > hole_max) {
-        error_setg(errp, "multios: q35-pcihost.pci-hole64-size is %" PRIu64
-                   " GiB, it must be at most %" PRIu64 " GiB: the front's "
-                   "64-bit PCI window must end beneath the back's",
-                   hole_size / GiB, hole_max / GiB);
+    if (!place_pci(s, errp)) {
         return false;
     }
 
@@ -149,6 +205,7 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
     top = QEMU_ALIGN_DOWN(low - initrd, MULTIOS_SEGMENT_ALIGN);
     s->shared_base = top - s->shared_mem;
     s->back_base = s->shared_base - s->back_mem;
+    check_numa(s);
 
     /* etc/e820 is made when the machine is done, so this is early enough. */
     e820_add_entry(s->back_base, low - s->back_base, E820_RESERVED);

@@ -68,6 +68,14 @@ fine() {
 	verdict "$name" $((rc == 0 && $(grep -cE -e "$regex" <<<"$out") > 0))
 }
 
+# quiet NAME REGEX ARGS...: QEMU must start, end by itself with 0, and not say REGEX.
+quiet() {
+	local name=$1 regex=$2
+	shift 2
+	run "$@"
+	verdict "$name" $((rc == 0 && $(grep -cE -e "$regex" <<<"$out") == 0))
+}
+
 K=$tmp/kernel
 kernel "$K"
 PC=(-machine q35 -m 1G -smp 2)
@@ -168,12 +176,29 @@ bad "flash over 8 MiB" "'system.flash0' is at 0xff700000, but 0xff000000-0xff7ff
 truncate -s 4M "$tmp/flash"
 bad "flash for firmware with SMM" 'pflash0 has secure=on, it must be off: firmware with SMM' \
 	"${PC[@]}" -drive "if=pflash,format=raw,file=$tmp/flash" -global driver=cfi.pflash01,property=secure,value=on -device "$(mos)"
-bad "the front's PCI window over the back's" 'pci-hole64-size is 512 GiB, it must be at most 3[0-9]+ GiB' \
+MONITOR=$'info mtree\nquit' fine "the back's PCI windows at 384 GiB" '0000006000000000-.* alias multios-ecam' \
+	"${PC[@]}" -device "$(mos)"
+MONITOR=$'info mtree\nquit' fine "the back's PCI windows above a large window of the front" '0000009000000000-.* alias multios-ecam' \
 	"${PC[@]}" -global q35-pcihost.pci-hole64-size=512G -device "$(mos)"
+MONITOR=$'info mtree\nquit' fine "the back's PCI windows above much memory" '0000007000000000-.* alias multios-ecam' \
+	-machine q35,memory-backend=ram -smp 2 -m 350G -object memory-backend-ram,id=ram,size=350G,reserve=off -device "$(mos)"
+bad "no room for the back's PCI windows" 'would be at 896 GiB, .*pci-hole64-size is 800 GiB.*: they must be at 832 GiB at most' \
+	"${PC[@]}" -global q35-pcihost.pci-hole64-size=800G -device "$(mos)"
+bad "no room in 39 bits" 'would be at 448 GiB, .*must be at 384 GiB at most, .*model.s 39 physical' \
+	"${PC[@]}" -cpu qemu64,phys-bits=39 -global q35-pcihost.pci-hole64-size=350G -device "$(mos)"
+
+# NUMA
+numa=(-machine q35 -m 4G -smp 2 -object memory-backend-ram,id=n0,size=3G -object memory-backend-ram,id=n1,size=1G)
+fine "the back's vCPU far from its memory: warned" 'vCPU 1 of the back is on NUMA node 1 and the back.s memory on node 0' \
+	"${numa[@]}" -numa node,memdev=n0,cpus=0 -numa node,memdev=n1,cpus=1 -device "$(mos)"
+quiet "the back's vCPU where its memory is" 'NUMA' \
+	"${numa[@]}" -numa node,memdev=n0,cpus=1 -numa node,memdev=n1,cpus=0 -device "$(mos)"
 
 # the device's place
+MONITOR=$'info qtree\nquit' fine "the default slot" 'addr = 10\.0' "${PC[@]}" -device "$(mos)" -device pcie-root-port,addr=1,chassis=1
+bad "the slot is taken" 'slot 16 function 0 .*(not available|already)' "${PC[@]}" -device edu,addr=0x10 -device "$(mos)"
 bad "two multios devices" 'there are two multios devices, there must be one' \
-	"${PC[@]}" -device "$(mos)" -device "multios,id=mos1,back-kernel=$K"
+	"${PC[@]}" -device "$(mos)" -device "multios,id=mos1,addr=5,back-kernel=$K"
 bad "a machine other than q35" "the machine is 'pc-i440fx-.*', it must be q35" -machine pc -m 1G -smp 2 -device "$(mos)"
 bad "no id" 'id is missing, it must be given' "${PC[@]}" -device "multios,back-kernel=$K"
 bad "behind a root port" "bus is 'rp0', it must be q35's own pcie.0" \
@@ -201,12 +226,29 @@ fine "a NIC behind a root port of the back" 'monitor' "${PC[@]}" -device "$(mos)
 	-device pcie-root-port,id=rp0,bus=mos0.pcie,slot=1,chassis=1 -device e1000e,bus=rp0
 fine "a NIC on the front's bus only: warned" 'NIC e1000e \(n0\) is on the front.s bus and none is on the back.s: give it bus=mos0.pcie' \
 	"${PC[@]}" -device "$(mos)" -device e1000e,id=n0
+for d in virtio-balloon-pci virtio-iommu-pci; do
+	bad "$d on the back's bus" "device $d \\(d0\\) cannot be on bus=mos0.pcie: its effects are not confined to the back" \
+		"${PC[@]}" -device "$(mos)" -device "$d,id=d0,bus=mos0.pcie"
+	fine "$d on the front's bus" 'monitor' "${PC[@]}" -device "$(mos)" -device "$d"
+done
 bad "a bus that is not there" "mos1.pcie" "${PC[@]}" -device "$(mos)" -device e1000e,bus=mos1.pcie
 
 # at run time
 MONITOR=$'device_add multios,id=mos1\nquit' fine "hotplug" "Device 'multios' does not support hotplugging" \
 	"${PC[@]}" -device "$(mos)"
 MONITOR=$'device_del mos0\nquit' fine "unplug" "mos0.*not support hotplugging|multios.*not support hotplugging|hotunplug" "${PC[@]}" -device "$(mos)"
+port=(-device "$(mos)" -device pcie-root-port,id=rp0,bus=mos0.pcie,slot=1,chassis=1)
+MONITOR=$'device_add e1000,id=n0,bus=rp0\ninfo pci\nquit' fine "hotplug without MSI behind a root port of the back" \
+	'device e1000 \(n0\) on bus=mos0.pcie has neither MSI nor MSI-X' "${PC[@]}" "${port[@]}"
+MONITOR=$'device_add virtio-balloon-pci,id=b0,bus=rp0\nquit' fine "hotplug of a balloon behind a root port of the back" \
+	'device virtio-balloon-pci \(b0\) cannot be on bus=mos0.pcie' "${PC[@]}" "${port[@]}"
+MONITOR=$'device_add e1000e,id=n0,bus=rp0\ninfo qtree\nquit' fine "hotplug behind a root port of the back" 'dev: e1000e, id "n0"' \
+	"${PC[@]}" "${port[@]}"
+MONITOR=$'device_add e1000,id=n0,bus=dn\nquit' fine "hotplug without MSI behind a switch of the back" \
+	'device e1000 \(n0\) on bus=mos0.pcie has neither' "${PC[@]}" "${port[@]}" -device x3130-upstream,id=up,bus=rp0 \
+	-device xio3130-downstream,id=dn,bus=up,chassis=2
+MONITOR=$'device_add e1000e,id=n0,bus=mos0.pcie\nquit' fine "hotplug on the back's root bus" \
+	"Bus 'mos0.pcie' does not support hotplugging" "${PC[@]}" -device "$(mos)"
 MONITOR=$'migrate exec:cat>/dev/null\nquit' fine "migration" 'multios: a machine with a back OS cannot be migrated or saved yet' \
 	"${PC[@]}" -device "$(mos)"
 

@@ -40,7 +40,14 @@
 
 #define BACK_PAGE       0xfef10000
 #define BACK_IOAPIC     0xfef20000
+#define BACK_PANIC      (BACK_PAGE + 0x2000)
 #define BACK_ECAM       0x6000000000ULL
+#define BACK_MM32       0xff000000
+#define BACK_MM64       (BACK_ECAM + 1 * GiB)
+
+/* Memory of the front, and of the back behind what its boot needs. */
+#define FRONT_BUFFER    (16 * MiB)
+#define BACK_BUFFER     (64 * MiB) /* from back_base */
 
 #define LPC_DEVFN       QPCI_DEVFN(0x1f, 0)
 #define LPC_PMBASE      0x40
@@ -225,10 +232,11 @@ static void make_firmware(void)
 
 static void start_with(Machine *m, const char *more)
 {
-    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 %s -device "
+    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 -device "
                          "'multios,id=mos0,addr=%x,back-kernel=%s,back-vcpus=2,"
                          "back-mem=128M,shared-mem=16M,mac=52:54:00:01:02:03,"
-                         "back-append=hello -- bye'", more, SLOT, kernel_path);
+                         "back-append=hello -- bye' %s", SLOT, kernel_path,
+                         more);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
     g_assert_nonnull(m->dev);
@@ -403,6 +411,8 @@ static void test_back_page(void)
     qtest_writel(m.qts, BACK_IOAPIC, 0xff);
     qtest_writel(m.qts, BACK_IOAPIC + 0x10, 0xffffffff);
     g_assert_cmphex(qtest_readl(m.qts, BACK_IOAPIC + 0x10), ==, 0);
+    /* events of the panic register: panicked, crashloaded */
+    g_assert_cmphex(qtest_readb(m.qts, BACK_PANIC), ==, 3);
     /* the host bridge of the back's bus */
     g_assert_cmphex(qtest_readl(m.qts, BACK_ECAM), ==, 0x00081b36);
 
@@ -411,7 +421,7 @@ static void test_back_page(void)
     wait_generation(&m, 1, 1);
     qtest_writel(m.qts, BACK_PAGE + 0x40, 1);
     qtest_writeb(m.qts, BACK_PAGE + 0x44, 0x20 | 5 << 2);
-    qtest_writeb(m.qts, BACK_PAGE + 0x2000, 1);
+    qtest_writeb(m.qts, BACK_PANIC, 1);
     g_usleep(20000);
     wait_generation(&m, 1, 1);
     stop(&m);
@@ -609,6 +619,430 @@ static void test_properties(void)
     stop(&m);
 }
 
+/* Accesses of any width reach what is beneath a view as if there were none. */
+static void test_front_ports(void)
+{
+    Machine m;
+
+    start(&m);
+    qtest_outw(m.qts, 0x70, 0x5a << 8 | 0x3f); /* index and data of the CMOS */
+    qtest_outb(m.qts, 0x70, 0x3f);
+    g_assert_cmphex(qtest_inb(m.qts, 0x71), ==, 0x5a);
+    qtest_outb(m.qts, 0xb3, 0xa5); /* APM */
+    g_assert_cmphex(qtest_inw(m.qts, 0xb2) >> 8, ==, 0xa5);
+    qtest_outl(m.qts, 0xcf8, 0x80000000);
+    g_assert_cmphex(qtest_inl(m.qts, 0xcf8), ==, 0x80000000);
+    g_assert_cmphex(qtest_inl(m.qts, 0xcfc), ==, 0x29c08086);
+    stop(&m);
+}
+
+/* The back's bus, programmed as the back's kernel would. */
+static uint64_t back_config(unsigned bus, unsigned slot, unsigned offset)
+{
+    return BACK_ECAM + (bus << 20) + (slot << 15) + offset;
+}
+
+static void back_device_enable(Machine *m, unsigned bus, unsigned slot,
+                               unsigned bar, uint64_t addr)
+{
+    uint64_t cfg = back_config(bus, slot, 0);
+
+    qtest_writel(m->qts, cfg + 0x10 + 4 * bar, addr);
+    if (addr >> 32) {
+        qtest_writel(m->qts, cfg + 0x14 + 4 * bar, addr >> 32);
+    }
+    qtest_writew(m->qts, cfg + 4, 6); /* memory, bus master */
+}
+
+/* The next capability @id behind @from (0: the first); 0 if there is none */
+static unsigned back_capability(Machine *m, unsigned slot, unsigned from,
+                                uint8_t id)
+{
+    uint64_t cfg = back_config(0, slot, 0);
+    unsigned cap = qtest_readb(m->qts, cfg + (from ? from + 1 : 0x34));
+
+    while (cap && qtest_readb(m->qts, cfg + cap) != id) {
+        cap = qtest_readb(m->qts, cfg + cap + 1);
+    }
+    return cap;
+}
+
+#define EDU_SRC         0x80
+#define EDU_DST         0x88
+#define EDU_COUNT       0x90
+#define EDU_COMMAND     0x98
+#define EDU_BUFFER      0x40000
+#define EDU_RUN         1
+#define EDU_TO_MEMORY   2
+#define EDU_IRQ         4
+
+static void edu_dma(Machine *m, uint64_t edu, uint64_t src, uint64_t dst,
+                    uint64_t count, unsigned command)
+{
+    qtest_writeq(m->qts, edu + EDU_SRC, src);
+    qtest_writeq(m->qts, edu + EDU_DST, dst);
+    qtest_writeq(m->qts, edu + EDU_COUNT, count);
+    qtest_writeq(m->qts, edu + EDU_COMMAND, command | EDU_RUN);
+    qtest_clock_step(m->qts, 200 * 1000 * 1000);
+    g_assert_cmphex(qtest_readq(m->qts, edu + EDU_COMMAND) & EDU_RUN, ==, 0);
+}
+
+/* A device copies 8 bytes of the back's memory to @dst. */
+static void edu_writes(Machine *m, uint64_t edu, uint64_t val, uint64_t dst,
+                       unsigned more)
+{
+    uint64_t src = m->back_base + BACK_BUFFER;
+
+    qtest_writeq(m->qts, src, val);
+    edu_dma(m, edu, src, EDU_BUFFER, 8, 0);
+    edu_dma(m, edu, EDU_BUFFER, dst, 8, EDU_TO_MEMORY | more);
+}
+
+static void check_confined(Machine *m, uint64_t edu)
+{
+    const uint64_t inside[] = {
+        m->back_base, m->back_base + BACK_BUFFER + 0x1000,
+        m->back_base + BACK_MEM - 8, m->back_base + BACK_MEM,
+        m->back_base + BACK_MEM + SHARED_MEM - 8, 0x70000, 0x7fff8,
+    };
+    const uint64_t outside[] = {
+        0, 0x1000, 0x6fff8, 0x80000, FRONT_BUFFER, m->back_base - 8,
+    };
+    uint64_t val = 0x1122334455667788;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(inside); i++) {
+        edu_writes(m, edu, ++val, inside[i], 0);
+        g_assert_cmphex(qtest_readq(m->qts, inside[i]), ==, val);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(outside); i++) {
+        qtest_writeq(m->qts, outside[i], 0xf407f407f407f407);
+        edu_writes(m, edu, ++val, outside[i], 0);
+        g_assert_cmphex(qtest_readq(m->qts, outside[i]), ==,
+                        0xf407f407f407f407);
+        /* nor can it read what is there */
+        qtest_writeq(m->qts, inside[1], val);
+        edu_dma(m, edu, outside[i], EDU_BUFFER, 8, 0);
+        edu_dma(m, edu, EDU_BUFFER, inside[1], 8, EDU_TO_MEMORY);
+        g_assert_cmphex(qtest_readq(m->qts, inside[1]), !=,
+                        0xf407f407f407f407);
+    }
+}
+
+static bool irr_has(Machine *m, unsigned apic_id, unsigned vector)
+{
+    g_autofree char *out = qtest_hmp(m->qts, "info lapic %u", apic_id);
+    g_autofree char *text = g_strdup_printf(" %u", vector);
+    const char *irr = strstr(out, "IRR");
+
+    g_assert_nonnull(irr);
+    return strstr(irr, text);
+}
+
+static void test_dma(void)
+{
+    const uint64_t edu0 = BACK_MM32, edu1 = BACK_MM32 + 1 * MiB;
+    const uint64_t edu2 = BACK_MM32 + 2 * MiB;
+    Machine m;
+    uint64_t cfg;
+    unsigned msi;
+
+    start_with(&m, "-device edu,bus=mos0.pcie,addr=2,dma_mask=0xffffffffffff "
+               "-device edu,bus=mos0.pcie,addr=3,dma_mask=0xffffffffffff "
+               "-device pcie-root-port,id=rp0,bus=mos0.pcie,addr=4,chassis=1 "
+               "-device edu,bus=rp0,dma_mask=0xffffffffffff "
+               "-device edu,id=front,addr=5,dma_mask=0xffffffffffff");
+    back_device_enable(&m, 0, 2, 0, edu0);
+    back_device_enable(&m, 0, 3, 0, edu1);
+    cfg = back_config(0, 4, 0);
+    qtest_writel(m.qts, cfg + 0x18, 0x010100);
+    qtest_writew(m.qts, cfg + 0x20, edu2 >> 16); /* memory base and limit */
+    qtest_writew(m.qts, cfg + 0x22, edu2 >> 16);
+    qtest_writew(m.qts, cfg + 4, 6);
+    back_device_enable(&m, 1, 0, 0, edu2);
+    check_confined(&m, edu0);
+    check_confined(&m, edu2);
+
+    /* peer to peer: the other one's register 4 holds the inverse */
+    qtest_writel(m.qts, m.back_base + BACK_BUFFER, 0x12345678);
+    edu_dma(&m, edu0, m.back_base + BACK_BUFFER, EDU_BUFFER, 4, 0);
+    edu_dma(&m, edu0, EDU_BUFFER, edu1 + 4, 4, EDU_TO_MEMORY);
+    g_assert_cmphex(qtest_readl(m.qts, edu1 + 4), ==, ~0x12345678u);
+
+    /* an MSI to the back's first vCPU, which is held */
+    msi = back_capability(&m, 2, 0, 5);
+    g_assert_cmphex(msi, !=, 0);
+    cfg = back_config(0, 2, msi);
+    qtest_writel(m.qts, cfg + 4, 0xfee01000);
+    qtest_writel(m.qts, cfg + 8, 0);
+    qtest_writew(m.qts, cfg + 12, 0x55);
+    qtest_writew(m.qts, cfg + 2, qtest_readw(m.qts, cfg + 2) | 1);
+    g_assert_false(irr_has(&m, 1, 0x55));
+    edu_writes(&m, edu0, 1, m.back_base + BACK_BUFFER, EDU_IRQ);
+    g_assert_true(irr_has(&m, 1, 0x55));
+    g_assert_false(irr_has(&m, 0, 0x55));
+
+    /* one whose "address" is the front's memory is lost */
+    qtest_writel(m.qts, FRONT_BUFFER, 0xf407f407);
+    qtest_writel(m.qts, cfg + 4, FRONT_BUFFER);
+    edu_writes(&m, edu0, 1, m.back_base + BACK_BUFFER, EDU_IRQ);
+    g_assert_cmphex(qtest_readl(m.qts, FRONT_BUFFER), ==, 0xf407f407);
+    stop(&m);
+}
+
+/* What a device on the front's bus reaches is as ever: all of memory. */
+static void test_dma_front(void)
+{
+    QPCIDevice *edu;
+    QPCIBar bar;
+    Machine m;
+
+    start_with(&m, "-device edu,addr=5,dma_mask=0xffffffffffff");
+    edu = qpci_device_find(m.bus, QPCI_DEVFN(5, 0));
+    g_assert_nonnull(edu);
+    qpci_device_enable(edu);
+    bar = qpci_iomap(edu, 0, NULL);
+    edu_writes(&m, bar.addr, 0x1234, FRONT_BUFFER, 0);
+    g_assert_cmphex(qtest_readq(m.qts, FRONT_BUFFER), ==, 0x1234);
+    g_free(edu);
+    stop(&m);
+}
+
+/* virtio 1.2, 4.1.4: where the structures are, and the common one's fields */
+#define VIRTIO_BAR              4
+#define VIRTIO_CAP_COMMON       1
+#define VIRTIO_CAP_NOTIFY       2
+#define VIRTIO_DEVICE_FEATURE_SELECT 0x00
+#define VIRTIO_DEVICE_FEATURE   0x04
+#define VIRTIO_DRIVER_FEATURE_SELECT 0x08
+#define VIRTIO_DRIVER_FEATURE   0x0c
+#define VIRTIO_STATUS           0x14
+#define VIRTIO_QUEUE_SELECT     0x16
+#define VIRTIO_QUEUE_SIZE       0x18
+#define VIRTIO_QUEUE_ENABLE     0x1c
+#define VIRTIO_QUEUE_DESC       0x20
+#define VIRTIO_QUEUE_DRIVER     0x28
+#define VIRTIO_QUEUE_DEVICE     0x30
+
+#define QUEUE_SIZE      8
+#define BUFFER_LEN      64
+
+typedef struct VirtioRng {
+    uint64_t common;
+    uint64_t notify;
+    uint64_t desc, avail, used;
+    uint32_t features; /* bits 32 and up */
+    uint16_t added;
+} VirtioRng;
+
+static void rng_find(Machine *m, unsigned slot, VirtioRng *v)
+{
+    unsigned cap = 0;
+
+    memset(v, 0, sizeof(*v));
+    back_device_enable(m, 0, slot, VIRTIO_BAR, BACK_MM64);
+    while ((cap = back_capability(m, slot, cap, 9))) {
+        uint64_t cfg = back_config(0, slot, cap);
+        uint64_t at = BACK_MM64 + qtest_readl(m->qts, cfg + 8);
+
+        switch (qtest_readb(m->qts, cfg + 3)) {
+        case VIRTIO_CAP_COMMON:
+            v->common = at;
+            break;
+        case VIRTIO_CAP_NOTIFY:
+            v->notify = at;
+        }
+    }
+    g_assert_cmphex(v->common, !=, 0);
+    g_assert_cmphex(v->notify, !=, 0);
+}
+
+static uint8_t rng_status(Machine *m, VirtioRng *v)
+{
+    return qtest_readb(m->qts, v->common + VIRTIO_STATUS);
+}
+
+static void rng_start(Machine *m, VirtioRng *v, uint64_t desc, uint64_t avail,
+                      uint64_t used)
+{
+    v->desc = desc;
+    v->avail = avail;
+    v->used = used;
+    v->added = 0;
+    qtest_memset(m->qts, avail, 0, 0x100);
+    qtest_memset(m->qts, used, 0, 0x100);
+    qtest_writeb(m->qts, v->common + VIRTIO_STATUS, 0);
+    qtest_writeb(m->qts, v->common + VIRTIO_STATUS, 1 | 2);
+    qtest_writel(m->qts, v->common + VIRTIO_DRIVER_FEATURE_SELECT, 1);
+    qtest_writel(m->qts, v->common + VIRTIO_DRIVER_FEATURE, v->features);
+    qtest_writeb(m->qts, v->common + VIRTIO_STATUS, 1 | 2 | 8);
+    g_assert_cmphex(rng_status(m, v), ==, 1 | 2 | 8);
+    qtest_writew(m->qts, v->common + VIRTIO_QUEUE_SELECT, 0);
+    qtest_writew(m->qts, v->common + VIRTIO_QUEUE_SIZE, QUEUE_SIZE);
+    for (unsigned half = 0; half < 2; half++) {
+        qtest_writel(m->qts, v->common + VIRTIO_QUEUE_DESC + 4 * half,
+                     desc >> (32 * half));
+        qtest_writel(m->qts, v->common + VIRTIO_QUEUE_DRIVER + 4 * half,
+                     avail >> (32 * half));
+        qtest_writel(m->qts, v->common + VIRTIO_QUEUE_DEVICE + 4 * half,
+                     used >> (32 * half));
+    }
+    qtest_writew(m->qts, v->common + VIRTIO_QUEUE_ENABLE, 1);
+    qtest_writeb(m->qts, v->common + VIRTIO_STATUS, 1 | 2 | 4 | 8);
+}
+
+static bool is_filled_with(Machine *m, uint64_t addr, uint8_t val)
+{
+    uint8_t got[BUFFER_LEN];
+
+    qtest_memread(m->qts, addr, got, sizeof(got));
+    for (unsigned i = 0; i < sizeof(got); i++) {
+        if (got[i] != val) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Asks the device to fill a buffer with random bytes. */
+static void rng_add(Machine *m, VirtioRng *v, uint64_t buffer)
+{
+    uint64_t desc = v->desc + 16 * (v->added % QUEUE_SIZE);
+
+    qtest_writeq(m->qts, desc, buffer);
+    qtest_writel(m->qts, desc + 8, BUFFER_LEN);
+    qtest_writel(m->qts, desc + 12, 2); /* flags: the device writes */
+    qtest_writew(m->qts, v->avail + 4 + 2 * (v->added % QUEUE_SIZE),
+                 v->added % QUEUE_SIZE);
+    qtest_writew(m->qts, v->avail + 2, ++v->added);
+    qtest_writew(m->qts, v->notify, 0);
+}
+
+static void rng_wait_used(Machine *m, VirtioRng *v)
+{
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+    while (qtest_readw(m->qts, v->used + 2) != v->added &&
+           g_get_monotonic_time() < end) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(qtest_readw(m->qts, v->used + 2), ==, v->added);
+}
+
+static void rng_wait_filled(Machine *m, uint64_t buffer)
+{
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+
+    while (is_filled_with(m, buffer, 0x5a) && g_get_monotonic_time() < end) {
+        g_usleep(1000);
+    }
+    g_assert_false(is_filled_with(m, buffer, 0x5a));
+}
+
+/* virtio goes by the address space of its bus, with and without an IOMMU. */
+static void test_dma_virtio(const void *options)
+{
+    g_autofree char *more = g_strdup_printf("-device virtio-rng-pci,"
+        "bus=mos0.pcie,addr=2,disable-legacy=on%s", (const char *)options);
+    Machine m;
+    VirtioRng v;
+    uint64_t rings, buffer;
+
+    start_with(&m, more);
+    rings = m.back_base + BACK_BUFFER;
+    buffer = rings + 0x10000;
+    rng_find(&m, 2, &v);
+    /* What the device has of these: VERSION_1 and ACCESS_PLATFORM */
+    qtest_writel(m.qts, v.common + VIRTIO_DEVICE_FEATURE_SELECT, 1);
+    v.features = qtest_readl(m.qts, v.common + VIRTIO_DEVICE_FEATURE) & 3;
+    g_assert_cmphex(v.features, ==, *(const char *)options ? 3 : 1);
+    rng_start(&m, &v, rings, rings + 0x1000, rings + 0x2000);
+
+    qtest_memset(m.qts, buffer, 0x5a, BUFFER_LEN);
+    rng_add(&m, &v, buffer);
+    rng_wait_used(&m, &v);
+    g_assert_false(is_filled_with(&m, buffer, 0x5a));
+    qtest_memset(m.qts, FRONT_BUFFER, 0x5a, BUFFER_LEN);
+    rng_add(&m, &v, FRONT_BUFFER);
+    rng_wait_used(&m, &v);
+    g_assert_true(is_filled_with(&m, FRONT_BUFFER, 0x5a));
+
+    /*
+     * The ring that the device writes in the front's memory. It does so when
+     * it has filled the buffer, before QEMU listens to this program again.
+     */
+    rng_start(&m, &v, rings, rings + 0x1000, FRONT_BUFFER);
+    qtest_memset(m.qts, FRONT_BUFFER, 0x5a, BUFFER_LEN);
+    qtest_memset(m.qts, buffer, 0x5a, BUFFER_LEN);
+    rng_add(&m, &v, buffer);
+    rng_wait_filled(&m, buffer);
+    g_assert_true(is_filled_with(&m, FRONT_BUFFER, 0x5a));
+    stop(&m);
+}
+
+/* Copies one of the front's ACPI tables, and returns its size. */
+static size_t front_table(Machine *m, const char *signature, uint8_t revision,
+                          uint8_t *table, size_t max)
+{
+    g_autofree uint8_t *all = g_malloc0(256 * KiB);
+    QFWCFG *fw_cfg = pc_fw_cfg_init(m->qts);
+    size_t size = qfw_cfg_get_file(fw_cfg, "etc/acpi/tables", all, 256 * KiB);
+    size_t len = 0;
+
+    pc_fw_cfg_uninit(fw_cfg);
+    for (size_t i = 0; i + 36 <= size; i++) {
+        if (!memcmp(all + i, signature, 4) && all[i + 8] == revision) {
+            len = ldl_le_p(all + i + 4);
+            g_assert_cmpuint(len, <=, max);
+            memcpy(table, all + i, len);
+            break;
+        }
+    }
+    g_assert_cmpuint(len, >, 36);
+    return len;
+}
+
+#define BACK_SLOT 9 /* of a device of the back; the front has none there */
+
+/* The front's IOMMU is not said to be that of the back's devices. */
+static void test_iommu_tables(void)
+{
+    const char *back = "-device e1000e,bus=mos0.pcie,addr=9";
+    g_autofree char *intel = g_strdup_printf("-device intel-iommu %s", back);
+    g_autofree char *amd = g_strdup_printf("-device amd-iommu %s", back);
+    g_autofree char *virtio = g_strdup_printf("-device virtio-iommu-pci %s",
+                                              back);
+    bool ours = false;
+    uint8_t t[1024];
+    size_t len;
+    Machine m;
+
+    start_with(&m, intel);
+    front_table(&m, "DMAR", 1, t, sizeof(t));
+    g_assert_cmpuint(lduw_le_p(t + 48), ==, 0); /* DRHD */
+    for (size_t i = 48 + 16; i < 48 + lduw_le_p(t + 50); i += t[i + 1]) {
+        ours |= t[i] == 1 && t[i + 6] == SLOT;
+        g_assert_false(t[i] == 1 && t[i + 6] == BACK_SLOT);
+    }
+    g_assert_true(ours);
+    stop(&m);
+
+    start_with(&m, amd);
+    len = front_table(&m, "IVRS", 1, t, sizeof(t));
+    ours = false;
+    for (size_t i = 48; i + 4 <= len; i++) {
+        ours |= t[i] == 2 && t[i + 1] == SLOT << 3 && !t[i + 2] && !t[i + 3];
+        g_assert_false(t[i] == 2 && t[i + 1] == BACK_SLOT << 3 && !t[i + 2] &&
+                       !t[i + 3]);
+    }
+    g_assert_true(ours);
+    stop(&m);
+
+    start_with(&m, virtio);
+    front_table(&m, "VIOT", 0, t, sizeof(t));
+    g_assert_cmpuint(lduw_le_p(t + 36), ==, 2); /* the IOMMU and one PCI range */
+    stop(&m);
+}
+
 static void wait_zero(Machine *m, uint64_t addr)
 {
     gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
@@ -678,29 +1112,102 @@ static void test_back_executes(void)
     wait_generation(&m, 3, 1);
 
     /* a panic, after which the back resets itself */
-    back_does(&m, BACK_PAGE + 0x2000, 1);
+    back_does(&m, BACK_PANIC, 1);
     wait_generation(&m, 3, 3);
     back_does(&m, BACK_PAGE + 0x40, 1);
     wait_generation(&m, 4, 1);
 
-    /* a triple fault, of a running back and of one in panic */
-    back_does(&m, ACTION_FAULT, 0);
+    /* a panic after which the crash kernel runs, which ends with a reset */
+    back_does(&m, BACK_PANIC, 2);
     wait_generation(&m, 4, 3);
     set_reg(&m, REG_CTL, 3);
     wait_generation(&m, 5, 1);
-    back_does(&m, BACK_PAGE + 0x2000, 1);
+
+    /* a triple fault, of a running back and of one in panic */
+    back_does(&m, ACTION_FAULT, 0);
     wait_generation(&m, 5, 3);
+    set_reg(&m, REG_CTL, 3);
+    wait_generation(&m, 6, 1);
+    back_does(&m, BACK_PANIC, 1);
+    wait_generation(&m, 6, 3);
     back_does(&m, ACTION_FAULT, 0);
     wait_zero(&m, m.back_base + BACK_MEM + BACK_MAILBOX);
     g_usleep(20000);
-    wait_generation(&m, 5, 3);
+    wait_generation(&m, 6, 3);
     /* held, so it does not do this */
     back_does(&m, BACK_PAGE + 0x40, 1);
     g_usleep(20000);
-    wait_generation(&m, 5, 3);
+    wait_generation(&m, 6, 3);
     back_does(&m, 0, 0);
     set_reg(&m, REG_CTL, 1);
-    wait_generation(&m, 6, 1);
+    wait_generation(&m, 7, 1);
+    stop(&m);
+}
+
+static uint64_t restart_delay(Machine *m)
+{
+    QDict *rsp = qtest_qmp(m->qts, "{ 'execute': 'qom-get', 'arguments': { "
+                           "'path': '/machine/peripheral/mos0', "
+                           "'property': 'back-restart-delay' } }");
+    uint64_t ms = qdict_get_int(rsp, "return");
+
+    qobject_unref(rsp);
+    return ms;
+}
+
+/*
+ * The back resets itself until it has to wait for its next start, which is
+ * after few times even where this process rarely gets to look: the wait
+ * doubles. Returns the generation that has ended.
+ */
+static uint32_t reset_and_wait(Machine *m)
+{
+    uint32_t generation;
+
+    do {
+        generation = reg(m, REG_GENERATION);
+        back_does(m, BACK_PAGE + 0x40, 1);
+        while (reg(m, REG_GENERATION) == generation &&
+               reg(m, REG_STATE) == 1) {
+            g_usleep(1000);
+        }
+    } while (reg(m, REG_GENERATION) != generation);
+    return generation;
+}
+
+/*
+ * A back that resets itself at once, again and again. A busy host makes the
+ * times longer, never shorter.
+ */
+static void test_restart_gap(void)
+{
+    gint64 begin = g_get_monotonic_time();
+    uint32_t generation;
+    Machine m;
+
+    start_executing(&m);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, 1, 1);
+    for (unsigned i = 0, gaps = 1; i < 2; i++, gaps += 1 << i) {
+        g_assert_cmpuint(restart_delay(&m), ==, 0);
+        back_does(&m, BACK_PAGE + 0x40, 1);
+        wait_generation(&m, 2 + i, 1);
+        g_assert_cmpint(g_get_monotonic_time() - begin, >=,
+                        gaps * G_TIME_SPAN_SECOND);
+    }
+
+    /* while it waits, a command is obeyed and ends the wait */
+    generation = reset_and_wait(&m);
+    g_assert_cmpuint(restart_delay(&m), <=, 30000);
+    set_reg(&m, REG_CTL, 1);
+    wait_generation(&m, generation + 1, 1);
+    g_assert_cmpuint(restart_delay(&m), ==, 0);
+    reset_and_wait(&m);
+    set_reg(&m, REG_CTL, 2);
+    while (restart_delay(&m)) {
+        g_usleep(1000);
+    }
+    wait_generation(&m, reg(&m, REG_GENERATION), 2);
     stop(&m);
 }
 
@@ -861,6 +1368,14 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/cpu-hotplug", test_cpu_hotplug);
     qtest_add_func("/multios/tseg", test_tseg);
     qtest_add_func("/multios/machine-check", test_machine_check);
+    qtest_add_func("/multios/front-ports", test_front_ports);
+    qtest_add_func("/multios/dma/edu", test_dma);
+    qtest_add_func("/multios/dma/front", test_dma_front);
+    qtest_add_data_func("/multios/dma/virtio", "", test_dma_virtio);
+    qtest_add_data_func("/multios/dma/virtio-iommu-platform",
+                        ",iommu_platform=on", test_dma_virtio);
+    qtest_add_func("/multios/iommu-tables", test_iommu_tables);
+    qtest_add_func("/multios/executing/restart-gap", test_restart_gap);
     qtest_add_func("/multios/executing/last-command", test_last_command);
     qtest_add_func("/multios/executing/back", test_back_executes);
     qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);

@@ -9,8 +9,8 @@
  *  + a page of registers, a UART and an IOAPIC for the back OS at fixed
  *    addresses, see MULTIOS_*_BASE
  *  + properties: back-kernel, back-initrd, back-append, back-vcpus, back-mem,
- *    shared-mem, back-console, mac; at run time back-state, back-generation
- *    (read only) and back-run
+ *    shared-mem, back-console, mac; at run time back-state, back-generation,
+ *    back-restart-delay (read only) and back-run
  *
  * The user's side of all this is qemu-device/SPEC.md.
  */
@@ -22,6 +22,7 @@
 #include "hw/pci/pci_device.h"
 #include "hw/core/cpu.h"
 #include "qemu/event_notifier.h"
+#include "qemu/timer.h"
 #include "net/net.h"
 #include "qom/object.h"
 
@@ -85,17 +86,19 @@ typedef enum {
 
 /*
  * The back's PCI windows. The front's firmware allocates 32-bit BARs beneath
- * the IOAPIC, and flash is at most 8 MiB beneath 4 GiB. The 64-bit part is
- * above the front's 64-bit hole, beneath the upper eighth of 39 address bits
- * (where SeaBIOS and OVMF place large BARs on such a CPU), and within 39 bits
- * because many client CPUs that KVM runs on have no more.
+ * the IOAPIC, and flash is at most 8 MiB beneath 4 GiB. The 64-bit part, ECAM
+ * and then a window, is above the front's 64-bit hole and beneath the upper
+ * eighth of the address space (where SeaBIOS and OVMF place large BARs): at
+ * 384 GiB, which is within 39 bits because many client CPUs that KVM runs on
+ * have no more, or higher if the front needs the room. See segments.c.
  */
 #define MULTIOS_MM32_BASE       0xff000000ULL
 #define MULTIOS_MM32_SIZE       (8 * MiB)
-#define MULTIOS_ECAM_BASE       0x6000000000ULL /* 384 GiB */
+#define MULTIOS_PCI_LOWEST      (384 * GiB)
+#define MULTIOS_PCI_SPACE       (64 * GiB)
 #define MULTIOS_BUSES           16
 #define MULTIOS_ECAM_SIZE       (MULTIOS_BUSES * 1 * MiB)
-#define MULTIOS_MM64_BASE       (MULTIOS_ECAM_BASE + 1 * GiB)
+#define MULTIOS_MM64_OFFSET     (1 * GiB)
 #define MULTIOS_MM64_SIZE       (32 * GiB)
 #define MULTIOS_PHYS_BITS       39
 #define MULTIOS_PCI_SEGMENT     1
@@ -134,8 +137,11 @@ typedef struct MultiOSPortView {
 typedef struct MultiOSBlob {
     hwaddr addr;
     gsize len;
-    void *data;
+    const void *data;
+    void *buffer; /* which holds data */
 } MultiOSBlob;
+
+#define MULTIOS_DMA_WINDOWS 5
 
 struct MultiOSState {
     PCIDevice parent_obj;
@@ -155,6 +161,7 @@ struct MultiOSState {
     unsigned first_back_cpu; /* index; the back's are this one to the last */
     uint64_t back_base;
     uint64_t shared_base;
+    uint64_t pci_base; /* ECAM, and MULTIOS_MM64_OFFSET higher the window */
     uint64_t tsc_khz; /* 0: not known */
     Error *migration_blocker;
     Notifier machine_done;
@@ -171,6 +178,10 @@ struct MultiOSState {
     unsigned pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
     uint32_t irq_status;
     uint32_t irq_enable;
+    int64_t started_at;      /* ms of the virtual clock */
+    int64_t restart_gap;     /* ms from a start to the next by RESET */
+    QEMUTimer restart_timer;
+    bool restart_waits;      /* for the timer */
 
     /* front's view */
     MemoryRegion bar;
@@ -180,6 +191,8 @@ struct MultiOSState {
     DeviceState *pcihost;
     PCIBus *bus;
     MemoryRegion ecam, mm32, mm64;
+    AddressSpace dma_as; /* of the devices on the bus */
+    MemoryRegion dma, dma_window[MULTIOS_DMA_WINDOWS];
     MemoryRegion page;
     MemoryRegion panic;
     MemoryRegion ioapic;
@@ -205,6 +218,10 @@ enum {
     MULTIOS_DO_RESTART  = 1 << 5,
     MULTIOS_DO_START    = 1 << 6,
     MULTIOS_DO_TAKEOVER = 1 << 7, /* the front OS is up: first start */
+    MULTIOS_DO_COMMANDS = MULTIOS_DO_STOP | MULTIOS_DO_RESTART |
+                          MULTIOS_DO_START,
+    /* by the timer */
+    MULTIOS_DO_AGAIN    = 1 << 8, /* the back reset itself a while ago */
 };
 
 /* multios.c */
@@ -227,6 +244,12 @@ GArray *multios_acpi_build(MultiOSState *s, hwaddr base);
 bool multios_bus_init(MultiOSState *s, Error **errp);
 bool multios_bus_check(MultiOSState *s, Error **errp);
 void multios_bus_reset(MultiOSState *s);
+void multios_bus_class_init(ObjectClass *klass);
+
+static inline hwaddr multios_mm64_base(MultiOSState *s)
+{
+    return s->pci_base + MULTIOS_MM64_OFFSET;
+}
 
 /* page.c: the back's control page, UART, panic register and IOAPIC */
 bool multios_page_init(MultiOSState *s, Error **errp);
