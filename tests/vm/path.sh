@@ -74,6 +74,9 @@ check_eq "the front holds all of it reserved" "$reserved" inside
 
 ### Devices
 
+check "the back's kernel handles hotplug, PME and AER of its root ports itself" \
+	on back 'dmesg | grep -q "_OSC: OS now controls \[PCIeHotplug .*PME AER PCIeCapability"'
+
 bars() { # GUEST
 	on "$1" 'cat /sys/bus/pci/devices/*/resource' | awk '$1 != "0x0000000000000000" { print $1, $2 }' |
 		while read -r start end; do

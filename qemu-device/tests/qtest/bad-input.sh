@@ -34,7 +34,7 @@ kernel() {
 
 # run ARGS...: output in $out, status in $rc. A good machine would go on, hence the time limit.
 run() {
-	out=$(timeout -k 5 20 "$QEMU" -nodefaults -display none -accel qtest "$@" -monitor stdio 2>&1 <<<"${MONITOR:-quit}")
+	out=$(timeout -k 5 20 "$QEMU" -nodefaults -display none -accel "${ACCEL:-qtest}" "$@" -monitor stdio 2>&1 <<<"${MONITOR:-quit}")
 	rc=$?
 }
 
@@ -251,6 +251,9 @@ MONITOR=$'device_add e1000e,id=n0,bus=mos0.pcie\nquit' fine "hotplug on the back
 	"Bus 'mos0.pcie' does not support hotplugging" "${PC[@]}" -device "$(mos)"
 MONITOR=$'migrate exec:cat>/dev/null\nquit' fine "migration" 'multios: a machine with a back OS cannot be migrated or saved yet' \
 	"${PC[@]}" -device "$(mos)"
+
+ACCEL=tcg bad "record/replay" 'Record/replay is not supported with the device multios' \
+	"${PC[@]}" -device "$(mos)" -icount "shift=1,rr=record,rrfile=$tmp/rr"
 
 echo "$passed passed, $failed failed"
 ((failed == 0))
