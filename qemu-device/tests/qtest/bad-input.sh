@@ -189,7 +189,7 @@ bad "no room in 39 bits" 'would be at 448 GiB, .*must be at 384 GiB at most, .*m
 	"${PC[@]}" -cpu qemu64,phys-bits=39 -global q35-pcihost.pci-hole64-size=350G -device "$(mos)"
 
 # NUMA
-numa=(-machine q35 -m 4G -smp 2 -object memory-backend-ram,id=n0,size=3G -object memory-backend-ram,id=n1,size=1G)
+numa=(-machine q35 -m 4G -smp 2 -object "memory-backend-ram,id=n0,size=3G" -object "memory-backend-ram,id=n1,size=1G")
 fine "the back's vCPU far from its memory: warned" 'vCPU 1 of the back is on NUMA node 1 and the back.s memory on node 0' \
 	"${numa[@]}" -numa node,memdev=n0,cpus=0 -numa node,memdev=n1,cpus=1 -device "$(mos)"
 quiet "the back's vCPU where its memory is" 'NUMA' \
@@ -238,7 +238,7 @@ bad "a bus that is not there" "mos1.pcie" "${PC[@]}" -device "$(mos)" -device e1
 MONITOR=$'device_add multios,id=mos1\nquit' fine "hotplug" "Device 'multios' does not support hotplugging" \
 	"${PC[@]}" -device "$(mos)"
 MONITOR=$'device_del mos0\nquit' fine "unplug" "mos0.*not support hotplugging|multios.*not support hotplugging|hotunplug" "${PC[@]}" -device "$(mos)"
-port=(-device "$(mos)" -device pcie-root-port,id=rp0,bus=mos0.pcie,slot=1,chassis=1)
+port=(-device "$(mos)" -device "pcie-root-port,id=rp0,bus=mos0.pcie,slot=1,chassis=1")
 MONITOR=$'device_add e1000,id=n0,bus=rp0\ninfo pci\nquit' fine "hotplug without MSI behind a root port of the back" \
 	'device e1000 \(n0\) on bus=mos0.pcie has neither MSI nor MSI-X' "${PC[@]}" "${port[@]}"
 MONITOR=$'device_add virtio-balloon-pci,id=b0,bus=rp0\nquit' fine "hotplug of a balloon behind a root port of the back" \
