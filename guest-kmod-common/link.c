@@ -392,60 +392,6 @@ void mos_link_peer_gone(struct mos_link *link)
 	mos_link_kick(link);
 }
 
-void mos_queue_publish(struct mos_queue *q)
-{
-	if (q->tx.published == q->tx.head)
-		return;
-	msr_tx_publish(&q->tx);
-	if (msr_tx_need_bell(&q->tx))
-		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
-}
-
-bool mos_queue_wait_room(struct mos_queue *q, u32 len)
-{
-	enum msr_result result;
-	u32 off;
-
-	for (;;) {
-		if (msr_tx_reserve(&q->tx, len, &off, &result))
-			return true;
-		if (result == MSR_EMPTY) {
-			mos_queue_publish(q);
-			result = msr_tx_arm(&q->tx, (q->tx.head - q->tx.tail + 1) / 2);
-			if (result == MSR_OK)
-				continue;
-			mos_stat_add(q->to_ring, MOS_STAT_FULL, 1);
-		}
-		if (result == MSR_BAD_INDEX)
-			mos_queue_fault(q, result, true, NULL);
-		return false;
-	}
-}
-
-void mos_queue_release(struct mos_queue *q, u32 n)
-{
-	msr_rx_release(&q->rx, n);
-	if (msr_rx_need_bell(&q->rx))
-		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
-}
-
-int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_result result,
-		       const struct msr_desc *d, int work, int budget)
-{
-	if (work >= budget)
-		return budget;
-	if (result == MSR_EMPTY) {
-		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
-		result = msr_rx_arm(&q->rx);
-		if (result == MSR_OK)
-			return budget;
-	}
-	if (unlikely(result < 0))
-		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? d : NULL);
-	napi_complete_done(napi, work);
-	return work;
-}
-
 int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg)
 {
 	u64 half = cfg->size / 2;

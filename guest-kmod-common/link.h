@@ -142,6 +142,11 @@ void mos_queue_publish(struct mos_queue *q);
  * come when about half of what is in flight is consumed (or the peer is broken).
  */
 bool mos_queue_wait_room(struct mos_queue *q, u32 len);
+/*
+ * Holder of the to-ring lock. True: the peer gave room back just now, or nothing is in flight.
+ * False: a bell will come when about half of what is in flight is consumed (or the peer is broken).
+ */
+bool mos_queue_arm_room(struct mos_queue *q);
 
 /* Poll: gives @n descriptors back, wakes the peer if it waits for room. */
 void mos_queue_release(struct mos_queue *q, u32 n);

@@ -6,3 +6,4 @@
 #include "../guest-kmod-common/eth.c"
 #include "../guest-kmod-common/ethtool.c"
 #include "../guest-kmod-common/link.c"
+#include "../guest-kmod-common/queue.c"
