@@ -5,9 +5,9 @@
  *
  * RoCE has no congestion window to stop it at a slow NIC: packets that overflow a qdisc are lost
  * and come again. So the number of packets under way in stack and NIC is bounded; beyond it
- * descriptors stay in the ring, and a full ring stops the front. A packet counts until the stack
- * lets go of its destructor: in the NIC when it is bridged, but already on the way in when it is
- * routed, goes through br_netfilter, or the bridge is promiscuous; then only the qdisc bounds.
+ * descriptors stay in the ring, and when they are many the front stops. A packet counts until the
+ * stack lets go of its destructor: in the NIC when it is bridged, but already on the way in when it
+ * is routed, goes through br_netfilter, or the bridge is promiscuous; then only the qdisc bounds.
  */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * RoCE queue pair: bursts of the RDMA part to the ring, bursts from the ring to the RDMA
- * part, and those who wait for room.
+ * part, and the line of those who wait for room.
+ *
+ * Whatever is in the ring delays all that comes behind it, so bulk does not fill the ring: it
+ * may cost limit at most, where a burst costs its bytes and slot_cost for its descriptor.
+ * Limit is enough to keep the back busy until the front has heard that there is room again,
+ * and so little that an acknowledgement behind it is not late: 9 ms at 1 Gbit/s. Slots are
+ * left for what is urgent.
  */
 #include "front.h"
 
 #define RELEASE_BATCH	16
-/* room that makes it worth waking who waits: the longest burst */
-#define WAKE_ROOM	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
+#define BULK_BYTES	(1u << 20)
+/* what a turn is good for, beside a slot: the longest burst */
+#define TURN_BYTES	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
 bool mrdma_chan_lock(struct mrdma_chan *ch)
 {
@@ -18,19 +25,83 @@ bool mrdma_chan_lock(struct mrdma_chan *ch)
 	return false;
 }
 
-void *mrdma_chan_reserve(struct mrdma_chan *ch, u32 len, u32 *off)
+/* Is there room for @cost beside what is in the ring? */
+static bool has_room(struct mrdma_chan *ch, u32 cost)
 {
+	struct msr_tx *tx = &ch->q->tx;
+	enum msr_result result;
+	unsigned int i;
+	u32 used;
+
+	for (i = 0; i < 2; i++) {
+		used = tx->data_head - tx->data_tail + (tx->head - tx->tail) * ch->slot_cost;
+		if (likely(used + cost <= ch->limit))
+			return true;
+		/* only now a look at the peer's cache line */
+		result = msr_tx_reclaim(tx);
+		if (unlikely(result != MSR_OK)) {
+			mos_queue_fault(ch->q, result, true, NULL);
+			return false;
+		}
+	}
+	return false;
+}
+
+/* May @w put a burst of @cost into the ring? In its turn, or when nobody is in line before it. */
+static bool may_send(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 cost)
+{
+	if (unlikely(w->turn)) {
+		if (w->turn >= cost)
+			return true;
+		/* what is left is too little, and for others */
+		mrdma_turns_end(&ch->turns, w);
+	}
+	return likely(list_empty(&ch->turns.line)) && has_room(ch, ch->turns.promised + cost);
+}
+
+/*
+ * Gives turns to those in line, as many as there is room for. If some are left, this runs
+ * again: when a turn that is given has been used, or when the bell says that there is room.
+ */
+static void give_turns(struct mrdma_chan *ch)
+{
+	u32 cost = TURN_BYTES + ch->slot_cost;
+
+	lockdep_assert_held(&ch->lock);
+	while (!list_empty(&ch->turns.line)) {
+		if (!has_room(ch, ch->turns.promised + cost)) {
+			/* armed, unless there is news already: then look again */
+			if (ch->turns.promised || !mos_queue_arm_room(ch->q))
+				return;
+			continue;
+		}
+		mrdma_turns_give(&ch->turns, cost);
+	}
+}
+
+void *mrdma_chan_reserve(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 len, bool urgent,
+			 u32 *off)
+{
+	u32 cost = len + ch->slot_cost;
 	enum msr_result result;
 	void *data;
 
 	lockdep_assert_held(&ch->lock);
-	data = msr_tx_reserve(&ch->q->tx, len, off, &result);
-	if (unlikely(result == MSR_BAD_INDEX))
-		mos_queue_fault(ch->q, result, true, NULL);
-	return data;
+	if (urgent || may_send(ch, w, cost)) {
+		data = msr_tx_reserve(&ch->q->tx, len, off, &result);
+		if (likely(data)) {
+			if (unlikely(w->turn) && !urgent)
+				mrdma_turns_use(&ch->turns, w, cost);
+			return data;
+		}
+		if (unlikely(result == MSR_BAD_INDEX))
+			mos_queue_fault(ch->q, result, true, NULL);
+	}
+	mrdma_turns_wait(&ch->turns, w);
+	return NULL;
 }
 
-void mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d)
+u32 mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d)
 {
 	struct mos_queue *q = ch->q;
 
@@ -39,68 +110,50 @@ void mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d)
 	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
 	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, d->burst.nseg);
 	mos_stat_add(q->to_ring, MOS_STAT_BYTES, d->len);
+	return q->tx.head;
 }
 
 void mrdma_chan_unlock(struct mrdma_chan *ch)
 {
 	lockdep_assert_held(&ch->lock);
 	mos_queue_publish(ch->q);
-	/* room that came before the bell was armed brings no bell: wake from the poll at once */
-	if (unlikely(!list_empty(&ch->waiters)) && mos_queue_wait_room(ch->q, WAKE_ROOM))
-		napi_schedule(&ch->napi);
+	if (unlikely(!list_empty(&ch->turns.line)))
+		give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
 
-void mrdma_chan_wait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w)
+void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w)
 {
-	lockdep_assert_held(&ch->lock);
-	if (list_empty(&w->entry))
-		list_add_tail(&w->entry, &ch->waiters);
+	/* given only in line, where the caller's is not */
+	if (!w->turn)
+		return;
+	spin_lock(&ch->lock);
+	mrdma_turns_end(&ch->turns, w);
+	if (mos_link_usable(ch->q->link))
+		give_turns(ch);
+	spin_unlock(&ch->lock);
 }
 
-void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w)
+void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w)
 {
 	spin_lock_bh(&ch->lock);
-	list_del_init(&w->entry);
-	while (ch->waking == w) {
-		/* it runs in softirq on another CPU and ends soon */
-		spin_unlock_bh(&ch->lock);
-		cpu_relax();
-		spin_lock_bh(&ch->lock);
-		list_del_init(&w->entry);
-	}
+	mrdma_turns_leave(&ch->turns, w);
+	if (mos_link_usable(ch->q->link))
+		give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
 
-/* Calls those who wait at this moment, each once. BH off. */
-static void wake_all(struct mrdma_chan *ch)
+bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end)
 {
-	struct mrdma_chan_waiter *w;
-	LIST_HEAD(now);
+	struct msr_tx *tx = &ch->q->tx;
+	bool holds = false;
 
 	spin_lock(&ch->lock);
-	list_splice_init(&ch->waiters, &now);
-	while ((w = list_first_entry_or_null(&now, struct mrdma_chan_waiter, entry))) {
-		list_del_init(&w->entry);
-		ch->waking = w;
-		spin_unlock(&ch->lock);
-		w->wake(w);
-		spin_lock(&ch->lock);
-		ch->waking = NULL;
-	}
+	/* a position from before the ring was set up anew is outside it, as a rule */
+	if (mos_link_usable(ch->q->link) && msr_tx_reclaim(tx) == MSR_OK)
+		holds = tx->head - end < tx->head - tx->tail;
 	spin_unlock(&ch->lock);
-}
-
-static void wake_if_room(struct mrdma_chan *ch)
-{
-	bool room = false;
-
-	spin_lock(&ch->lock);
-	if (mos_link_usable(ch->q->link) && !list_empty(&ch->waiters))
-		room = mos_queue_wait_room(ch->q, WAKE_ROOM);
-	spin_unlock(&ch->lock);
-	if (room)
-		wake_all(ch);
+	return holds;
 }
 
 static int poll(struct napi_struct *napi, int budget)
@@ -118,8 +171,13 @@ static int poll(struct napi_struct *napi, int budget)
 		napi_complete(napi);
 		return 0;
 	}
-	if (!list_empty_careful(&ch->waiters))
-		wake_if_room(ch);
+	/* before anything that comes may make others send */
+	if (!list_empty_careful(&ch->turns.line)) {
+		spin_lock(&ch->lock);
+		if (mos_link_usable(q->link))
+			give_turns(ch);
+		spin_unlock(&ch->lock);
+	}
 	while (work < budget) {
 		result = msr_rx_next(&q->rx, &d);
 		if (result != MSR_OK)
@@ -145,8 +203,10 @@ void mrdma_chan_init(struct mrdma_chan *ch, struct mrdma_front *front, struct mo
 {
 	ch->front = front;
 	ch->q = q;
+	ch->limit = min(BULK_BYTES, 1u << (q->info.data_log2 - 1));
+	ch->slot_cost = ch->limit >> q->info.ring_log2;
 	spin_lock_init(&ch->lock);
-	INIT_LIST_HEAD(&ch->waiters);
+	mrdma_turns_init(&ch->turns);
 	netif_napi_add(front->netdev, &ch->napi, poll);
 }
 
@@ -170,7 +230,8 @@ void mrdma_chan_down(struct mrdma_chan *ch)
 	spin_unlock_bh(&ch->lock);
 	napi_disable(&ch->napi);
 	/* they find the link down and know that nothing will come */
-	local_bh_disable();
-	wake_all(ch);
-	local_bh_enable();
+	spin_lock_bh(&ch->lock);
+	while (!list_empty(&ch->turns.line))
+		mrdma_turns_give(&ch->turns, 0);
+	spin_unlock_bh(&ch->lock);
 }

@@ -6,10 +6,11 @@
 #ifndef MRDMA_CHAN_H
 #define MRDMA_CHAN_H
 
-#include <linux/list.h>
 #include <linux/types.h>
 
 #include <msr/wire.h>
+
+#include "turns.h"
 
 struct mrdma_chan;
 struct mrdma_front;
@@ -21,34 +22,26 @@ struct mrdma_front;
 bool mrdma_chan_lock(struct mrdma_chan *ch);
 /*
  * Under the lock: room for one burst descriptor with @len contiguous bytes of data, its
- * offset in *@off. NULL: ring full, register a waiter. Reserving again gives the room up.
+ * offset in *@off. NULL: @w stands in line and is woken when its turn has come, or when the link
+ * went down. Only so much is let in that a packet is not behind others for long; an @urgent one
+ * passes that bound and the line. Reserving again gives the room up.
  */
-void *mrdma_chan_reserve(struct mrdma_chan *ch, u32 len, u32 *off);
-/* Under the lock: d->off as from reserve, or moved up inside the room for alignment. */
-void mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d);
+void *mrdma_chan_reserve(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 len, bool urgent,
+			 u32 *off);
+/*
+ * Under the lock: d->off as from reserve, or moved up inside the room for alignment. Returns the
+ * position behind the burst, for mrdma_chan_holds.
+ */
+u32 mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d);
 /* Publishes what was committed; the peer's bell rings if it sleeps. */
 void mrdma_chan_unlock(struct mrdma_chan *ch);
 
-/*
- * Who waits for room. @wake runs once, in softirq without the lock, when there is room or the
- * link went down; it may register again.
- */
-struct mrdma_chan_waiter {
-	struct list_head entry;		/* chan lock; empty: not registered */
-	void (*wake)(struct mrdma_chan_waiter *w);
-};
-
-static inline void mrdma_chan_waiter_init(struct mrdma_chan_waiter *w,
-					  void (*wake)(struct mrdma_chan_waiter *w))
-{
-	INIT_LIST_HEAD(&w->entry);
-	w->wake = wake;
-}
-
-/* Under the lock. Registering twice counts once. */
-void mrdma_chan_wait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w);
-/* After return wake neither runs nor will run. Not from wake, not under the lock. */
-void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w);
+/* Gives back what is left of @w's turn. Not while @w stands in line. BH off, not under the lock. */
+void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w);
+/* After return @w's wake neither runs nor will run. Not under the lock. */
+void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w);
+/* Does the back still have to take the burst that ends at position @end? BH off. */
+bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end);
 
 /*
  * Implemented by the RDMA part, called in NAPI softirq. @data is valid during the call only, and can

@@ -7,7 +7,7 @@
  *
  *   front->state_lock (mutex)  back_state, back_generation as last reported. Process context.
  *   link->lock
- *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, list of waiters. Innermost.
+ *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, who waits for its room. Innermost.
  *
  * Nothing of the RDMA part is called under any of them but for ops that say so (chan.h).
  */
@@ -27,9 +27,10 @@ struct mrdma_dev;
 struct mrdma_chan {
 	struct mrdma_front *front;
 	struct mos_queue *q;
-	spinlock_t lock;		/* protects q's to-ring side and waiters */
-	struct list_head waiters;
-	struct mrdma_chan_waiter *waking;	/* lock; its wake runs now */
+	spinlock_t lock;		/* protects q's to-ring side and turns */
+	struct mrdma_turns turns;
+	u32 limit;			/* cost of what may be in the ring, see chan.c */
+	u32 slot_cost;			/* cost of a descriptor */
 	struct napi_struct napi;
 };
 

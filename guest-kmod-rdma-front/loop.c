@@ -7,31 +7,24 @@
 
 #include "mrdma.h"
 
-#define LOOP_MAX_BYTES	(512u << 10)	/* queued; beyond it senders wait */
+/* queued; beyond it senders wait, urgent ones beyond twice it */
+#define LOOP_MAX_BYTES	(512u << 10)
+#define TURN_BYTES	(64u << 10)	/* what a turn of those who wait is good for */
 #define LOOP_BUDGET	16		/* bursts a run */
 
-static u32 pkt_bytes(const struct mrdma_loop_pkt *pkt)
+/* What a packet weighs, so that many small ones are bounded as well */
+static u32 pkt_bytes(u32 len)
 {
-	/* what it weighs, so that many small ones are bounded as well */
-	return pkt->d.len + 512;
+	return len + 512;
 }
 
-static void wake_all(struct mrdma_loop *loop)
+/* Gives turns to those in line; if some are left, packets are queued or turns are given. */
+static void give_turns(struct mrdma_loop *loop)
 {
-	struct mrdma_chan_waiter *w;
-	LIST_HEAD(wake);
-
-	/*
-	 * wake() only schedules the QP's tasklet, so it may run under the lock, and
-	 * mrdma_loop_unwait needs no more than the lock.
-	 */
-	spin_lock(&loop->lock);
-	list_splice_init(&loop->waiters, &wake);
-	while ((w = list_first_entry_or_null(&wake, struct mrdma_chan_waiter, entry))) {
-		list_del_init(&w->entry);
-		w->wake(w);
-	}
-	spin_unlock(&loop->lock);
+	lockdep_assert_held(&loop->lock);
+	while (!list_empty(&loop->turns.line) &&
+	       loop->bytes + loop->turns.promised + TURN_BYTES <= LOOP_MAX_BYTES)
+		mrdma_turns_give(&loop->turns, TURN_BYTES);
 }
 
 static void deliver(struct tasklet_struct *t)
@@ -46,7 +39,7 @@ static void deliver(struct tasklet_struct *t)
 		pkt = list_first_entry_or_null(&loop->pkts, struct mrdma_loop_pkt, entry);
 		if (pkt) {
 			list_del(&pkt->entry);
-			loop->bytes -= pkt_bytes(pkt);
+			loop->bytes -= pkt_bytes(pkt->d.len);
 		}
 		spin_unlock(&loop->lock);
 		if (!pkt)
@@ -54,8 +47,11 @@ static void deliver(struct tasklet_struct *t)
 		mrdma_rx_burst(dev, &pkt->d, pkt->data);
 		kfree(pkt);
 	}
+	/* before what has come makes others send */
+	spin_lock(&loop->lock);
+	give_turns(loop);
+	spin_unlock(&loop->lock);
 	mrdma_rx_flush(dev);
-	wake_all(loop);
 	if (n == LOOP_BUDGET)
 		tasklet_schedule(&loop->task);
 }
@@ -66,7 +62,7 @@ void mrdma_loop_init(struct mrdma_dev *dev)
 
 	spin_lock_init(&loop->lock);
 	INIT_LIST_HEAD(&loop->pkts);
-	INIT_LIST_HEAD(&loop->waiters);
+	mrdma_turns_init(&loop->turns);
 	tasklet_setup(&loop->task, deliver);
 }
 
@@ -81,23 +77,31 @@ void mrdma_loop_stop(struct mrdma_dev *dev)
 	INIT_LIST_HEAD(&dev->loop.pkts);
 }
 
-/* If there is no room, @w is woken by the next delivery. */
-static bool wait_if(struct mrdma_loop *loop, bool full, struct mrdma_chan_waiter *w)
+/* May @w queue a packet of @bytes? In its turn, or when nobody is in line before it. */
+static bool may_send(struct mrdma_loop *loop, struct mrdma_waiter *w, u32 bytes, bool urgent)
 {
-	lockdep_assert_held(&loop->lock);
-	if (full && list_empty(&w->entry))
-		list_add_tail(&w->entry, &loop->waiters);
-	return full;
+	if (urgent)
+		return loop->bytes < 2 * LOOP_MAX_BYTES;
+	if (w->turn) {
+		if (w->turn >= bytes)
+			return true;
+		/* what is left is too little, and for others */
+		mrdma_turns_end(&loop->turns, w);
+	}
+	return list_empty(&loop->turns.line) &&
+	       loop->bytes + loop->turns.promised + bytes <= LOOP_MAX_BYTES;
 }
 
-struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
-					  struct mrdma_chan_waiter *w, bool *full)
+struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, struct mrdma_waiter *w, u32 len,
+					  bool urgent, bool *full)
 {
 	struct mrdma_loop *loop = &dev->loop;
 	struct mrdma_loop_pkt *pkt;
 
 	spin_lock(&loop->lock);
-	*full = wait_if(loop, loop->bytes >= LOOP_MAX_BYTES, w);
+	*full = !may_send(loop, w, pkt_bytes(len), urgent);
+	if (*full)
+		mrdma_turns_wait(&loop->turns, w);
 	spin_unlock(&loop->lock);
 	if (*full)
 		return NULL;
@@ -106,20 +110,37 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
 		return pkt;
 	/* what is under way gives memory back when it is delivered */
 	spin_lock(&loop->lock);
-	*full = wait_if(loop, !list_empty(&loop->pkts), w);
+	*full = !list_empty(&loop->pkts);
+	if (*full)
+		mrdma_turns_wait(&loop->turns, w);
 	spin_unlock(&loop->lock);
 	return NULL;
 }
 
-void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt)
+void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_waiter *w, struct mrdma_loop_pkt *pkt)
 {
 	struct mrdma_loop *loop = &dev->loop;
 
 	spin_lock(&loop->lock);
 	list_add_tail(&pkt->entry, &loop->pkts);
-	loop->bytes += pkt_bytes(pkt);
+	loop->bytes += pkt_bytes(pkt->d.len);
+	if (w)
+		mrdma_turns_use(&loop->turns, w, pkt_bytes(pkt->d.len));
 	spin_unlock(&loop->lock);
 	tasklet_schedule(&loop->task);
+}
+
+void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w)
+{
+	struct mrdma_loop *loop = &dev->loop;
+
+	/* given only in line, where the caller's is not */
+	if (!w->turn)
+		return;
+	spin_lock(&loop->lock);
+	mrdma_turns_end(&loop->turns, w);
+	give_turns(loop);
+	spin_unlock(&loop->lock);
 }
 
 /* A copy of a datagram that has gone to the ring as well; lost when there is too much, like any datagram. */
@@ -134,13 +155,14 @@ void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *
 		return;
 	pkt->d = *d;
 	memcpy(pkt->data, data, d->len);
-	mrdma_loop_commit(dev, pkt);
+	mrdma_loop_commit(dev, NULL, pkt);
 }
 
-/* After return wake neither runs nor will run. Not under a QP lock. */
-void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w)
+/* After return @w's wake neither runs nor will run. Not under a QP lock. */
+void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_waiter *w)
 {
 	spin_lock_bh(&dev->loop.lock);
-	list_del_init(&w->entry);
+	mrdma_turns_leave(&dev->loop.turns, w);
+	give_turns(&dev->loop);
 	spin_unlock_bh(&dev->loop.lock);
 }

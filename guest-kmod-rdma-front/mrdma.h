@@ -9,8 +9,10 @@
  *   mrdma_mcast.lock   multicast groups and their members        process
  *   mrdma_qp.lock      the QP's state, requester, responder,     BH: system call, NAPI,
  *                      consumer side of both work queues         timers, tasklets
- *   chan lock          the RoCE ring towards the back (chan.h)   BH: below a QP lock
- *   mrdma_loop.lock    packets on their way to this very device  BH: below a QP lock
+ *   chan lock          the RoCE ring towards the back (chan.h),  BH: below a QP lock
+ *                      the line of those who wait for its room
+ *   mrdma_loop.lock    packets on their way to this very device, BH: below a QP lock
+ *                      the line of those who wait for room
  *   netdev's tx locks  what raw packet QPs send (raw.c)          BH: below a QP lock
  *   mrdma_sq.lock      producer side of a kernel user's SQ       IRQ: any
  *   mrdma_rq.lock      producer side of a kernel user's RQ;      IRQ: any
@@ -24,8 +26,9 @@
  *   RCU                multicast group to QPs                    BH: outside a QP lock
  *
  * No two QP locks are held at once: what a QP sends to this very device goes
- * through loop.c. ib_core's event and completion handlers of kernel users run
- * without a QP lock, as they may post.
+ * through loop.c. A QP that waits for room is woken under the chan or loop lock, where no QP
+ * lock may be taken: its tasklet does the rest. ib_core's event and completion handlers of
+ * kernel users run without a QP lock, as they may post.
  */
 #ifndef MRDMA_H
 #define MRDMA_H
@@ -55,6 +58,7 @@
 #include "hdr.h"
 #include "kcompat.h"
 #include "queue.h"
+#include "turns.h"
 
 #define MRDMA_MAX_QP		65536
 #define MRDMA_MIN_QPN		17		/* 0 and 1 are the management QPs */
@@ -111,7 +115,7 @@ struct mrdma_stats {
 struct mrdma_loop {
 	spinlock_t		lock;		/* protects: the fields below */
 	struct list_head	pkts;
-	struct list_head	waiters;	/* struct mrdma_chan_waiter */
+	struct mrdma_turns	turns;		/* of those who wait for room */
 	u32			bytes;		/* queued */
 	struct tasklet_struct	task;
 };
@@ -346,6 +350,7 @@ struct mrdma_req {
 	unsigned long		sent_at;	/* jiffies */
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 	u32			window;		/* bytes that may be unacknowledged */
+	u32			ring_end;	/* position in the ring behind what was sent last */
 };
 
 /* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
@@ -412,8 +417,9 @@ struct mrdma_qp {
 	u16			ip_id;
 	bool			user;
 	bool			dead;		/* being destroyed: nothing is armed any more */
-	bool			waiting;	/* for room in ring or loop */
-	bool			woken;		/* there is room: waiting ends (xchg, any context) */
+	bool			waiting;	/* in line: only what is urgent goes */
+	bool			woken;		/* waiting ends (xchg, any context) */
+	bool			requests_first;	/* in the next run, else answers */
 	bool			polled;		/* on a list of mrdma_poll */
 	bool			comm_est;
 	bool			sqd_notify;
@@ -426,8 +432,8 @@ struct mrdma_qp {
 	struct timer_list	timer;		/* retry */
 	struct timer_list	rnr_timer;
 	struct tasklet_struct	task;		/* goes on where a budget or the ring ended */
-	struct mrdma_chan_waiter waiter;	/* for the ring */
-	struct mrdma_chan_waiter loop_waiter;	/* for the loop */
+	struct mrdma_waiter	waiter;		/* for the ring */
+	struct mrdma_waiter	loop_waiter;	/* for the loop */
 	struct list_head	poll_entry;	/* per-CPU list, owned with polled */
 };
 
@@ -526,7 +532,9 @@ struct mrdma_tx {
 	struct mrdma_dev	*dev;
 	bool			held;
 	struct mrdma_loop_pkt	*pkt;	/* reserved in the loop */
+	struct mrdma_qp		*qp;	/* that has reserved */
 	const struct mrdma_tmpl	*t;	/* of what is reserved, the caller's */
+	u32			ring_end;	/* position in the ring behind the last burst */
 	const u8		*copy;	/* of a multicast datagram: it is for QPs of this device as well */
 };
 
@@ -544,6 +552,7 @@ struct mrdma_tmpl {
 	u8			ext_last;	/* bytes of ext behind them */
 	bool			ack_req;
 	bool			solicited;
+	bool			urgent;		/* passes bulk; short, and never many */
 	u8			ext[MRDMA_MAX_EXT];
 	u32			payload;	/* bytes */
 };
@@ -557,6 +566,10 @@ void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
 enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				      const struct mrdma_tmpl *t);
 void mrdma_tx_end(struct mrdma_tx *tx);
+/* @qp's turn, if it had one and does not wait again, is over. */
+void mrdma_tx_end_turn(struct mrdma_qp *qp);
+/* Is what @qp sent last as a requester still here, in the ring? */
+bool mrdma_tx_holds(struct mrdma_qp *qp);
 
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  struct mrdma_av *av);
@@ -571,12 +584,15 @@ struct mrdma_loop_pkt {
 
 void mrdma_loop_init(struct mrdma_dev *dev);
 void mrdma_loop_stop(struct mrdma_dev *dev);
-/* NULL with *full: too much under way, waiter @w is registered; NULL: no memory */
-struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len,
-					  struct mrdma_chan_waiter *w, bool *full);
-void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt);
+/* NULL with *full: too much under way, @w stands in line; NULL: no memory */
+struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, struct mrdma_waiter *w, u32 len,
+					  bool urgent, bool *full);
+/* @w: as for the reservation, or NULL for a packet without one */
+void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_waiter *w, struct mrdma_loop_pkt *pkt);
 void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
-void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w);
+/* Gives back what is left of @w's turn. Not while @w stands in line. BH off. */
+void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w);
+void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_waiter *w);
 
 /* ---- receiving: rx.c ---- */
 
@@ -643,7 +659,8 @@ void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
 void mrdma_qp_error(struct mrdma_qp *qp);
-void mrdma_qp_run(struct mrdma_qp *qp);
+/* Returns the bytes of bulk that it sent. */
+u32 mrdma_qp_run(struct mrdma_qp *qp);
 void mrdma_qp_reset(struct mrdma_qp *qp);
 
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,

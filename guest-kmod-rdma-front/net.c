@@ -113,20 +113,24 @@ void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev)
 	tx->held = false;
 	tx->pkt = NULL;
 	tx->copy = NULL;
+	tx->ring_end = 0;
 }
 
-static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp, bool loop,
-				    u32 len, u32 *off, u8 **room)
+static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
+				    const struct mrdma_tmpl *t, u32 len, u32 *off, u8 **room)
 {
 	struct mrdma_dev *dev = tx->dev;
 	bool full;
 
+	/* it stands in line already */
+	if (qp->waiting && !t->urgent)
+		return MRDMA_TX_FULL;
 	/* what was reserved and not committed is given up */
 	kfree(tx->pkt);
 	tx->pkt = NULL;
 
-	if (loop) {
-		tx->pkt = mrdma_loop_reserve(dev, len, &qp->loop_waiter, &full);
+	if (t->av->loop) {
+		tx->pkt = mrdma_loop_reserve(dev, &qp->loop_waiter, len, t->urgent, &full);
 		if (!tx->pkt && full) {
 			qp->waiting = true;
 			return MRDMA_TX_FULL;
@@ -146,10 +150,9 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp, bo
 			return MRDMA_TX_LOST;
 		tx->held = true;
 	}
-	*room = mrdma_chan_reserve(dev->chan, len, off);
+	*room = mrdma_chan_reserve(dev->chan, &qp->waiter, len, t->urgent, off);
 	if (*room)
 		return MRDMA_TX_OK;
-	mrdma_chan_wait(dev->chan, &qp->waiter);
 	qp->waiting = true;
 	return MRDMA_TX_FULL;
 }
@@ -172,7 +175,7 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 
 	if (!t->payload)
 		hdr_len = av->len + sizeof(bth) + ext;
-	result = reserve(tx, qp, av->loop, hdr_len + t->payload, &off, &room);
+	result = reserve(tx, qp, t, hdr_len + t->payload, &off, &room);
 	if (result != MRDMA_TX_OK)
 		return result;
 
@@ -210,6 +213,7 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 			.ext_last = t->ext_last,
 		},
 	};
+	tx->qp = qp;
 	tx->t = t;
 	*payload = room + hdr_len;
 	return MRDMA_TX_OK;
@@ -223,14 +227,14 @@ void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d)
 	mrdma_count(tx->dev, MRDMA_CNT_SENT_PKTS, d->burst.nseg);
 	if (tx->pkt) {
 		tx->pkt->d = *d;
-		mrdma_loop_commit(tx->dev, tx->pkt);
+		mrdma_loop_commit(tx->dev, &tx->qp->loop_waiter, tx->pkt);
 		tx->pkt = NULL;
 		return;
 	}
 	if (tx->copy)
 		mrdma_loop_copy(tx->dev, d, tx->copy);
 	tx->copy = NULL;
-	mrdma_chan_commit(tx->dev->chan, d);
+	tx->ring_end = mrdma_chan_commit(tx->dev->chan, d);
 }
 
 /* A burst without payload. */
@@ -254,4 +258,26 @@ void mrdma_tx_end(struct mrdma_tx *tx)
 	if (tx->held)
 		mrdma_chan_unlock(tx->dev->chan);
 	tx->held = false;
+}
+
+void mrdma_tx_end_turn(struct mrdma_qp *qp)
+{
+	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+
+	lockdep_assert_held(&qp->lock);
+	/*
+	 * In line again, its next turn may have been given already. What a datagram QP has left of
+	 * a turn at the ring while it stands in the loop's line, ends after its turn there, soon.
+	 */
+	if (qp->waiting)
+		return;
+	mrdma_chan_end_turn(dev->chan, &qp->waiter);
+	mrdma_loop_end_turn(dev, &qp->loop_waiter);
+}
+
+bool mrdma_tx_holds(struct mrdma_qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	/* the loop is never held up */
+	return !qp->av.loop && mrdma_chan_holds(mrdma_qp_dev(qp)->chan, qp->req.ring_end);
 }

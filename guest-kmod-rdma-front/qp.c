@@ -9,7 +9,8 @@
 
 #include "mrdma.h"
 
-#define RUN_BYTES	(256u << 10)	/* payload sent in one go before others get the CPU */
+/* payload of answers, and as much of requests, sent in one go before others get the CPU */
+#define RUN_BYTES	(256u << 10)
 
 static void release_qp(struct kref *ref)
 {
@@ -115,19 +116,32 @@ void mrdma_qp_error(struct mrdma_qp *qp)
 	tasklet_schedule(&qp->task);
 }
 
-/*
- * Sends what can be sent: answers first, then requests. Called under the QP lock
- * after anything that may have made progress possible.
- */
-void mrdma_qp_run(struct mrdma_qp *qp)
+static bool run_answers(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
-	u32 budget = RUN_BYTES;
+	return qp->ibqp.qp_type == IB_QPT_RC && mrdma_resp_run(qp, tx, budget);
+}
+
+static bool run_requests(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
+{
+	return (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD) &&
+	       mrdma_req_run(qp, tx, budget);
+}
+
+/*
+ * Sends what can be sent. Answers and requests have a budget each, and by turns the first
+ * claim to the room that there is: neither waits until the other has nothing more to send,
+ * which a peer that reads without end could put off for ever. Called under the QP lock after
+ * anything that may have made progress possible.
+ */
+u32 mrdma_qp_run(struct mrdma_qp *qp)
+{
+	u32 answers = RUN_BYTES, requests = RUN_BYTES;
+	bool again, waited = qp->waiting;
 	struct mrdma_tx tx;
-	bool again = false;
 
 	lockdep_assert_held(&qp->lock);
 	if (qp->dead)
-		return;
+		return 0;
 	switch (qp->state) {
 	case IB_QPS_RTR:
 	case IB_QPS_RTS:
@@ -135,27 +149,31 @@ void mrdma_qp_run(struct mrdma_qp *qp)
 		break;
 	case IB_QPS_SQE:
 		mrdma_sq_flush(qp);
-		return;
+		return 0;
 	case IB_QPS_ERR:
 		mrdma_sq_flush(qp);
 		mrdma_rq_flush(qp);
 		if (!qp->resp.nak_pending)
-			return;
+			return 0;
 		break;
 	default:
-		return;
+		return 0;
 	}
-	if (qp->waiting)
-		return;
 
 	mrdma_tx_begin(&tx, mrdma_qp_dev(qp));
-	if (qp->ibqp.qp_type == IB_QPT_RC)
-		again = mrdma_resp_run(qp, &tx, &budget);
-	if (!qp->waiting && (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD))
-		again |= mrdma_req_run(qp, &tx, &budget);
+	if (qp->requests_first) {
+		again = run_requests(qp, &tx, &requests);
+		again |= run_answers(qp, &tx, &answers);
+	} else {
+		again = run_answers(qp, &tx, &answers);
+		again |= run_requests(qp, &tx, &requests);
+	}
 	mrdma_tx_end(&tx);
+	if (qp->waiting && !waited)
+		qp->requests_first = !qp->requests_first;
 	if (again && !qp->waiting)
 		tasklet_schedule(&qp->task);
+	return 2 * RUN_BYTES - answers - requests;
 }
 
 static void run_task(struct tasklet_struct *t)
@@ -166,6 +184,7 @@ static void run_task(struct tasklet_struct *t)
 	if (xchg(&qp->woken, false))
 		qp->waiting = false;
 	mrdma_qp_run(qp);
+	mrdma_tx_end_turn(qp);
 	mrdma_qp_unlock(qp);
 }
 
@@ -176,12 +195,12 @@ static void wake_qp(struct mrdma_qp *qp)
 	tasklet_schedule(&qp->task);
 }
 
-static void wake_ring(struct mrdma_chan_waiter *w)
+static void wake_ring(struct mrdma_waiter *w)
 {
 	wake_qp(container_of(w, struct mrdma_qp, waiter));
 }
 
-static void wake_loop(struct mrdma_chan_waiter *w)
+static void wake_loop(struct mrdma_waiter *w)
 {
 	wake_qp(container_of(w, struct mrdma_qp, loop_waiter));
 }
@@ -330,8 +349,8 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	tasklet_setup(&qp->task, run_task);
 	timer_setup(&qp->timer, mrdma_req_timeout, 0);
 	timer_setup(&qp->rnr_timer, mrdma_req_rnr_timeout, 0);
-	mrdma_chan_waiter_init(&qp->waiter, wake_ring);
-	mrdma_chan_waiter_init(&qp->loop_waiter, wake_loop);
+	mrdma_waiter_init(&qp->waiter, wake_ring);
+	mrdma_waiter_init(&qp->loop_waiter, wake_loop);
 	qp->user = udata;
 	qp->state = IB_QPS_RESET;
 	qp->sig_type = init->sq_sig_type;

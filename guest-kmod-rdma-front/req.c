@@ -192,6 +192,16 @@ void mrdma_req_progress(struct mrdma_qp *qp)
 		mrdma_req_arm(qp);
 }
 
+/*
+ * Is the peer not to blame for the time that has passed, as what it should have answered has
+ * not gone out? Either nothing was sent since the cursor went back (the QP waits for its turn),
+ * or it still lies in the ring (the back takes nothing).
+ */
+static bool held_up(struct mrdma_qp *qp)
+{
+	return qp->req.psn == qp->req.una || mrdma_tx_holds(qp);
+}
+
 void mrdma_req_timeout(struct timer_list *t)
 {
 	struct mrdma_qp *qp = timer_container_of(qp, t, timer);
@@ -203,7 +213,13 @@ void mrdma_req_timeout(struct timer_list *t)
 	    req->una == req->max_psn || req->rnr_wait)
 		goto out;
 	if (qp->attr.timeout && !time_before(jiffies, req->deadline)) {
-		timed_out(qp);
+		if (held_up(qp)) {
+			/* what goes out next starts the time anew */
+			req->overdue = false;
+			mrdma_req_arm(qp);
+		} else {
+			timed_out(qp);
+		}
 		mrdma_qp_run(qp);
 	} else if (req->gap && !time_before(jiffies, req->gap_until)) {
 		/* noted, and nothing has filled it since */
@@ -266,7 +282,7 @@ int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8
 	return mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, off, to, len, MRDMA_FROM_MR);
 }
 
-static void sent(struct mrdma_qp *qp, u32 pkts)
+static void sent(struct mrdma_qp *qp, const struct mrdma_tx *tx, u32 pkts)
 {
 	struct mrdma_req *req = &qp->req;
 
@@ -277,6 +293,7 @@ static void sent(struct mrdma_qp *qp, u32 pkts)
 		req->timing = true;
 		req->sent_at = jiffies;
 	}
+	req->ring_end = tx->ring_end;
 	req->psn = mrdma_psn_add(req->psn, pkts);
 	if (mrdma_psn_cmp(req->psn, req->max_psn) > 0)
 		req->max_psn = req->psn;
@@ -304,6 +321,7 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		.nseg = 1,
 		.op_first = IB_OPCODE_RC_RDMA_READ_REQUEST,
 		.op_last = IB_OPCODE_RC_RDMA_READ_REQUEST,
+		.urgent = true,
 	};
 
 	if (req->rd_out >= qp->attr.max_rd_atomic ||
@@ -318,7 +336,7 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	req->rd_out++;
 	req->rd_pkts += pkts;
 	req->noack_bytes = 0;
-	sent(qp, pkts);
+	sent(qp, tx, pkts);
 	req->off += bytes;
 	if (req->off == w->length) {
 		req->off = 0;
@@ -383,7 +401,7 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 	req->rd_out++;
 	req->rd_pkts++;
 	req->noack_bytes = 0;
-	sent(qp, 1);
+	sent(qp, tx, 1);
 	qp->sq.cur++;
 	return STEP_ON;
 }
@@ -500,7 +518,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (t.ack_req)
 		req->noack_bytes = 0;
 	if (rc)
-		sent(qp, pkts);
+		sent(qp, tx, pkts);
 	else
 		req->psn = mrdma_psn_add(req->psn, pkts);
 	*budget -= min(*budget, bytes + 1024);
@@ -529,6 +547,8 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 		.ext_first = sizeof(deth),
 		.payload = w->length,
 		.solicited = w->flags & IB_SEND_SOLICITED,
+		/* connections are made and kept by these */
+		.urgent = qp->ibqp.qp_type == IB_QPT_GSI,
 	};
 	enum mrdma_tx_result result;
 	struct msr_desc d;

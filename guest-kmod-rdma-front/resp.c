@@ -539,6 +539,7 @@ static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx
 		.nseg = 1,
 		.op_first = IB_OPCODE_RC_ACKNOWLEDGE,
 		.op_last = IB_OPCODE_RC_ACKNOWLEDGE,
+		.urgent = true,
 	};
 
 	put_aeth(&t, syndrome, qp->resp.msn);

@@ -13,6 +13,8 @@
 #include "mrdma.h"
 #include "trace.h"
 
+#define FLUSH_BYTES	(1u << 20)	/* sent at the end of a batch, more or less */
+
 int mrdma_rx_init(struct mrdma_dev *dev)
 {
 	int cpu;
@@ -246,17 +248,21 @@ drop:
 	mrdma_count(dev, MRDMA_CNT_DROP, d->burst.nseg);
 }
 
-/* Softirq: end of a batch on this CPU. */
+/* Softirq: end of a batch on this CPU. What is too much for one batch is left to tasklets. */
 void mrdma_rx_flush(struct mrdma_dev *dev)
 {
 	struct list_head *list = this_cpu_ptr(dev->poll);
 	struct mrdma_qp *qp;
+	u32 sent = 0;
 
 	while ((qp = list_first_entry_or_null(list, struct mrdma_qp, poll_entry))) {
 		mrdma_qp_lock(qp);
 		list_del(&qp->poll_entry);
 		qp->polled = false;
-		mrdma_qp_run(qp);
+		if (sent < FLUSH_BYTES)
+			sent += mrdma_qp_run(qp);
+		else
+			tasklet_schedule(&qp->task);
 		mrdma_qp_unlock(qp);
 		mrdma_qp_put(qp);
 	}

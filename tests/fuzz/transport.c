@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The front module's transport against a hostile peer, wire, application and scheduler: the input says which packets
- * arrive, with what in them, what an application writes into its mapped queues, how much room the ring has, which
+ * arrive, with what in them, what an application writes into its mapped queues, how fast the ring empties, which
  * timer runs when, and what becomes of the queue pair. Whatever that is: sequence and message numbers only go up, requests
  * complete one by one and in order, no byte outside a region is touched (each is an allocation of its own), and all is
  * given back in the end.
@@ -231,8 +231,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	u32 work = 0;
 
 	jiffies = 1000;
-	nic = nic_create(1);
-	peer = nic_create(2);
+	nic = nic_create(1, NIC_SMALL_RING);
+	peer = nic_create(2, NIC_SMALL_RING);
 	rw = nic_reg(nic, LEN, IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC);
 	ro = nic_reg(nic, LEN / 3, IB_ACCESS_REMOTE_READ);
 	type = types[take8(&in) % sizeof(types)];
@@ -274,7 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			nic_timers(nic);
 			break;
 		case 12:
-			nic->room = take8(&in) < 128 ? take8(&in) % 8 : 1 << 20;
+			nic_link(nic, !nic->front.link.up);
 			break;
 		case 13:
 			drop_out(take8(&in));
@@ -292,8 +292,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 					s.next[0] = s.posted[0];
 					s.next[1] = s.posted[1];
 				}
-			} else if (what >> 4 == 14) {
-				nic->down = !nic->down;
 			}
 			break;
 		case 15:

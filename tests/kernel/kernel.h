@@ -20,11 +20,17 @@
 
 #include "prelude.h"
 
+/* assertions of guest-kmod-common/debug.h count, and lockdep_assert_held() is the one below */
+#define MULTIOS_DEBUG
+#define CONFIG_LOCKDEP
+
 typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 typedef unsigned int gfp_t;
+typedef u64 phys_addr_t;
+typedef struct { int counter; } atomic_t;
 
 #define KERNEL_MUST(cond)	do { if (!(cond)) { fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond); abort(); } } while (0)
 
@@ -55,6 +61,7 @@ typedef unsigned int gfp_t;
 #define __user
 #define __rcu
 #define __force
+#define ____cacheline_aligned
 #define fallthrough		__attribute__((fallthrough))
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))
@@ -117,7 +124,6 @@ static inline long PTR_ERR(const void *p) { return (long)p; }
 
 #define WARN_ON_ONCE(cond)	({ bool w_ = !!(cond); KERNEL_MUST(!w_); w_; })
 #define WARN_ON			WARN_ON_ONCE
-#define mos_assert(cond)	KERNEL_MUST(cond)
 
 /* ---- lists ---- */
 
@@ -127,13 +133,17 @@ struct list_head { struct list_head *next, *prev; };
 static inline void INIT_LIST_HEAD(struct list_head *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list_head *l) { return l->next == l; }
 
-static inline void list_add_tail(struct list_head *e, struct list_head *l)
+static inline bool list_empty_careful(const struct list_head *l) { return list_empty(l); }
+
+static inline void list_add(struct list_head *e, struct list_head *l)
 {
-	e->prev = l->prev;
-	e->next = l;
-	l->prev->next = e;
-	l->prev = e;
+	e->prev = l;
+	e->next = l->next;
+	l->next->prev = e;
+	l->next = e;
 }
+
+static inline void list_add_tail(struct list_head *e, struct list_head *l) { list_add(e, l->prev); }
 
 static inline void list_del(struct list_head *e)
 {
@@ -148,6 +158,11 @@ static inline void list_del_init(struct list_head *e)
 	INIT_LIST_HEAD(e);
 }
 
+#define list_for_each_entry_safe(p, n, l, m) \
+	for ((p) = list_first_entry(l, __typeof__(*(p)), m); \
+	     &(p)->m != (l) && ((n) = container_of((p)->m.next, __typeof__(*(p)), m), true); (p) = (n))
+#define list_entry		container_of
+#define list_first_entry(l, t, m) list_entry((l)->next, t, m)
 #define list_first_entry_or_null(l, t, m) (list_empty(l) ? NULL : container_of((l)->next, t, m))
 
 /* ---- locks: held or not ---- */
@@ -173,6 +188,7 @@ static inline void unlock_any(spinlock_t *l) { KERNEL_MUST(l->held); l->held = f
 
 #define DECLARE_HASHTABLE(name, bits) int name
 struct hrtimer { int unused; };
+struct delayed_work { int unused; };
 struct ida { int unused; };
 
 struct kref { int n; };
@@ -226,19 +242,31 @@ static inline int del_timer_sync(struct timer_list *t)
 	return 0;
 }
 
+/* In the order in which they were scheduled, as the kernel runs them */
 struct tasklet_struct {
 	void (*function)(struct tasklet_struct *t);
 	bool scheduled;
+	struct list_head entry;
 };
+
+extern struct list_head tasklets;
 
 #define tasklet_setup(t, f)	(*(t) = (struct tasklet_struct){ .function = (f) })
 #define from_tasklet(var, t, m)	container_of(t, __typeof__(*(var)), m)
-static inline void tasklet_schedule(struct tasklet_struct *t) { t->scheduled = true; }
+
+static inline void tasklet_schedule(struct tasklet_struct *t)
+{
+	if (t->scheduled)
+		return;
+	t->scheduled = true;
+	list_add_tail(&t->entry, &tasklets);
+}
 
 static inline void tasklet_kill(struct tasklet_struct *t)
 {
 	if (t->scheduled) {
 		t->scheduled = false;
+		list_del(&t->entry);
 		t->function(t);
 	}
 }
@@ -252,11 +280,12 @@ static inline void tasklet_kill(struct tasklet_struct *t)
 #define this_cpu_add(x, n)	((x) += (n))
 #define for_each_possible_cpu(c) for ((c) = 0; (c) < 1; (c)++)
 
-/* ---- arrays by index: few entries here ---- */
+/* ---- arrays by index: small numbers here ---- */
 
 struct xarray {
 	spinlock_t lock;
-	struct { unsigned long index; void *entry; } slot[64];
+	void **slot;
+	size_t slots;
 };
 
 struct xa_limit { u32 min, max; };
@@ -267,28 +296,25 @@ struct xa_limit { u32 min, max; };
 
 static inline void *xa_load(struct xarray *xa, unsigned long index)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(xa->slot); i++)
-		if (xa->slot[i].entry && xa->slot[i].index == index)
-			return xa->slot[i].entry;
-	return NULL;
+	return index < xa->slots ? xa->slot[index] : NULL;
 }
 
 static inline int __xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
 {
-	size_t i;
+	size_t n = roundup_pow_of_two(index + 1);
 
 	(void)gfp;
+	KERNEL_MUST(index < 1 << 16);
 	if (xa_load(xa, index))
 		return -EBUSY;
-	for (i = 0; i < ARRAY_SIZE(xa->slot); i++)
-		if (!xa->slot[i].entry) {
-			xa->slot[i].index = index;
-			xa->slot[i].entry = entry;
-			return 0;
-		}
-	return -ENOMEM;
+	if (n > xa->slots) {
+		xa->slot = realloc(xa->slot, n * sizeof(*xa->slot));
+		KERNEL_MUST(xa->slot);
+		memset(xa->slot + xa->slots, 0, (n - xa->slots) * sizeof(*xa->slot));
+		xa->slots = n;
+	}
+	xa->slot[index] = entry;
+	return 0;
 }
 
 static inline int __xa_alloc_cyclic(struct xarray *xa, u32 *index, void *entry, struct xa_limit limit, u32 *next, gfp_t gfp)
@@ -301,17 +327,20 @@ static inline int __xa_alloc_cyclic(struct xarray *xa, u32 *index, void *entry, 
 
 static inline void *xa_erase_bh(struct xarray *xa, unsigned long index)
 {
-	void *entry;
-	size_t i;
+	void *entry = xa_load(xa, index);
 
 	lock_any(&xa->lock);
-	for (i = 0, entry = NULL; i < ARRAY_SIZE(xa->slot); i++)
-		if (xa->slot[i].entry && xa->slot[i].index == index) {
-			entry = xa->slot[i].entry;
-			xa->slot[i].entry = NULL;
-		}
+	if (entry)
+		xa->slot[index] = NULL;
 	unlock_any(&xa->lock);
 	return entry;
+}
+
+static inline void xa_destroy(struct xarray *xa)
+{
+	free(xa->slot);
+	xa->slot = NULL;
+	xa->slots = 0;
 }
 
 /* ---- network ---- */
@@ -325,11 +354,41 @@ static inline void *xa_erase_bh(struct xarray *xa, unsigned long index)
 #define IP_OFFSET		0x1fff
 
 struct sk_buff;
+struct device;
+struct pci_dev;
+struct netdev_queue;
+struct ethtool_ops;
+struct rtnl_link_stats64;
+typedef u64 netdev_features_t;
+typedef int netdev_tx_t;
 
 struct net_device {
 	u8 dev_addr[ETH_ALEN];
 	unsigned int mtu;
+	void *priv;
 };
+
+static inline void *netdev_priv(const struct net_device *dev) { return dev->priv; }
+
+/* Polled when the test says so */
+struct napi_struct {
+	int (*poll)(struct napi_struct *napi, int budget);
+	bool enabled, scheduled;
+};
+
+static inline void netif_napi_add(struct net_device *dev, struct napi_struct *napi, int (*poll)(struct napi_struct *, int))
+{
+	(void)dev;
+	*napi = (struct napi_struct){ .poll = poll };
+}
+
+static inline void napi_enable(struct napi_struct *napi) { napi->enabled = true; }
+static inline void napi_disable(struct napi_struct *napi) { napi->enabled = napi->scheduled = false; }
+static inline void napi_schedule(struct napi_struct *napi) { napi->scheduled = napi->enabled; }
+static inline bool napi_complete_done(struct napi_struct *napi, int work) { (void)napi; (void)work; return true; }
+static inline bool napi_complete(struct napi_struct *napi) { return napi_complete_done(napi, 0); }
+#define local_bh_disable()	((void)0)
+#define local_bh_enable()	((void)0)
 
 static inline bool ipv6_addr_v4mapped(const struct in6_addr *a)
 {

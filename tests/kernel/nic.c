@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the transport stands on when it runs as a program, see nic.h. */
+#include <sys/mman.h>
+
 #include "nic.h"
 
+#ifndef msr_tx_reserve
+#error "tests/kernel must be searched before the ring's own headers"
+#endif
+
 unsigned long jiffies = 1000;
+struct list_head tasklets = { &tasklets, &tasklets };
 
 static struct nic *nic_of(struct ib_device *ibdev)
 {
@@ -241,127 +248,95 @@ void nic_rq_post(struct nic_qp *q)
 	mrdma_queue_set_prod(&q->qp.rq.q, q->rq_prod);
 }
 
-/* ---- the ring ---- */
+/* ---- the ring and the back's end of it ---- */
 
-struct mrdma_chan {
-	struct nic nic;
-};
-
-static struct nic *chan_nic(struct mrdma_chan *ch)
+static struct mos_queue *queue(struct nic *nic)
 {
-	return (struct nic *)ch;
+	return nic->front.chan.q;
 }
 
-bool mrdma_chan_lock(struct mrdma_chan *ch)
+/* Nobody here breaks the rules of the ring. */
+void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring, const struct msr_desc *d)
 {
-	struct nic *nic = chan_nic(ch);
-
-	KERNEL_MUST(!nic->locked);
-	if (nic->down)
-		return false;
-	nic->locked = true;
-	return true;
-}
-
-void *mrdma_chan_reserve(struct mrdma_chan *ch, u32 len, u32 *off)
-{
-	struct nic *nic = chan_nic(ch);
-
-	KERNEL_MUST(nic->locked && len);
-	free(nic->reserved);
-	nic->reserved = NULL;
-	if (nic->queued >= nic->room)
-		return NULL;
-	nic->reserved = malloc(len);
-	KERNEL_MUST(nic->reserved);
-	nic->reserved_len = len;
-	*off = 0;
-	return nic->reserved;
-}
-
-void mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d)
-{
-	struct nic *nic = chan_nic(ch);
-	struct nic_pkt *pkt = calloc(1, sizeof(*pkt));
-
-	KERNEL_MUST(pkt && nic->locked && nic->reserved && d->off == 0 && d->len <= nic->reserved_len);
-	pkt->d = *d;
-	pkt->data = nic->reserved;
-	nic->reserved = NULL;
-	nic->queued++;
-	list_add_tail(&pkt->entry, &nic->out);
-}
-
-void mrdma_chan_unlock(struct mrdma_chan *ch)
-{
-	struct nic *nic = chan_nic(ch);
-
-	KERNEL_MUST(nic->locked);
-	nic->locked = false;
-	free(nic->reserved);
-	nic->reserved = NULL;
-}
-
-void mrdma_chan_wait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w)
-{
-	KERNEL_MUST(chan_nic(ch)->locked);
-	if (list_empty(&w->entry))
-		list_add_tail(&w->entry, &chan_nic(ch)->waiters);
-}
-
-void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_chan_waiter *w)
-{
-	KERNEL_MUST(!chan_nic(ch)->locked);
-	list_del_init(&w->entry);
-}
-
-/* No address of another device is this one's own: nothing loops back. */
-struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, u32 len, struct mrdma_chan_waiter *w, bool *full)
-{
-	(void)dev;
-	(void)len;
-	(void)w;
-	*full = false;
-	return NULL;
-}
-
-void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
-{
-	(void)dev;
+	(void)q;
+	(void)to_ring;
 	(void)d;
-	(void)data;
-	abort();
+	KERNEL_MUST(result == MSR_OK);
 }
 
-void mrdma_loop_commit(struct mrdma_dev *dev, struct mrdma_loop_pkt *pkt)
+void mos_bell_ring(struct mos_bell *bell, unsigned int n)
 {
-	(void)dev;
-	(void)pkt;
-	abort();
+	(void)n;
+	bell->rung = true;
 }
 
-void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_chan_waiter *w)
+static u32 data_bytes(const struct mos_queue *q)
 {
-	(void)dev;
-	list_del_init(&w->entry);
+	return 1u << q->info.data_log2;
 }
 
-struct nic_pkt *nic_take(struct nic *nic)
+/* Both ends anew, as when the link comes up. */
+static void init_rings(struct nic *nic)
 {
-	struct nic_pkt *pkt = list_first_entry_or_null(&nic->out, struct nic_pkt, entry);
+	struct mos_queue *q = queue(nic);
+	u8 *front = nic->section[0], *back = nic->section[1];
 
-	if (pkt) {
-		list_del(&pkt->entry);
-		nic->queued--;
+	msr_tx_init(&q->tx, front, &q->info);
+	msr_rx_init(&q->rx, front, &q->info);
+	msr_tx_init(&nic->back_tx, back, &q->info);
+	msr_rx_init(&nic->back_rx, back, &q->info);
+	msr_tx_attach(&q->tx, back, &q->info);
+	msr_rx_attach(&q->rx, back, &q->info);
+	msr_tx_attach(&nic->back_tx, front, &q->info);
+	msr_rx_attach(&nic->back_rx, front, &q->info);
+	ASAN_POISON_MEMORY_REGION(q->tx.data, data_bytes(q));
+	ASAN_POISON_MEMORY_REGION(nic->back_tx.data, data_bytes(q));
+	KERNEL_MUST(msr_rx_arm(&nic->back_rx) == MSR_EMPTY);
+}
+
+static void create_rings(struct nic *nic, u32 ring_log2)
+{
+	u32 ring_off = 2 * MSR_PAGE, data_off;
+	struct mos_queue *q = &nic->front.link.queue[0];
+
+	data_off = ring_off + ALIGN((u32)sizeof(struct msr_desc) << ring_log2, MSR_PAGE);
+	q->link = &nic->front.link;
+	q->link->bell = &nic->bell;
+	q->info = (struct msr_queue_info){
+		.channel = MSR_CHAN_ROCE, .ring_log2 = ring_log2,
+		.data_log2 = max(ring_log2 + 14, (u32)MSR_MIN_DATA_LOG2),
+		.prod_off = MSR_PAGE, .cons_off = MSR_PAGE + MSR_CACHE_LINE,
+		.ring_off = ring_off, .data_off = data_off,
+	};
+	nic->section_size = data_off + data_bytes(q);
+	nic->section[0] = mmap(NULL, 2 * nic->section_size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	KERNEL_MUST(nic->section[0] != MAP_FAILED);
+	nic->section[1] = nic->section[0] + nic->section_size;
+	mrdma_chan_init(&nic->front.chan, &nic->front, q);
+	init_rings(nic);
+	q->link->up = true;
+	mrdma_chan_up(&nic->front.chan);
+}
+
+static void destroy_rings(struct nic *nic)
+{
+	ASAN_UNPOISON_MEMORY_REGION(queue(nic)->tx.data, data_bytes(queue(nic)));
+	ASAN_UNPOISON_MEMORY_REGION(nic->back_tx.data, data_bytes(queue(nic)));
+	KERNEL_MUST(!munmap(nic->section[0], 2 * nic->section_size));
+}
+
+void nic_link(struct nic *nic, bool up)
+{
+	if (up == nic->front.link.up)
+		return;
+	nic->front.link.up = up;
+	if (up) {
+		init_rings(nic);
+		mrdma_chan_up(&nic->front.chan);
+	} else {
+		mrdma_chan_down(&nic->front.chan);
 	}
-	return pkt;
-}
-
-void nic_free(struct nic_pkt *pkt)
-{
-	if (pkt)
-		free(pkt->data);
-	free(pkt);
 }
 
 static struct nic_pkt *new_pkt(const struct msr_desc *d)
@@ -373,6 +348,77 @@ static struct nic_pkt *new_pkt(const struct msr_desc *d)
 	pkt->data = malloc(d->len);
 	KERNEL_MUST(pkt->data);
 	return pkt;
+}
+
+u32 nic_queued(const struct nic *nic)
+{
+	return nic->front.link.up ? nic->front.chan.q->tx.published - nic->back_rx.next : 0;
+}
+
+struct nic_pkt *nic_next(struct nic *nic)
+{
+	struct msr_rx *rx = &nic->back_rx;
+	enum msr_result result;
+	struct nic_pkt *pkt;
+	struct msr_desc d;
+	u8 *data;
+
+	if (!nic->front.link.up)
+		return NULL;
+	result = msr_rx_next(rx, &d);
+	if (result == MSR_EMPTY) {
+		KERNEL_MUST(msr_rx_arm(rx) == MSR_EMPTY);
+		return NULL;
+	}
+	KERNEL_MUST(result == MSR_OK);
+	data = queue(nic)->tx.data + d.off;
+	pkt = new_pkt(&d);
+	pkt->d.off = 0;
+	memcpy(pkt->data, data, d.len);
+	ASAN_POISON_MEMORY_REGION(data, msr_round_up(d.len));
+	return pkt;
+}
+
+void nic_release(struct nic *nic, u32 n)
+{
+	msr_rx_release(&nic->back_rx, n);
+	if (msr_rx_need_bell(&nic->back_rx))
+		mrdma_chan_bell(&nic->front.chan);
+}
+
+struct nic_pkt *nic_take(struct nic *nic)
+{
+	struct nic_pkt *pkt = nic_next(nic);
+
+	if (pkt)
+		nic_release(nic, 1);
+	return pkt;
+}
+
+void nic_receive(struct nic *nic, const struct nic_pkt *pkt)
+{
+	struct msr_tx *tx = &nic->back_tx;
+	enum msr_result result;
+	struct msr_desc d;
+	u8 *data;
+
+	if (!nic->front.link.up)
+		return;
+	d = pkt->d;
+	data = msr_tx_reserve(tx, d.len, &d.off, &result);
+	KERNEL_MUST(data);
+	memcpy(data, pkt->data, d.len);
+	msr_tx_commit(tx, &d);
+	msr_tx_publish(tx);
+	if (msr_tx_need_bell(tx))
+		mrdma_chan_bell(&nic->front.chan);
+}
+
+void nic_free(struct nic_pkt *pkt)
+{
+	if (pkt)
+		free(pkt->data);
+	free(pkt);
 }
 
 struct nic_pkt *nic_copy(const struct nic_pkt *pkt)
@@ -469,31 +515,33 @@ void nic_end(struct nic *nic)
 
 /* ---- what runs by itself ---- */
 
-void nic_work(struct nic *nic)
+u32 nic_work(struct nic *nic)
 {
-	struct mrdma_chan_waiter *w;
-	bool again;
-	u32 i, rounds = 0;
+	struct napi_struct *napi = &nic->front.chan.napi;
+	struct tasklet_struct *task;
+	u32 runs = 0, rounds = 0;
+	struct list_head *last;
+	bool more;
 
-	do {
-		again = false;
-		if (nic->queued < nic->room || nic->down)
-			while ((w = list_first_entry_or_null(&nic->waiters, struct mrdma_chan_waiter, entry))) {
-				list_del_init(&w->entry);
-				w->wake(w);
-			}
-		for (i = 0; i < NIC_QPS; i++) {
-			struct tasklet_struct *task = nic->qp[i] ? &nic->qp[i]->qp.task : NULL;
-
-			if (!task || !task->scheduled)
-				continue;
+	while (napi->scheduled || !list_empty(&tasklets)) {
+		if (napi->scheduled) {
+			napi->scheduled = false;
+			if (napi->poll(napi, 64) == 64)
+				napi->scheduled = true;
+		}
+		/* those that are scheduled now; what they schedule comes after NAPI */
+		last = tasklets.prev;
+		for (more = !list_empty(&tasklets); more; runs++) {
+			task = list_first_entry(&tasklets, struct tasklet_struct, entry);
+			more = &task->entry != last;
+			list_del(&task->entry);
 			task->scheduled = false;
 			task->function(task);
-			again = true;
 		}
 		/* whatever they do, it ends */
 		KERNEL_MUST(rounds++ < 100000);
-	} while (again);
+	}
+	return runs;
 }
 
 static void run_timer(struct timer_list *t)
@@ -508,7 +556,7 @@ void nic_timers(struct nic *nic)
 {
 	u32 i;
 
-	for (i = 0; i < NIC_QPS; i++)
+	for (i = 0; i < nic->nqps; i++)
 		if (nic->qp[i]) {
 			run_timer(&nic->qp[i]->qp.timer);
 			run_timer(&nic->qp[i]->qp.rnr_timer);
@@ -520,7 +568,7 @@ unsigned long nic_next_timer(const struct nic *nic)
 	unsigned long next = jiffies;
 	u32 i, k;
 
-	for (i = 0; i < NIC_QPS; i++)
+	for (i = 0; i < nic->nqps; i++)
 		for (k = 0; nic->qp[i] && k < 2; k++) {
 			const struct timer_list *t = k ? &nic->qp[i]->qp.timer : &nic->qp[i]->qp.rnr_timer;
 
@@ -563,7 +611,7 @@ const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const 
 	return memcmp(gid, &nic->gid.gid, sizeof(*gid)) ? ERR_PTR(-ENOENT) : &nic->gid;
 }
 
-struct nic *nic_create(u8 number)
+struct nic *nic_create(u8 number, u32 ring_log2)
 {
 	struct nic *nic = calloc(1, sizeof(*nic));
 
@@ -576,13 +624,13 @@ struct nic *nic_create(u8 number)
 	};
 	nic->dev.netdev = &nic->netdev;
 	nic->dev.front = &nic->front;
-	nic->dev.chan = (struct mrdma_chan *)nic;
+	nic->front.netdev = &nic->netdev;
+	nic->dev.chan = &nic->front.chan;
 	nic->dev.stats = alloc_percpu(struct mrdma_stats);
 	nic->pd.device = nic->other_pd.device = &nic->dev.ibdev;
 	nic->uctx.ibuc.device = &nic->dev.ibdev;
-	nic->room = 1 << 20;
-	INIT_LIST_HEAD(&nic->out);
-	INIT_LIST_HEAD(&nic->waiters);
+	create_rings(nic, ring_log2);
+	mrdma_loop_init(&nic->dev);
 	KERNEL_MUST(!mrdma_rx_init(&nic->dev));
 	nic->front.ib = &nic->dev;
 	return nic;
@@ -590,14 +638,17 @@ struct nic *nic_create(u8 number)
 
 void nic_destroy(struct nic *nic)
 {
-	struct nic_pkt *pkt;
 	u32 i;
 
-	for (i = 0; i < NIC_QPS; i++)
+	for (i = 0; i < nic->nqps; i++)
 		if (nic->qp[i])
 			nic_qp_destroy(nic->qp[i]);
-	while ((pkt = nic_take(nic)))
-		nic_free(pkt);
+	/* whatever became of them, all turns have come back */
+	KERNEL_MUST(!nic->front.chan.turns.promised && list_empty(&nic->front.chan.turns.line));
+	KERNEL_MUST(!nic->dev.loop.turns.promised && list_empty(&nic->dev.loop.turns.line));
+	mrdma_loop_stop(&nic->dev);
+	destroy_rings(nic);
+	xa_destroy(&nic->dev.qps);
 	for (i = 0; i < NIC_MEMS; i++)
 		free(nic->mem[i].bytes);
 	mrdma_rx_uninit(&nic->dev);
@@ -632,6 +683,7 @@ struct nic_qp *nic_qp_create(struct nic *nic, enum ib_qp_type type, u32 depth, u
 	for (i = 0; i < NIC_QPS && nic->qp[i]; i++)
 		;
 	KERNEL_MUST(i < NIC_QPS);
+	nic->nqps = max(nic->nqps, i + 1);
 	q->nic = nic;
 	q->qp.ibqp = (struct ib_qp){
 		.device = &nic->dev.ibdev, .pd = &nic->pd, .send_cq = &q->scq.ibcq, .recv_cq = &q->rcq.ibcq,

@@ -2,7 +2,7 @@
 /*
  * The front module's transport as a program: its own files for headers, requester, completer, responder and queue pairs,
  * with what they stand on from here: memory regions of exactly so many bytes (ASan sees a step outside), completion
- * queues that keep what was posted, and in place of the ring a list of bursts on their way out.
+ * queues that keep what was posted, and the back's end of the ring, which the module's own chan.c fills.
  */
 #ifndef TESTS_KERNEL_NIC_H
 #define TESTS_KERNEL_NIC_H
@@ -10,8 +10,10 @@
 #include "../../guest-kmod-rdma-front/mrdma.h"
 
 #define NIC_MEMS	8
-#define NIC_QPS		8
+#define NIC_QPS		512
 #define NIC_MAX_WC	512
+#define NIC_RING	10	/* log2 descriptors, as in the module */
+#define NIC_SMALL_RING	4	/* the smallest that the specification allows */
 
 struct nic_mem {
 	u32 key;
@@ -27,6 +29,7 @@ struct nic_pkt {
 	struct list_head entry;
 	struct msr_desc d;
 	u8 *data;		/* of exactly d.len bytes */
+	u64 at;			/* when something happens to it, see path.h */
 };
 
 struct nic_qp {
@@ -39,8 +42,17 @@ struct nic_qp {
 	u32 sq_prod, rq_prod;
 };
 
+struct mos_bell {
+	bool rung;		/* the back is to look at its end */
+};
+
 struct nic {
 	struct mrdma_front front;
+	struct mos_bell bell;
+	u8 *section[2];		/* the front's, the back's */
+	u32 section_size;
+	struct msr_tx back_tx;
+	struct msr_rx back_rx;
 	struct mrdma_dev dev;
 	struct net_device netdev;
 	struct ib_gid_attr gid;
@@ -48,17 +60,11 @@ struct nic {
 	struct mrdma_ucontext uctx;
 	struct nic_mem mem[NIC_MEMS];
 	struct nic_qp *qp[NIC_QPS];
-	struct list_head out;
-	u32 queued;		/* bursts in it */
-	u32 room;		/* bursts at most; 0: the ring is full */
-	bool down;
-	bool locked;
-	struct list_head waiters;
-	u8 *reserved;
-	u32 reserved_len;
+	u32 nqps;		/* of which so many have been in use */
 };
 
-struct nic *nic_create(u8 number);
+/* A ring of 2^@ring_log2 descriptors, data as much as such a ring has in the module */
+struct nic *nic_create(u8 number, u32 ring_log2);
 void nic_destroy(struct nic *nic);
 struct nic_mem *nic_reg(struct nic *nic, u32 len, int access);
 struct nic_qp *nic_qp_create(struct nic *nic, enum ib_qp_type type, u32 depth, u32 max_sge);
@@ -72,16 +78,22 @@ void nic_sq_post(struct nic_qp *q);
 struct rxe_recv_wqe *nic_rq_next(struct nic_qp *q);
 void nic_rq_post(struct nic_qp *q);
 
-void nic_deliver(struct nic *nic, const struct nic_pkt *pkt);	/* one burst arrives; nic_end ends the batch */
+/* One burst arrives, past the ring, in memory of its own; nic_end ends the batch. */
+void nic_deliver(struct nic *nic, const struct nic_pkt *pkt);
 void nic_end(struct nic *nic);
-struct nic_pkt *nic_take(struct nic *nic);		/* the oldest burst that goes out, or NULL */
+void nic_receive(struct nic *nic, const struct nic_pkt *pkt);	/* one burst arrives by the ring; nic_work polls it */
+void nic_link(struct nic *nic, bool up);	/* what the rings held is lost */
+u32 nic_queued(const struct nic *nic);		/* bursts in the ring */
+struct nic_pkt *nic_next(struct nic *nic);	/* the oldest burst that goes out, or NULL; nic_release gives @n back */
+void nic_release(struct nic *nic, u32 n);
+struct nic_pkt *nic_take(struct nic *nic);	/* both */
 struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i);	/* packet @i of a burst, as on the wire */
 /* @b behind @a in one burst, as the back OS joins what arrives; NULL: it does not continue @a, which is as before */
 struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b);
 struct nic_pkt *nic_copy(const struct nic_pkt *pkt);
 void nic_free(struct nic_pkt *pkt);
-/* Tasklets until none is scheduled, and whoever waits for room that there is */
-void nic_work(struct nic *nic);
+/* Softirq: NAPI of @nic and tasklets by turns, until none is scheduled. Returns the number of tasklets that ran. */
+u32 nic_work(struct nic *nic);
 /* Timers whose time has come */
 void nic_timers(struct nic *nic);
 /* The next time at which one runs, or jiffies when there is none */

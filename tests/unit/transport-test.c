@@ -16,11 +16,19 @@
 #define AREA		(4u << 20)
 #define MAX_LEN		20000
 #define OPS		150
+/* READs of several requests each, fewer of them */
+#define LONG_AREA	(8u << 20)
+#define LONG_LEN	500000
+#define LONG_OPS	40
 
 struct wire {
 	u32 loss, twice, late;	/* per mille */
+	u32 again;		/* per mille: a second one, behind all that is under way */
+	enum ib_mtu mtu;	/* 0: 256 */
+	bool long_reads;
+	bool drain;		/* the application goes to SQD and back all the time */
 	bool bursts;		/* as they were sent; else cut into packets, and those joined again */
-	bool tight;		/* a ring with room for three bursts */
+	bool tight;		/* a ring with room for few bursts */
 };
 
 static u64 rng;
@@ -57,7 +65,23 @@ struct side {
 	bool recv_imm[OPS];
 	u32 counter;			/* offset in rx of what the peer's atomics add to */
 	u64 sum;
+	bool draining;
 };
+
+static u32 area(const struct wire *how)
+{
+	return how->long_reads ? LONG_AREA : AREA;
+}
+
+static u32 max_len(const struct wire *how)
+{
+	return how->long_reads ? LONG_LEN : MAX_LEN;
+}
+
+static u32 ops(const struct wire *how)
+{
+	return how->long_reads ? LONG_OPS : OPS;
+}
 
 static u32 room(struct side *s, u32 len)
 {
@@ -65,12 +89,21 @@ static u32 room(struct side *s, u32 len)
 
 	/* a gap between any two, which must stay as it is */
 	s->used += ALIGN(len + 9, 8);
-	assert_true(s->used <= AREA);
+	assert_true(s->used <= s->rx->len);
 	return at;
 }
 
-static u32 some_len(void)
+static u32 some_len(const struct wire *how, u8 opcode)
 {
+	if (how->long_reads && opcode == IB_WR_RDMA_READ)
+		switch (below(4)) {
+		case 0:
+			return MRDMA_READ_BYTES * (1 + below(3));
+		case 1:
+			return MRDMA_READ_BYTES + below(300) - 150;
+		case 2:
+			return below(LONG_LEN);
+		}
 	switch (below(6)) {
 	case 0:
 		return below(3);
@@ -83,7 +116,7 @@ static u32 some_len(void)
 	}
 }
 
-static void plan(struct side *s, struct side *peer, bool rc)
+static void plan(const struct wire *how, struct side *s, struct side *peer)
 {
 	static const u8 kind[] = {
 		IB_WR_SEND, IB_WR_SEND_WITH_IMM, IB_WR_RDMA_WRITE, IB_WR_RDMA_WRITE_WITH_IMM, IB_WR_RDMA_READ,
@@ -91,12 +124,12 @@ static void plan(struct side *s, struct side *peer, bool rc)
 	};
 	u32 i;
 
-	for (i = 0; i < OPS; i++) {
+	for (i = 0; i < ops(how); i++) {
 		struct op *op = &s->op[i];
 
-		op->opcode = kind[below(rc ? 6 : 4)];
-		op->len = some_len();
-		op->from = below(AREA - MAX_LEN);
+		op->opcode = kind[below(6)];
+		op->len = some_len(how, op->opcode);
+		op->from = below(area(how) - max_len(how));
 		switch (op->opcode) {
 		case IB_WR_RDMA_READ:
 			op->to = room(s, op->len);
@@ -119,7 +152,7 @@ static void plan(struct side *s, struct side *peer, bool rc)
 			}
 		}
 	}
-	s->nops = OPS;
+	s->nops = ops(how);
 }
 
 static void post_some(struct side *s, struct side *peer)
@@ -171,6 +204,15 @@ static void post_some(struct side *s, struct side *peer)
 	}
 }
 
+/* What has begun goes on in SQD, and all of it in RTS again. */
+static void drain(struct side *s)
+{
+	struct ib_qp_attr attr = { .qp_state = s->draining ? IB_QPS_RTS : IB_QPS_SQD };
+
+	assert_int_equal(mrdma_modify_qp(&s->q->qp.ibqp, &attr, IB_QP_STATE, NULL), 0);
+	s->draining = !s->draining;
+}
+
 /* One burst of @from's goes over the wire. */
 static void carry(struct nic *from, struct list_head *wire, const struct wire *how)
 {
@@ -201,6 +243,10 @@ static void arrive(struct nic *to, struct list_head *wire, const struct wire *ho
 			list_add_tail(&p->entry, wire);
 			continue;
 		}
+		if (below(1000) < how->again) {
+			q = nic_copy(p);
+			list_add_tail(&q->entry, wire);
+		}
 		/* what follows each other may come as one burst */
 		while (!how->bursts && (q = list_first_entry_or_null(wire, struct nic_pkt, entry)) && below(8)) {
 			struct nic_pkt *both = nic_join(p, q);
@@ -218,7 +264,7 @@ static void arrive(struct nic *to, struct list_head *wire, const struct wire *ho
 	nic_end(to);
 }
 
-static void check_wcs(struct side *s, bool rc)
+static void check_wcs(struct side *s)
 {
 	u32 i;
 
@@ -227,7 +273,7 @@ static void check_wcs(struct side *s, bool rc)
 		assert_int_equal(s->q->wc[0][i].status, IB_WC_SUCCESS);
 	}
 	s->done = s->q->nwc[0];
-	for (i = 0; rc && i < s->q->nwc[1]; i++) {
+	for (i = 0; i < s->q->nwc[1]; i++) {
 		assert_int_equal(s->q->wc[1][i].wr_id, i);
 		assert_int_equal(s->q->wc[1][i].status, IB_WC_SUCCESS);
 		assert_int_equal(s->q->wc[1][i].byte_len, s->recv_len[i]);
@@ -246,36 +292,37 @@ static void run(u64 seed, const struct wire *how)
 	rng = seed;
 	for (i = 0; i < 2; i++) {
 		INIT_LIST_HEAD(&wire[i]);
-		s[i].nic = nic_create(i + 1);
-		if (how->tight)
-			s[i].nic->room = 3;
-		s[i].tx = nic_reg(s[i].nic, AREA, IB_ACCESS_REMOTE_READ);
-		s[i].rx = nic_reg(s[i].nic, AREA, IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC);
-		s[i].want = calloc(1, AREA);
-		for (u32 k = 0; k < AREA; k += 4)
+		s[i].nic = nic_create(i + 1, how->tight ? NIC_SMALL_RING : NIC_RING);
+		s[i].tx = nic_reg(s[i].nic, area(how), IB_ACCESS_REMOTE_READ);
+		s[i].rx = nic_reg(s[i].nic, area(how), IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC);
+		s[i].want = calloc(1, area(how));
+		for (u32 k = 0; k < area(how); k += 4)
 			memcpy(s[i].tx->bytes + k, &(u32){ rnd() }, 4);
 		s[i].counter = room(&s[i], 8);
 		s[i].q = nic_qp_create(s[i].nic, IB_QPT_RC, DEPTH, 2);
 		assert_non_null(s[i].q);
 		psn[i] = below(3) ? 0xffffff - below(300) : below(1 << 24);
 	}
-	plan(&s[0], &s[1], true);
-	plan(&s[1], &s[0], true);
+	plan(how, &s[0], &s[1]);
+	plan(how, &s[1], &s[0]);
 	for (i = 0; i < 2; i++) {
 		memcpy(s[i].want + s[i].counter, &s[i].sum, 8);
 		assert_int_equal(nic_qp_init(s[i].q), 0);
-		assert_int_equal(nic_qp_connect(s[i].q, s[!i].nic, s[!i].q->qp.ibqp.qp_num, IB_MTU_256, psn[!i], psn[i]), 0);
+		assert_int_equal(nic_qp_connect(s[i].q, s[!i].nic, s[!i].q->qp.ibqp.qp_num,
+						how->mtu ?: IB_MTU_256, psn[!i], psn[i]), 0);
 	}
 
-	while (s[0].done < OPS || s[1].done < OPS || s[0].q->nwc[1] < s[0].recvs || s[1].q->nwc[1] < s[1].recvs) {
+	while (s[0].done < ops(how) || s[1].done < ops(how) || s[0].q->nwc[1] < s[0].recvs || s[1].q->nwc[1] < s[1].recvs) {
 		assert_true(++steps < 2000000);
 		i = below(2);
 		switch (below(4)) {
 		case 0:
 			post_some(&s[i], &s[!i]);
+			if (how->drain && !below(40))
+				drain(&s[i]);
 			break;
 		case 1:
-			if (s[i].nic->queued)
+			if (nic_queued(s[i].nic))
 				carry(s[i].nic, &wire[!i], how);
 			break;
 		case 2:
@@ -284,17 +331,17 @@ static void run(u64 seed, const struct wire *how)
 		case 3:
 			nic_work(s[i].nic);
 			/* time passes when nothing else moves, and sometimes in between */
-			if ((list_empty(&wire[0]) && list_empty(&wire[1]) && !s[0].nic->queued && !s[1].nic->queued) || !below(64))
+			if ((list_empty(&wire[0]) && list_empty(&wire[1]) && !nic_queued(s[0].nic) && !nic_queued(s[1].nic)) || !below(64))
 				jiffies++;
 			nic_timers(s[i].nic);
 			break;
 		}
-		check_wcs(&s[i], true);
-		assert_int_equal(s[i].q->qp.state, IB_QPS_RTS);
+		check_wcs(&s[i]);
+		assert_int_equal(s[i].q->qp.state, s[i].draining ? IB_QPS_SQD : IB_QPS_RTS);
 	}
 	for (i = 0; i < 2; i++) {
-		assert_memory_equal(s[i].rx->bytes, s[i].want, AREA);
-		assert_int_equal(s[i].q->nwc[0], OPS);
+		assert_memory_equal(s[i].rx->bytes, s[i].want, area(how));
+		assert_int_equal(s[i].q->nwc[0], ops(how));
 		assert_int_equal(s[i].q->nwc[1], s[i].recvs);
 		while ((p = list_first_entry_or_null(&wire[i], struct nic_pkt, entry))) {
 			list_del(&p->entry);
@@ -359,11 +406,36 @@ static void everything(void **state)
 	runs(5, &(struct wire){ .loss = 20, .twice = 50, .late = 30, .bursts = true, .tight = true });
 }
 
+/* READs of several requests, with all that can happen to these and their responses. */
+static void long_reads(void **state)
+{
+	static const struct wire how[] = {
+		{ .mtu = IB_MTU_256 },
+		{ .mtu = IB_MTU_1024, .loss = 3 },
+		{ .mtu = IB_MTU_1024, .loss = 10, .bursts = true, .tight = true },
+		{ .mtu = IB_MTU_1024, .twice = 100 },
+		{ .mtu = IB_MTU_1024, .again = 10 },
+		{ .mtu = IB_MTU_1024, .loss = 2, .again = 5, .late = 2, .twice = 20 },
+		{ .mtu = IB_MTU_1024, .loss = 2, .again = 5, .late = 2, .drain = true },
+		{ .mtu = IB_MTU_4096, .loss = 5, .again = 5, .late = 5, .drain = true, .tight = true },
+	};
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(how); i++) {
+		struct wire w = how[i];
+
+		w.long_reads = true;
+		runs(1, &w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clean), cmocka_unit_test(clean_bursts), cmocka_unit_test(tight_ring), cmocka_unit_test(loss),
 		cmocka_unit_test(duplicates), cmocka_unit_test(reordering), cmocka_unit_test(everything),
+		cmocka_unit_test(long_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
