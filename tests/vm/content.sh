@@ -53,6 +53,9 @@ check "MTU 1500 on every device" set_mtu 1500
 content "clean, path MTU 1024" peer 8
 content "clean, path MTU 512, IPv6" peer 5 -6 -m 512
 
+# The peer keeps two READs outstanding, each one request of 64 MiB: the front always has more to answer.
+check "the front sends to a peer that reads from it without end" verbs_check front peer $front_ip 240 -r 67108864 -S "$SEED"
+
 check "error cases, IPv4" verbs_check peer front $peer_ip 240 -e -S "$SEED"
 check "error cases, IPv6" verbs_check peer front $peer_ip 240 -e -6 -S "$SEED"
 check "the front to itself" verbs_check front front $front_ip 120 -s 6 -S "$SEED"

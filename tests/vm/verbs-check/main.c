@@ -36,6 +36,7 @@ static const char usage[] =
 "  -M, --memory         or what keys open: memory windows, invalidation, re-registration; the client's device\n"
 "  -X, --states         or the states of queue pairs: all transitions, attributes, flush; the client's device\n"
 "  -b, --big N          or one WRITE to the server and one READ from it of N bytes, up to 2 GiB\n"
+"  -r, --reads N        or READs of N bytes without end, until the server's SENDs beside them have come\n"
 "  -Q, --queues         the queue cases instead: shared receive queues, resizing, overrun, events\n"
 "  -6, --ipv6           use a GID with a global IPv6 address (else IPv4)\n"
 "own to each side:\n"
@@ -79,7 +80,7 @@ static const struct option options[] = {
 	{ "stall", 1, NULL, 'T' }, { "keep", 0, NULL, 'k' }, { "lossy", 0, NULL, 'l' },
 	{ "patience", 1, NULL, 'P' }, { "errors", 0, NULL, 'e' }, { "memory", 0, NULL, 'M' },
 	{ "queues", 0, NULL, 'Q' }, { "states", 0, NULL, 'X' },
-	{ "big", 1, NULL, 'b' }, { "ipv6", 0, NULL, '6' },
+	{ "big", 1, NULL, 'b' }, { "reads", 1, NULL, 'r' }, { "ipv6", 0, NULL, '6' },
 	{ "device", 1, NULL, 'd' }, { "gid-index", 1, NULL, 'g' }, { "port", 1, NULL, 'p' }, { "wait", 1, NULL, 'w' },
 	{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
 };
@@ -89,7 +90,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 	struct vc_config *c = &vc->cfg;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:klP:eMQ6Xb:d:g:p:w:h", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "s:n:S:q:m:z:o:t:T:klP:eMQ6Xb:r:d:g:p:w:h", options, NULL)) != -1) {
 		switch (o) {
 		case 's': c->seconds = number("--seconds", optarg, 1, 1000000); break;
 		case 'n': c->messages = number("--messages", optarg, 1, UINT64_MAX); break;
@@ -112,6 +113,7 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 		case 'Q': c->queues = 1; break;
 		case 'X': c->states = 1; break;
 		case 'b': c->big = number("--big", optarg, 1, 1u << 31); break;
+		case 'r': c->beside = number("--reads", optarg, 1, 1u << 31); break;
 		case '6': c->ipv6 = 1; break;
 		case 'd': vc->device = optarg; break;
 		case 'g': vc->gid_index = number("--gid-index", optarg, 0, 1023); break;
@@ -133,7 +135,7 @@ static void agree(struct vc *vc)
 {
 	/* Nothing sensible takes longer than this on the control connection, not even a message of 2 GiB. */
 	struct timeval t = { .tv_sec = 900 };
-	uint64_t hello = 0x76636865636b0004ULL, theirs = 0;
+	uint64_t hello = 0x76636865636b0005ULL, theirs = 0;
 	int gid_index = vc->gid_index;
 
 	setsockopt(vc->tcp, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
@@ -180,7 +182,8 @@ static void report(struct vc *vc)
 {
 	int i;
 
-	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues && !vc->cfg.states && !vc->cfg.big; i++)
+	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues && !vc->cfg.states &&
+	     !vc->cfg.big && !vc->cfg.beside; i++)
 		if (vc->cfg.ops & (1u << i))
 			vc_note("%-9s %llu", vc_op_name[i], (unsigned long long)vc->count[i]);
 	if (vc->cfg.lossy)
@@ -220,6 +223,8 @@ int main(int argc, char **argv)
 		vc_states(&vc);
 	else if (vc.cfg.big)
 		vc_big(&vc);
+	else if (vc.cfg.beside)
+		vc_beside(&vc);
 	else
 		rounds(&vc);
 	vc_alive("closing", vc.cfg.stall);

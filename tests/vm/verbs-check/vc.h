@@ -39,6 +39,7 @@ struct vc_config {
 	uint32_t queues;	/* run the queue cases instead */
 	uint32_t states;	/* or those of states */
 	uint32_t big;		/* or one message each way of so many bytes */
+	uint32_t beside;	/* or READs of so many bytes without end, SENDs beside them */
 	uint32_t ipv6;
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
@@ -173,5 +174,6 @@ void vc_memory(struct vc *vc);
 void vc_queues(struct vc *vc);
 void vc_states(struct vc *vc);
 void vc_big(struct vc *vc);
+void vc_beside(struct vc *vc);
 
 #endif
