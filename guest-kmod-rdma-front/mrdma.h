@@ -340,6 +340,7 @@ struct mrdma_req {
 	u8			retry;		/* left */
 	u8			rnr_retry;	/* left */
 	bool			rnr_wait;
+	bool			probing;	/* after an RNR NAK: one packet at a time, until progress */
 	bool			went_back;	/* since the last progress */
 	bool			overdue;	/* and again, for a gap: the deadline stays */
 	bool			armed;		/* the retry timer runs */
@@ -401,7 +402,8 @@ struct mrdma_resp {
 	struct mrdma_rings	*rings;		/* NULL: not connected yet */
 	u32			job_head;
 	u32			job_tail;
-	u32			results;	/* ever */
+	u32			results;	/* ever; wraps */
+	u32			kept;		/* the last so many of them are in result[] */
 };
 
 struct mrdma_qp {

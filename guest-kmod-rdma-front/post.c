@@ -114,11 +114,12 @@ static void copy_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w, const struct rxe
 		w->status = IB_WC_LOC_LEN_ERR;
 }
 
-static bool opcode_ok(const struct mrdma_qp *qp, const struct mrdma_swqe *w)
+/* Can this type of QP do it? */
+static bool opcode_ok(const struct mrdma_qp *qp, u32 opcode, u32 flags)
 {
 	bool rc = qp->ibqp.qp_type == IB_QPT_RC;
 
-	switch (w->opcode) {
+	switch (opcode) {
 	case IB_WR_SEND:
 		return true;
 	case IB_WR_SEND_WITH_IMM:
@@ -138,10 +139,10 @@ static bool opcode_ok(const struct mrdma_qp *qp, const struct mrdma_swqe *w)
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
 		/* there is something to be put into memory */
-		return rc && !(w->flags & IB_SEND_INLINE) && qp->attr.max_rd_atomic;
+		return rc && !(flags & IB_SEND_INLINE);
 	case IB_WR_ATOMIC_WRITE:
 	case IB_WR_FLUSH:
-		return rc && qp->attr.max_rd_atomic;
+		return rc;
 	default:
 		return false;
 	}
@@ -151,7 +152,7 @@ static void check_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
 	if (w->status != IB_WC_SUCCESS)
 		return;
-	if (!opcode_ok(qp, w)) {
+	if (!opcode_ok(qp, w->opcode, w->flags)) {
 		w->status = IB_WC_LOC_QP_OP_ERR;
 		return;
 	}
@@ -208,6 +209,10 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 	/* partner: the store-release in mrdma_comp_done; the slot is not read any more */
 	if (sq->prod - smp_load_acquire(&sq->tail) >= sq->mask)
 		return -ENOMEM;
+	/* ib_drain_sq() posts a WRITE on any type, in the error state: it is flushed unseen */
+	if (!opcode_ok(qp, wr->opcode, wr->send_flags) &&
+	    !(wr->opcode == IB_WR_RDMA_WRITE && READ_ONCE(qp->state) == IB_QPS_ERR))
+		return -EINVAL;
 	if (wr->num_sge > sq->max_sge)
 		return -EINVAL;
 	for (i = 0; i < wr->num_sge; i++)
@@ -244,7 +249,6 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_ATOMIC_WRITE:
-		/* ib_drain_sq() posts a WRITE on any type; it is flushed before anyone looks */
 		w->rdma.va = rdma_wr(wr)->remote_addr;
 		w->rdma.rkey = rdma_wr(wr)->rkey;
 		break;
@@ -259,7 +263,7 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 		put_operands(w, atomic_wr(wr)->compare_add, atomic_wr(wr)->swap);
 		break;
 	default:
-		return -EOPNOTSUPP;
+		return -EINVAL;
 	}
 
 	if (w->flags & IB_SEND_INLINE) {

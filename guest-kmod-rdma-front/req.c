@@ -187,6 +187,7 @@ void mrdma_req_progress(struct mrdma_qp *qp)
 	req->went_back = false;
 	req->overdue = false;
 	req->gap = false;
+	req->probing = false;
 	req->window = min(req->window + req->window / 8, WINDOW_BYTES);
 	if (req->una != req->max_psn)
 		mrdma_req_arm(qp);
@@ -250,13 +251,19 @@ void mrdma_req_rnr_timeout(struct timer_list *t)
 	mrdma_qp_unlock(qp);
 }
 
-/* The responder had no receive request: wait as long as it asked for. */
+/*
+ * The responder had no receive request: wait as long as it asked for. What follows the refused
+ * packet would go in vain as well, so that one goes out alone until it is acknowledged, and then
+ * fewer than before.
+ */
 void mrdma_req_rnr(struct mrdma_qp *qp, u8 code)
 {
 	if (qp->dead)
 		return;
 	trace_mrdma_retry(qp, true);
 	qp->req.rnr_wait = true;
+	qp->req.probing = true;
+	qp->req.window = max(qp->req.window / 2, WINDOW_MIN_PKTS * qp->mtu);
 	mod_timer(&qp->rnr_timer, jiffies + usecs_to_jiffies(rnr_usecs[code & 31]) + 1);
 }
 
@@ -305,6 +312,23 @@ enum step {
 };
 
 /*
+ * May @w be outstanding beside those that are? The limit may have become another while the queue
+ * pair was in SQD (IBTA volume 1, section 10.3.1): what began before still ends, and what begins
+ * where none is allowed ends with an error.
+ */
+static bool may_ask(struct mrdma_qp *qp, struct mrdma_swqe *w)
+{
+	struct mrdma_req *req = &qp->req;
+	u32 limit = qp->attr.max_rd_atomic;
+
+	if (!limit && !req->off && req->psn == req->max_psn) {
+		w->status = IB_WC_LOC_QP_OP_ERR;
+		return false;
+	}
+	return req->rd_out < max(limit, 1u);
+}
+
+/*
  * A long READ goes out as several requests that share its numbers: the responder sends
  * without being acknowledged, so what is asked for at once is all that bounds it,
  * and all that it sends in vain after a loss.
@@ -324,8 +348,9 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		.urgent = true,
 	};
 
-	if (req->rd_out >= qp->attr.max_rd_atomic ||
-	    (req->rd_pkts && req->rd_pkts + pkts > WINDOW_BYTES / qp->mtu))
+	if (!may_ask(qp, w))
+		return w->status == IB_WC_SUCCESS ? STEP_STOP : STEP_ON;
+	if (req->rd_pkts && req->rd_pkts + pkts > WINDOW_BYTES / qp->mtu)
 		return STEP_STOP;
 	/* after a loss only what has not arrived is asked for again */
 	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, bytes);
@@ -366,8 +391,8 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 	struct msr_desc d;
 	u8 *payload;
 
-	if (req->rd_out >= qp->attr.max_rd_atomic)
-		return STEP_STOP;
+	if (!may_ask(qp, w))
+		return w->status == IB_WC_SUCCESS ? STEP_STOP : STEP_ON;
 	switch (w->opcode) {
 	case IB_WR_ATOMIC_WRITE:
 		t.op_first = IB_OPCODE_RC_ATOMIC_WRITE;
@@ -461,7 +486,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (rc) {
 		flying = mrdma_psn_diff(req->psn, req->una);
 		flying -= min(req->rd_pkts, flying);
-		window = req->window / mtu;
+		window = req->probing ? 1 : req->window / mtu;
 		if (flying >= window)
 			return STEP_STOP;
 		max = min(max, (window - flying) * mtu);
@@ -498,7 +523,8 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		memcpy(t.ext, &key, sizeof(key));
 		t.ext_last = sizeof(key);
 	}
-	t.solicited = end && w->flags & IB_SEND_SOLICITED;
+	/* SE is for messages that take a receive request (IBTA volume 1, section 9.2) */
+	t.solicited = end && w->flags & IB_SEND_SOLICITED && w->opcode != IB_WR_RDMA_WRITE;
 	if (rc) {
 		req->noack_bytes += max(bytes, ACK_EVERY / ACK_EVERY_MSGS);
 		t.ack_req = req->noack_bytes >= ACK_EVERY || (end && !more_follows(qp)) ||
@@ -683,6 +709,8 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 	while (!req->rnr_wait && qp->state != IB_QPS_ERR) {
 		if (!*budget)
 			return true;
+		if (req->probing && req->psn != req->una)
+			break;
 		/* draining: what has begun goes on, nothing begins */
 		if (qp->state == IB_QPS_SQD && !req->off && sq->cur == sq->numbered) {
 			if (ask_for_ack(qp))

@@ -38,12 +38,6 @@ static struct mrdma_result *result_at(const struct mrdma_resp *resp, u32 i)
 	return &resp->rings->result[i & resp->rings->mask];
 }
 
-/* Results that are remembered */
-static u32 results_kept(const struct mrdma_resp *resp)
-{
-	return min(resp->results, resp->rings->mask + 1);
-}
-
 /* Larger rings take over what is in those before. Returns what the caller is to free. */
 struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rings)
 {
@@ -57,7 +51,7 @@ struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rin
 	if (old) {
 		for (i = resp->job_tail; i != resp->job_head; i++)
 			rings->job[i & rings->mask] = *job_at(resp, i);
-		for (i = resp->results - results_kept(resp); i != resp->results; i++)
+		for (i = resp->results - resp->kept; i != resp->results; i++)
 			rings->result[i & rings->mask] = *result_at(resp, i);
 	}
 	resp->rings = rings;
@@ -132,22 +126,20 @@ static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
 	return len ? DIV_ROUND_UP(len, qp->mtu) : 1;
 }
 
-/* Room for one more answer; NULL: none, the request will come again */
-static struct mrdma_rjob *new_job(struct mrdma_qp *qp, const struct mrdma_piece *p, bool again)
+static struct mrdma_rjob job_for(const struct mrdma_qp *qp, const struct mrdma_piece *p, bool again)
 {
-	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rjob *job;
-
-	if (resp->job_head - resp->job_tail > resp->rings->mask)
-		return NULL;
-	job = job_at(resp, resp->job_head);
-	*job = (struct mrdma_rjob) {
+	return (struct mrdma_rjob) {
 		.psn = p->psn,
 		/* that of the request itself, which counts when it has been taken */
-		.msn = again ? resp->msn : resp->msn + 1,
+		.msn = again ? qp->resp.msn : qp->resp.msn + 1,
 		.again = again,
 	};
-	return job;
+}
+
+/* No more answers can be noted: the request is passed over and will come again. */
+static bool jobs_full(const struct mrdma_resp *resp)
+{
+	return resp->job_head - resp->job_tail > resp->rings->mask;
 }
 
 /*
@@ -206,6 +198,8 @@ static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *
 		.psn = p->psn,
 		.orig = op.orig,
 	};
+	if (resp->kept <= resp->rings->mask)
+		resp->kept++;
 	return MRDMA_TAKE_OK;
 }
 
@@ -271,9 +265,10 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 		refuse(qp, MRDMA_TAKE_REFUSED);
 		return false;
 	}
-	job = new_job(qp, p, false);
-	if (!job)
+	if (jobs_full(resp))
 		return false;
+	job = job_at(resp, resp->job_head);
+	*job = job_for(qp, p, false);
 	switch (mrdma_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
 		taken = rx_read(qp, p, job, npkts);
@@ -300,10 +295,10 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 /* The answer to an atomic operation before the expected packet, if it is remembered */
 static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
 {
-	u32 n = results_kept(resp), i;
+	u32 i;
 
 	/* newest first: an old one may have the same number, from before it wrapped */
-	for (i = 1; i <= n; i++) {
+	for (i = 1; i <= resp->kept; i++) {
 		const struct mrdma_result *r = result_at(resp, resp->results - i);
 
 		if (r->psn == psn) {
@@ -314,54 +309,73 @@ static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
 	return false;
 }
 
-/* A packet from before the expected one: answered again, never executed again. */
+/* What is to be answered once more. False: nothing that can have been asked for before. */
+static bool redo(struct mrdma_qp *qp, const struct mrdma_piece *p, struct mrdma_rjob *job)
+{
+	struct mrdma_resp *resp = &qp->resp;
+
+	*job = job_for(qp, p, true);
+	switch (mrdma_op[p->op].flags & MOP_KIND) {
+	case MOP_READ:
+		mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
+		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
+		    !qp->attr.max_dest_rd_atomic)
+			return false;
+		if (job->length > MRDMA_MAX_MSG ||
+		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
+			return false;
+		return !job->length || !mrdma_mr_check(qp, job->rkey, job->va, job->length,
+						       IB_ACCESS_REMOTE_READ);
+	case MOP_ATOMIC:
+		job->atomic = true;
+		return find_result(resp, p->psn, &job->orig);
+	}
+	return true;
+}
+
+/*
+ * A packet from before the expected one: answered again, never executed again. Answers are given
+ * in the order of their numbers. Those to later requests stay due: the duplicate may be the
+ * network's doing, and its requester not repeat anything.
+ */
 static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rjob *job;
+	struct mrdma_rjob job, *at;
+	u32 i, k;
 
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
 	if (!(mrdma_op[p->op].flags & MOP_ANSWERED)) {
 		resp->ack_pending = true;
 		return;
 	}
-	/* the requester went back: it will repeat whatever it had asked for after this */
-	while (resp->job_head != resp->job_tail) {
-		job = job_at(resp, resp->job_head - 1);
-		if (mrdma_psn_cmp(job->psn, p->psn) < 0)
-			break;
-		resp->job_head--;
-	}
-	if (resp->job_head != resp->job_tail) {
-		/* an earlier READ that runs into this one's numbers ends where this one begins */
-		job = job_at(resp, resp->job_head - 1);
-		if (mrdma_psn_diff(p->psn, job->psn) < read_pkts(qp, job->length))
-			resp->job_head--;
-	}
-	job = new_job(qp, p, true);
-	if (!job)
+	if (!redo(qp, p, &job))
 		return;
-	switch (mrdma_op[p->op].flags & MOP_KIND) {
-	case MOP_READ:
-		mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
-		/* only what can have been asked for before */
-		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
-		    !qp->attr.max_dest_rd_atomic)
-			return;
-		if (job->length > MRDMA_MAX_MSG ||
-		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
-			return;
-		if (job->length && mrdma_mr_check(qp, job->rkey, job->va, job->length,
-						  IB_ACCESS_REMOTE_READ))
-			return;
-		break;
-	case MOP_ATOMIC:
-		job->atomic = true;
-		if (!find_result(resp, p->psn, &job->orig))
-			return;
-		break;
+
+	/* the first of the answers that are not before this one */
+	for (i = resp->job_head; i != resp->job_tail; i--)
+		if (mrdma_psn_cmp(job_at(resp, i - 1)->psn, p->psn) < 0)
+			break;
+	if (i != resp->job_head && job_at(resp, i)->psn == p->psn) {
+		at = job_at(resp, i);
+		/* what has not begun is not late; what has begun may be lost, and begins again */
+		if (at->off)
+			*at = job;
+		return;
 	}
-	resp->job_head++;
+	if (i != resp->job_tail) {
+		/* the requester has what an earlier READ has in front of this one */
+		at = job_at(resp, i - 1);
+		if (mrdma_psn_diff(p->psn, at->psn) < read_pkts(qp, at->length)) {
+			*at = job;
+			return;
+		}
+	}
+	if (jobs_full(resp))
+		return;
+	for (k = resp->job_head++; k != i; k--)
+		*job_at(resp, k) = *job_at(resp, k - 1);
+	*job_at(resp, i) = job;
 }
 
 static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)

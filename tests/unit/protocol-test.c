@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Single rules of the transport, on the front module's own files: what two healthy ends over a random wire
+ * (transport-test) do not show by their bytes and completions.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../kernel/nic.h"
+
+#define AREA	(4u << 20)
+#define REMOTE	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC)
+
+/* Two devices and a reliable connection between them */
+static struct pair {
+	struct nic *nic[2];
+	struct nic_qp *q[2];
+	struct nic_mem *mem[2];
+} p;
+
+static int connect_pair(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		p.nic[i] = nic_create(i + 1);
+		p.mem[i] = nic_reg(p.nic[i], AREA, REMOTE);
+		p.q[i] = nic_qp_create(p.nic[i], IB_QPT_RC, 127, 2);
+		assert_non_null(p.q[i]);
+		assert_int_equal(nic_qp_init(p.q[i]), 0);
+	}
+	for (i = 0; i < 2; i++)
+		assert_int_equal(nic_qp_connect(p.q[i], p.nic[!i], p.q[!i]->qp.ibqp.qp_num, IB_MTU_1024, 1000 * !i, 1000 * i), 0);
+	return 0;
+}
+
+static int destroy_pair(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 2; i++)
+		nic_destroy(p.nic[i]);
+	return 0;
+}
+
+static struct rxe_send_wqe *wqe(struct nic_qp *q, u8 opcode, u32 len)
+{
+	struct pair *pair = &p;
+	u32 i = q == pair->q[1];
+	struct rxe_send_wqe *w = nic_sq_next(q);
+
+	assert_non_null(w);
+	memset(w, 0, sizeof(*w));
+	w->wr.opcode = opcode;
+	w->wr.send_flags = IB_SEND_SIGNALED;
+	w->dma.length = len;
+	w->dma.num_sge = 1;
+	w->dma.sge[0] = (struct rxe_sge){ .addr = pair->mem[i]->va, .length = len, .lkey = pair->mem[i]->key };
+	w->wr.wr.rdma.remote_addr = pair->mem[!i]->va;
+	w->wr.wr.rdma.rkey = pair->mem[!i]->key;
+	return w;
+}
+
+static void post(struct nic_qp *q, u8 opcode, u32 len)
+{
+	wqe(q, opcode, len);
+	nic_sq_post(q);
+}
+
+static void post_atomic(struct nic_qp *q)
+{
+	struct rxe_send_wqe *w = wqe(q, IB_WR_ATOMIC_FETCH_AND_ADD, 8);
+
+	w->wr.wr.atomic.remote_addr = p.mem[q == p.q[0]]->va;
+	w->wr.wr.atomic.rkey = p.mem[q == p.q[0]]->key;
+	w->wr.wr.atomic.compare_add = 1;
+	nic_sq_post(q);
+}
+
+static void set_attr(struct nic_qp *q, int mask, struct ib_qp_attr attr)
+{
+	assert_int_equal(mrdma_modify_qp(&q->qp.ibqp, &attr, mask, NULL), 0);
+}
+
+/* What @from has sent arrives at the other; returns bytes on the wire. */
+static u64 carry(u32 from)
+{
+	struct nic_pkt *pkt;
+	u64 bytes = 0;
+
+	nic_work(p.nic[from]);
+	while ((pkt = nic_take(p.nic[from]))) {
+		bytes += pkt->d.len;
+		nic_deliver(p.nic[!from], pkt);
+		nic_free(pkt);
+	}
+	nic_end(p.nic[!from]);
+	return bytes;
+}
+
+static struct mrdma_bth bth_of(const struct nic_pkt *pkt)
+{
+	struct mrdma_bth bth;
+
+	memcpy(&bth, pkt->data + ETH_HLEN + 20 + 8, sizeof(bth));
+	return bth;
+}
+
+/*
+ * The network doubles the first of two requests while their answers wait for room: both are
+ * answered, without the retry timer.
+ */
+static void doubled(u8 opcode)
+{
+	struct nic_pkt *first, *second;
+	u32 i;
+
+	for (i = 0; i < 2; i++)
+		if (opcode == IB_WR_RDMA_READ)
+			post(p.q[0], opcode, 65536);
+		else
+			post_atomic(p.q[0]);
+	nic_work(p.nic[0]);
+	first = nic_take(p.nic[0]);
+	second = nic_take(p.nic[0]);
+	assert_true(first && second);
+	p.nic[1]->room = 0;
+	nic_deliver(p.nic[1], first);
+	nic_deliver(p.nic[1], second);
+	nic_end(p.nic[1]);
+	nic_deliver(p.nic[1], first);
+	nic_end(p.nic[1]);
+	nic_free(first);
+	nic_free(second);
+	p.nic[1]->room = 1 << 20;
+	for (i = 0; i < 10; i++) {
+		carry(1);
+		carry(0);
+	}
+	assert_int_equal(p.q[0]->nwc[0], 2);
+	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_SUCCESS);
+	assert_int_equal(p.q[0]->wc[0][1].status, IB_WC_SUCCESS);
+}
+
+static void doubled_read(void **state)
+{
+	(void)state;
+	doubled(IB_WR_RDMA_READ);
+}
+
+static void doubled_atomic(void **state)
+{
+	u64 sum;
+
+	(void)state;
+	doubled(IB_WR_ATOMIC_FETCH_AND_ADD);
+	memcpy(&sum, p.mem[1]->bytes, sizeof(sum));
+	assert_int_equal(sum, 2);
+}
+
+/* Duplicates of what has been answered already, while a later answer is due: given before it. */
+static void doubled_old_read(void **state)
+{
+	struct nic_pkt *pkt[3], *out;
+	u32 i, psn[3];
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		post(p.q[0], IB_WR_RDMA_READ, 1024);
+	nic_work(p.nic[0]);
+	for (i = 0; i < 3; i++) {
+		pkt[i] = nic_take(p.nic[0]);
+		psn[i] = ntohl(bth_of(pkt[i]).apsn) & MRDMA_PSN_MASK;
+	}
+	for (i = 0; i < 2; i++)
+		nic_deliver(p.nic[1], pkt[i]);
+	nic_end(p.nic[1]);
+	for (i = 0; i < 2; i++)
+		nic_free(nic_take(p.nic[1]));
+	p.nic[1]->room = 0;
+	/* the last one is new; then the first two again, as after going back */
+	for (i = 0; i < 3; i++)
+		nic_deliver(p.nic[1], pkt[(i + 2) % 3]);
+	nic_end(p.nic[1]);
+	p.nic[1]->room = 1 << 20;
+	nic_work(p.nic[1]);
+	for (i = 0; i < 3; i++) {
+		out = nic_take(p.nic[1]);
+		assert_non_null(out);
+		/* in the order of their numbers */
+		assert_int_equal(ntohl(bth_of(out).apsn) & MRDMA_PSN_MASK, psn[i]);
+		nic_deliver(p.nic[0], out);
+		nic_free(out);
+	}
+	assert_null(nic_take(p.nic[1]));
+	nic_end(p.nic[0]);
+	assert_int_equal(p.q[0]->nwc[0], 3);
+	for (i = 0; i < 3; i++)
+		nic_free(pkt[i]);
+}
+
+/* However many atomic operations there have been: the last ones' results are remembered. */
+static void results_saturate(void **state)
+{
+	struct nic_pkt *pkt, *copy;
+	u64 sum;
+
+	(void)state;
+	p.q[1]->qp.resp.results = U32_MAX;
+	post_atomic(p.q[0]);
+	nic_work(p.nic[0]);
+	pkt = nic_take(p.nic[0]);
+	copy = nic_copy(pkt);
+	nic_deliver(p.nic[1], pkt);
+	nic_end(p.nic[1]);
+	nic_free(pkt);
+	/* its answer is lost */
+	nic_free(nic_take(p.nic[1]));
+	nic_deliver(p.nic[1], copy);
+	nic_end(p.nic[1]);
+	nic_free(copy);
+	carry(1);
+	assert_int_equal(p.q[0]->nwc[0], 1);
+	memcpy(&sum, p.mem[1]->bytes, sizeof(sum));
+	assert_int_equal(sum, 1);
+	memcpy(&sum, p.mem[0]->bytes, sizeof(sum));
+	assert_int_equal(sum, 0);
+}
+
+/* Nothing is posted at the receiver: what goes out in vain is one packet for each RNR NAK. */
+static void rnr_probes(void **state)
+{
+	u32 i, naks = 0, posted = 0;
+	u64 bytes = 0, before;
+
+	(void)state;
+	while (nic_sq_next(p.q[0]) && posted < 100) {
+		post(p.q[0], IB_WR_SEND, 65536);
+		posted++;
+	}
+	carry(0);
+	carry(1);
+	naks = p.nic[1]->dev.stats->count[MRDMA_CNT_SND_RNR];
+	assert_int_equal(naks, 1);
+	for (i = 0; i < 1000; i++) {
+		jiffies++;
+		nic_timers(p.nic[0]);
+		bytes += carry(0);
+		carry(1);
+	}
+	naks = p.nic[1]->dev.stats->count[MRDMA_CNT_SND_RNR] - naks;
+	assert_true(naks > 100);
+	assert_true(bytes <= naks * (1024 + 128ull));
+	assert_int_equal(p.q[0]->nwc[0], 0);
+
+	/* one receive request: its message goes through; what is refused behind it is bounded, too */
+	for (i = 0; i < 20; i++) {
+		struct rxe_recv_wqe *r = nic_rq_next(p.q[1]);
+
+		r->dma.num_sge = 1;
+		r->dma.sge[0] = (struct rxe_sge){ .addr = p.mem[1]->va, .length = 65536, .lkey = p.mem[1]->key };
+		nic_rq_post(p.q[1]);
+		before = bytes;
+		while (p.q[0]->nwc[0] <= i) {
+			jiffies++;
+			nic_timers(p.nic[0]);
+			bytes += carry(0);
+			carry(1);
+		}
+		assert_int_equal(p.q[1]->nwc[1], i + 1);
+		assert_true(bytes - before < 3 * 65536);
+	}
+}
+
+/* SE belongs to what takes a receive request (IBTA volume 1, section 9.2). */
+static void solicits(void **state)
+{
+	static const struct { u8 opcode; bool se; } rule[] = {
+		{ IB_WR_SEND, true }, { IB_WR_SEND_WITH_IMM, true }, { IB_WR_RDMA_WRITE_WITH_IMM, true }, { IB_WR_RDMA_WRITE, false },
+	};
+	struct nic_pkt *pkt;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rule); i++) {
+		wqe(p.q[0], rule[i].opcode, 64)->wr.send_flags |= IB_SEND_SOLICITED;
+		nic_sq_post(p.q[0]);
+		pkt = nic_take(p.nic[0]);
+		assert_non_null(pkt);
+		assert_int_equal(!!(bth_of(pkt).flags & MRDMA_BTH_SE), rule[i].se);
+		nic_free(pkt);
+	}
+}
+
+/* Posted while READs were allowed, and not any more when their turn comes: an error, and no silence. */
+static void read_limit_taken(void **state)
+{
+	(void)state;
+	p.nic[0]->room = 0;
+	post(p.q[0], IB_WR_RDMA_READ, 64);
+	set_attr(p.q[0], IB_QP_STATE, (struct ib_qp_attr){ .qp_state = IB_QPS_SQD });
+	set_attr(p.q[0], IB_QP_MAX_QP_RD_ATOMIC, (struct ib_qp_attr){ .max_rd_atomic = 0 });
+	p.nic[0]->room = 1 << 20;
+	set_attr(p.q[0], IB_QP_STATE, (struct ib_qp_attr){ .qp_state = IB_QPS_RTS });
+	carry(0);
+	assert_int_equal(p.q[0]->nwc[0], 1);
+	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_LOC_QP_OP_ERR);
+	assert_int_equal(p.q[0]->qp.state, IB_QPS_ERR);
+}
+
+/* What had begun before ends, even if it must be asked for again. */
+static void read_limit_taken_late(void **state)
+{
+	u32 i;
+
+	(void)state;
+	post(p.q[0], IB_WR_RDMA_READ, 300000);
+	nic_work(p.nic[0]);
+	set_attr(p.q[0], IB_QP_STATE, (struct ib_qp_attr){ .qp_state = IB_QPS_SQD });
+	set_attr(p.q[0], IB_QP_MAX_QP_RD_ATOMIC, (struct ib_qp_attr){ .max_rd_atomic = 0 });
+	/* the requests are lost */
+	while (p.nic[0]->queued)
+		nic_free(nic_take(p.nic[0]));
+	for (i = 0; i < 1000 && !p.q[0]->nwc[0]; i++) {
+		jiffies++;
+		nic_timers(p.nic[0]);
+		carry(0);
+		carry(1);
+	}
+	assert_int_equal(p.q[0]->nwc[0], 1);
+	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_SUCCESS);
+}
+
+/* A kernel user is told at once of what its queue pair cannot do, and at which request. */
+static void post_refuses(void **state)
+{
+	struct ib_send_wr send = { .opcode = IB_WR_SEND }, *bad;
+	struct ib_rdma_wr wr = { .wr = { .opcode = IB_WR_RDMA_READ, .send_flags = IB_SEND_INLINE } };
+	struct nic_qp *uc = nic_qp_create(p.nic[0], IB_QPT_UC, 16, 2);
+
+	(void)state;
+	assert_non_null(uc);
+	assert_int_equal(nic_qp_init(uc), 0);
+	assert_int_equal(nic_qp_connect(uc, p.nic[1], 99, IB_MTU_1024, 0, 0), 0);
+	/* as a kernel user's: no mapped queues */
+	uc->qp.user = p.q[0]->qp.user = false;
+	send.next = &wr.wr;
+	bad = NULL;
+	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad), -EINVAL);
+	assert_ptr_equal(bad, &wr.wr);
+	wr.wr.send_flags = 0;
+	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad), 0);
+	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &send, (const struct ib_send_wr **)&bad), -EINVAL);
+	assert_ptr_equal(bad, &wr.wr);
+	wr.wr.opcode = IB_WR_RDMA_WRITE;
+	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &send, (const struct ib_send_wr **)&bad), 0);
+	wr.wr.opcode = IB_WR_SEND_WITH_INV;
+	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &wr.wr, (const struct ib_send_wr **)&bad), -EINVAL);
+	uc->qp.user = p.q[0]->qp.user = true;
+	uc->qp.state = p.q[0]->qp.state = IB_QPS_RESET;
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, connect_pair, destroy_pair)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(doubled_read), CASE(doubled_atomic), CASE(doubled_old_read), CASE(results_saturate), CASE(rnr_probes),
+		CASE(solicits), CASE(read_limit_taken), CASE(read_limit_taken_late), CASE(post_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
