@@ -185,8 +185,7 @@ static int poll(struct napi_struct *napi, int budget)
 		mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
 		mos_stat_add(q->from_ring, MOS_STAT_PACKETS, d.burst.nseg);
 		mos_stat_add(q->from_ring, MOS_STAT_BYTES, d.len);
-		mrdma_rx(ch->front, &d, q->rx.data + d.off);
-		work++;
+		work += mrdma_rx(ch->front, &d, q->rx.data + d.off);
 		if (++kept == RELEASE_BATCH) {
 			mos_queue_release(q, kept);
 			kept = 0;
@@ -196,7 +195,8 @@ static int poll(struct napi_struct *napi, int budget)
 		mos_queue_release(q, kept);
 	if (work)
 		mrdma_rx_end(ch->front);
-	return mos_queue_poll_end(q, napi, result, &d, work, budget);
+	/* the last one may have cost more than was left */
+	return mos_queue_poll_end(q, napi, result, &d, min(work, budget), budget);
 }
 
 void mrdma_chan_init(struct mrdma_chan *ch, struct mrdma_front *front, struct mos_queue *q)

@@ -45,9 +45,10 @@ bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end);
 
 /*
  * Implemented by the RDMA part, called in NAPI softirq. @data is valid during the call only, and can
- * change while it is read; @d passed msr_check_desc(), its meaning did not.
+ * change while it is read; @d passed msr_check_desc(), its meaning did not. Returns the units of
+ * work that it cost: a multicast datagram is copied for every member of its group.
  */
-void mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data);
+u32 mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data);
 /* end of a batch: send coalesced acknowledgements now */
 void mrdma_rx_end(struct mrdma_front *front);
 

@@ -10,7 +10,8 @@
 /* queued; beyond it senders wait, urgent ones beyond twice it */
 #define LOOP_MAX_BYTES	(512u << 10)
 #define TURN_BYTES	(64u << 10)	/* what a turn of those who wait is good for */
-#define LOOP_BUDGET	16		/* bursts a run */
+/* bursts a run, a multicast datagram counting as one for each member */
+#define LOOP_BUDGET	16
 
 /* What a packet weighs, so that many small ones are bounded as well */
 static u32 pkt_bytes(u32 len)
@@ -34,7 +35,7 @@ static void deliver(struct tasklet_struct *t)
 	struct mrdma_loop_pkt *pkt;
 	unsigned int n;
 
-	for (n = 0; n < LOOP_BUDGET; n++) {
+	for (n = 0; n < LOOP_BUDGET;) {
 		spin_lock(&loop->lock);
 		pkt = list_first_entry_or_null(&loop->pkts, struct mrdma_loop_pkt, entry);
 		if (pkt) {
@@ -44,7 +45,7 @@ static void deliver(struct tasklet_struct *t)
 		spin_unlock(&loop->lock);
 		if (!pkt)
 			break;
-		mrdma_rx_burst(dev, &pkt->d, pkt->data);
+		n += mrdma_rx_burst(dev, &pkt->d, pkt->data);
 		kfree(pkt);
 	}
 	/* before what has come makes others send */
@@ -52,7 +53,7 @@ static void deliver(struct tasklet_struct *t)
 	give_turns(loop);
 	spin_unlock(&loop->lock);
 	mrdma_rx_flush(dev);
-	if (n == LOOP_BUDGET)
+	if (n >= LOOP_BUDGET)
 		tasklet_schedule(&loop->task);
 }
 

@@ -171,13 +171,13 @@ bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 	return wanted;
 }
 
-/* Softirq. One packet for every QP of its group; false: there is none. */
-bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
+/* Softirq. One packet for every QP of its group; returns how many there are. */
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 {
 	union ib_gid mgid;
 	struct member *m;
 	struct group *g;
-	bool taken = false;
+	u32 n = 0;
 
 	mrdma_hdr_dgid(b->hdr + b->l3, b->ipv6, &mgid);
 	rcu_read_lock();
@@ -186,11 +186,12 @@ bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 		list_for_each_entry_rcu(m, &g->members, entry) {
 			/* the member's own reference is given up after this section at the earliest */
 			kref_get(&m->qp->ref);
-			taken |= mrdma_rx_to_qp(dev, m->qp, b);
+			mrdma_rx_to_qp(dev, m->qp, b);
+			n++;
 		}
 	}
 	rcu_read_unlock();
-	return taken;
+	return n;
 }
 
 void mrdma_mcast_init(struct mrdma_dev *dev)

@@ -77,7 +77,7 @@
 #define MRDMA_MAX_RD_ATOMIC	128
 #define MRDMA_GID_TBL		1024		/* entries */
 #define MRDMA_MAX_MCAST_GRP	8192
-#define MRDMA_MAX_MCAST_QP	1024		/* attached to one group */
+#define MRDMA_MAX_MCAST_QP	240		/* attached to one group; each gets a copy in one go: as many as mlx5 has */
 #define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
 #define MRDMA_MAX_MSG		(1u << 31)	/* bytes; what a RETH may ask for at most */
 
@@ -95,7 +95,6 @@ enum mrdma_counter {
 	MRDMA_CNT_RCV_RNR,
 	MRDMA_CNT_SND_RNR,
 	MRDMA_CNT_RCV_SEQ_ERR,
-	MRDMA_CNT_ACK_DEFERRED,
 	MRDMA_CNT_RETRY_EXCEEDED,
 	MRDMA_CNT_RNR_EXCEEDED,
 	MRDMA_CNT_RETRY,
@@ -103,7 +102,20 @@ enum mrdma_counter {
 	MRDMA_CNT_LINK_DOWNED,
 	MRDMA_CNT_SENDS,
 	MRDMA_CNT_RECVS,
-	MRDMA_CNT_DROP,		/* packets that no rule lets in */
+	MRDMA_CNT_NOT_SENT,	/* longer than the link takes, or no memory */
+	/* received, and filed under this instead of RCVD_PKTS */
+	MRDMA_CNT_MALFORMED,	/* headers, opcodes, lengths that make no packet */
+	MRDMA_CNT_BAD_ADDRESS,	/* neither this device's nor the connection's */
+	MRDMA_CNT_BAD_PKEY,
+	MRDMA_CNT_NO_QP,	/* number of no QP, group without a member */
+	MRDMA_CNT_QP_STATE,	/* the QP is of another type, or does not receive now */
+	MRDMA_CNT_PORT_DOWN,
+	MRDMA_CNT_CNP,		/* told to slow down, which this device cannot */
+	/* received by a QP of an unreliable service, and dropped there */
+	MRDMA_CNT_BAD_QKEY,
+	MRDMA_CNT_NO_BUFFER,	/* nothing posted, or too small */
+	MRDMA_CNT_REFUSED,	/* key, right, range or length */
+	MRDMA_CNT_ECN,		/* marked: met a queue that grew long */
 	MRDMA_NR_COUNTERS,
 };
 
@@ -166,6 +178,7 @@ struct mrdma_av {
 	bool			ipv6;
 	bool			loop;		/* the destination is this very device */
 	bool			mcast;		/* the destination is a group */
+	bool			qp_port;	/* the UDP source port is that of the two QPs */
 };
 
 struct mrdma_ah {
@@ -605,6 +618,7 @@ struct mrdma_burst {
 	u8			bth;
 	bool			ipv6;
 	bool			mcast;		/* to a group */
+	bool			marked;		/* congestion experienced */
 	bool			ack_req;	/* in the last packet */
 	bool			solicited;
 	u8			op_first;
@@ -632,8 +646,9 @@ struct mrdma_piece {
 };
 
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
-void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
-bool mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b);
+u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
+enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
+				  const struct mrdma_burst *b);
 void mrdma_rx_flush(struct mrdma_dev *dev);
 int mrdma_rx_init(struct mrdma_dev *dev);
 void mrdma_rx_uninit(struct mrdma_dev *dev);
@@ -818,7 +833,7 @@ void mrdma_mcast_uninit(struct mrdma_dev *dev);
 int mrdma_attach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 int mrdma_detach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av);
-bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
 
 /* ---- counters: stats.c ---- */
 

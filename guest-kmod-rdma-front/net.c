@@ -15,16 +15,31 @@
 #include "mrdma.h"
 #include "trace.h"
 
-#define DEFAULT_HOPS	64
+/*
+ * What an address handle says of these two is for InfiniBand's header. A hop limit of 0 there
+ * means "not beyond the subnet", which in IP, where no host may send 0, is 1 (RFC 1122, 3.2.1.7).
+ * The two lower bits of the traffic class are ECN's: they would promise that the sender slows down
+ * when it is told of congestion. This device does not, so they stay zero, and the
+ * network drops instead of marking. Hardware keeps them from applications, too.
+ */
+static u8 hops(const struct ib_global_route *grh)
+{
+	return grh->hop_limit ?: 1;
+}
+
+static u8 traffic_class(const struct ib_global_route *grh)
+{
+	return grh->traffic_class & ~MRDMA_ECN_MASK;
+}
 
 static void put_ipv4(struct mrdma_av *av, const struct ib_global_route *grh)
 {
 	struct iphdr ip = {
 		.version = 4,
 		.ihl = sizeof(ip) / 4,
-		.tos = grh->traffic_class,
+		.tos = traffic_class(grh),
 		.frag_off = htons(IP_DF),
-		.ttl = grh->hop_limit ?: DEFAULT_HOPS,
+		.ttl = hops(grh),
 		.protocol = IPPROTO_UDP,
 	};
 
@@ -38,17 +53,20 @@ static void put_ipv6(struct mrdma_av *av, const struct ib_global_route *grh)
 {
 	struct ipv6hdr ip = {
 		.nexthdr = IPPROTO_UDP,
-		.hop_limit = grh->hop_limit ?: DEFAULT_HOPS,
+		.hop_limit = hops(grh),
 	};
 
-	ip6_flow_hdr(&ip, grh->traffic_class, htonl(grh->flow_label & 0xfffff));
+	ip6_flow_hdr(&ip, traffic_class(grh), htonl(grh->flow_label & 0xfffff));
 	memcpy(&ip.saddr, grh->sgid_attr->gid.raw, 16);
 	memcpy(&ip.daddr, grh->dgid.raw, 16);
 	memcpy(av->hdr + av->l3, &ip, sizeof(ip));
 	av->len = av->l3 + sizeof(ip);
 }
 
-/* @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC. */
+/*
+ * @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC. Of an
+ * address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
+ */
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  struct mrdma_av *av)
 {
@@ -94,6 +112,8 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 		put_ipv6(av, grh);
 	else
 		put_ipv4(av, grh);
+	/* what tells flows apart on their way: the label if there is one, else the two QPs */
+	av->qp_port = !grh->flow_label && !lqpn;
 	udp.source = htons(rdma_get_udp_sport(grh->flow_label, lqpn, rqpn));
 	memcpy(av->hdr + av->len, &udp, sizeof(udp));
 	av->len += sizeof(udp);
@@ -186,6 +206,12 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 
 		memcpy(room + av->l3 + offsetof(struct iphdr, id), &id, sizeof(id));
 		qp->ip_id += t->nseg;
+	}
+	if (av->qp_port) {
+		__be16 port = htons(rdma_get_udp_sport(0, qp->ibqp.qp_num, t->dqpn));
+
+		memcpy(room + av->len - sizeof(struct udphdr) + offsetof(struct udphdr, source),
+		       &port, sizeof(port));
 	}
 	bth.opcode = t->op_first;
 	bth.flags = MRDMA_BTH_M | pad << MRDMA_BTH_PAD_SHIFT;

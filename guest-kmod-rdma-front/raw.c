@@ -37,7 +37,7 @@ enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w
 		return IB_WC_LOC_LEN_ERR;
 	skb = alloc_skb(LL_RESERVED_SPACE(netdev) + w->length, GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb) {
-		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DROP, 1);
+		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_NOT_SENT, 1);
 		return IB_WC_SUCCESS;
 	}
 	skb_reserve(skb, LL_RESERVED_SPACE(netdev));

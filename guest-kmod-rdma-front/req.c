@@ -591,7 +591,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	}
 	/* longer than the port's MTU is neither sent nor an error (IBTA volume 1, C10-93.1.1) */
 	if (w->length > ib_mtu_enum_to_int(mrdma_active_mtu(dev))) {
-		mrdma_count(dev, MRDMA_CNT_DROP, 1);
+		mrdma_count(dev, MRDMA_CNT_NOT_SENT, 1);
 		*budget -= min(*budget, 1024u);
 		done_unanswered(qp, dev);
 		return STEP_ON;

@@ -245,19 +245,26 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	struct ib_pd *pd = mrdma_rq_pd(qp);
 	u8 grh[sizeof(struct ib_grh)];
 	struct mrdma_deth deth;
+	enum mrdma_counter why;
 	struct mrdma_piece p;
 	u32 qkey, total;
 	struct ib_wc wc;
 
 	lockdep_assert_held(&qp->lock);
-	if (qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR || b->nseg != 1)
+	why = MRDMA_CNT_MALFORMED;
+	if (b->nseg != 1)
 		goto drop;
 	mrdma_burst_piece(b, 0, &p);
 	memcpy(&deth, p.ext, sizeof(deth));
 	qkey = qp->ibqp.qp_type == IB_QPT_GSI ? IB_QP1_QKEY : qp->attr.qkey;
-	if (be32_to_cpu(deth.qkey) != qkey || (!b->mcast && !own_address(dev, b)))
+	why = MRDMA_CNT_BAD_QKEY;
+	if (be32_to_cpu(deth.qkey) != qkey)
+		goto drop;
+	why = MRDMA_CNT_BAD_ADDRESS;
+	if (!b->mcast && !own_address(dev, b))
 		goto drop;
 	total = sizeof(grh) + p.len;
+	why = MRDMA_CNT_NO_BUFFER;
 	if (!mrdma_rq_take(qp, wqe, total))
 		goto drop;
 
@@ -300,5 +307,5 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	return;
 
 drop:
-	mrdma_count(dev, MRDMA_CNT_DROP, 1);
+	mrdma_count(dev, why, 1);
 }

@@ -33,17 +33,18 @@ void mrdma_rx_uninit(struct mrdma_dev *dev)
 	free_percpu(dev->poll);
 }
 
-/* Ethernet, IP and UDP; false: not for us or not RoCEv2 */
-static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
+/* Ethernet, IP and UDP. MRDMA_CNT_RCVD_PKTS, or what keeps the packet out */
+static enum mrdma_counter parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 {
 	const struct ethhdr *eth = (const void *)b->hdr;
 	u32 pos = ETH_HLEN;
 	__be16 proto = eth->h_proto;
 	struct udphdr udp;
+	u8 tclass;
 
 	b->mcast = is_multicast_ether_addr(eth->h_dest);
 	if (!b->mcast && !ether_addr_equal(eth->h_dest, dev->netdev->dev_addr))
-		return false;
+		return MRDMA_CNT_BAD_ADDRESS;
 	if (proto == htons(ETH_P_8021Q)) {
 		memcpy(&proto, b->hdr + pos + 2, sizeof(proto));
 		pos += VLAN_HLEN;
@@ -55,29 +56,34 @@ static bool parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 		memcpy(&ip, b->hdr + pos, sizeof(ip));
 		if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP ||
 		    (ip.frag_off & htons(IP_MF | IP_OFFSET)))
-			return false;
+			return MRDMA_CNT_MALFORMED;
 		if (b->mcast != ipv4_is_multicast(ip.daddr))
-			return false;
+			return MRDMA_CNT_BAD_ADDRESS;
 		b->ipv6 = false;
+		tclass = ip.tos;
 		pos += sizeof(ip);
 	} else if (proto == htons(ETH_P_IPV6)) {
 		struct ipv6hdr ip;
 
 		memcpy(&ip, b->hdr + pos, sizeof(ip));
 		if (ip.version != 6 || ip.nexthdr != IPPROTO_UDP)
-			return false;
+			return MRDMA_CNT_MALFORMED;
 		if (b->mcast != ipv6_addr_is_multicast(&ip.daddr))
-			return false;
+			return MRDMA_CNT_BAD_ADDRESS;
 		b->ipv6 = true;
+		/* its lower four bits are in the second byte */
+		tclass = ip.flow_lbl[0] >> 4;
 		pos += sizeof(ip);
 	} else {
-		return false;
+		return MRDMA_CNT_MALFORMED;
 	}
+	b->marked = (tclass & MRDMA_ECN_MASK) == MRDMA_ECN_CE;
 	memcpy(&udp, b->hdr + pos, sizeof(udp));
-	if (udp.dest != htons(MRDMA_UDP_PORT))
-		return false;
 	b->bth = pos + sizeof(udp);
-	return b->bth + sizeof(struct mrdma_bth) + b->ext_first + b->ext_last <= hdr_len;
+	if (udp.dest != htons(MRDMA_UDP_PORT) ||
+	    b->bth + sizeof(struct mrdma_bth) + b->ext_first + b->ext_last > hdr_len)
+		return MRDMA_CNT_MALFORMED;
+	return MRDMA_CNT_RCVD_PKTS;
 }
 
 /* Opcodes against each other, extension headers and lengths */
@@ -142,49 +148,55 @@ static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
 	return !memcmp(in + 12, out + 16, 4) && !memcmp(in + 16, out + 12, 4);
 }
 
-static bool deliver(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b)
+/* MRDMA_CNT_RCVD_PKTS: the QP has looked at it */
+static enum mrdma_counter deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
+				  const struct mrdma_burst *b)
 {
 	u32 flags = mrdma_op[b->op_first].flags;
 
 	lockdep_assert_held(&qp->lock);
 	if (flags & MOP_UD) {
 		if (qp->ibqp.qp_type != IB_QPT_UD && qp->ibqp.qp_type != IB_QPT_GSI)
-			return false;
+			return MRDMA_CNT_QP_STATE;
+		if (qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR)
+			return MRDMA_CNT_QP_STATE;
 		mrdma_ud_rx(qp, b);
-		return true;
+		return MRDMA_CNT_RCVD_PKTS;
 	}
-	if (qp->ibqp.qp_type != (flags & MOP_RC ? IB_QPT_RC : IB_QPT_UC) || !same_path(b, &qp->av))
-		return false;
+	if (qp->ibqp.qp_type != (flags & MOP_RC ? IB_QPT_RC : IB_QPT_UC) ||
+	    qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR)
+		return MRDMA_CNT_QP_STATE;
+	if (!same_path(b, &qp->av))
+		return MRDMA_CNT_BAD_ADDRESS;
 	if (qp->state == IB_QPS_RTR && !qp->comm_est && !(flags & MOP_RESP)) {
 		qp->comm_est = true;
 		mrdma_qp_event(qp, IB_EVENT_COMM_EST);
 	}
 	if (flags & MOP_UC) {
 		/* the state of a broken send queue, SQE, is none of the receiver's business */
-		if (qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR)
-			return false;
 		mrdma_uc_rx(qp, b);
 	} else if (flags & MOP_RESP) {
 		if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
-			return false;
+			return MRDMA_CNT_QP_STATE;
 		mrdma_comp_rx(qp, b);
 	} else {
 		if (qp->state != IB_QPS_RTR && qp->state != IB_QPS_RTS &&
 		    qp->state != IB_QPS_SQD)
-			return false;
+			return MRDMA_CNT_QP_STATE;
 		mrdma_resp_rx(qp, b);
 	}
-	return true;
+	return MRDMA_CNT_RCVD_PKTS;
 }
 
-/* Takes over the reference. False: the QP has no use for it. */
-bool mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrdma_burst *b)
+/* Takes over the reference. Where the packet is to be counted */
+enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
+				  const struct mrdma_burst *b)
 {
-	bool taken;
+	enum mrdma_counter where;
 
 	mrdma_qp_lock(qp);
-	taken = deliver(dev, qp, b);
-	if (taken && !qp->polled) {
+	where = deliver(dev, qp, b);
+	if (where == MRDMA_CNT_RCVD_PKTS && !qp->polled) {
 		qp->polled = true;
 		list_add_tail(&qp->poll_entry, this_cpu_ptr(dev->poll));
 		mrdma_qp_unlock(qp);
@@ -193,24 +205,31 @@ bool mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, const struct mrd
 		mrdma_qp_unlock(qp);
 		mrdma_qp_put(qp);
 	}
-	return taken;
+	return where;
 }
 
-/* Softirq. @d has passed msr_check_desc(); @data may change while it is read. */
-void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
+/*
+ * Softirq. @d has passed msr_check_desc(); @data may change while it is read. Returns how many
+ * QPs it was for, one at least: that many units of work.
+ */
+u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
 {
+	enum mrdma_counter where;
 	struct mrdma_burst b;
 	struct mrdma_bth bth;
 	struct mrdma_qp *qp;
-	u32 apsn, qpn;
+	u32 apsn, qpn, n = 1;
 
 	memcpy(b.hdr, data, d->hdr_len);
 	/* a short header is padded, so that no field is read from the stack's past */
 	memset(b.hdr + d->hdr_len, 0, sizeof(b.hdr) - d->hdr_len);
 	b.ext_first = d->burst.ext_first;
 	b.ext_last = d->burst.ext_last;
-	if (!parse_l4(dev, &b, d->hdr_len))
-		goto drop;
+	where = parse_l4(dev, &b, d->hdr_len);
+	if (where != MRDMA_CNT_RCVD_PKTS)
+		goto out;
+	if (b.marked)
+		mrdma_count(dev, MRDMA_CNT_ECN, d->burst.nseg);
 
 	memcpy(&bth, b.hdr + b.bth, sizeof(bth));
 	apsn = ntohl(bth.apsn);
@@ -226,26 +245,34 @@ void mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *d
 		    (b.nseg == 1 && apsn & MRDMA_BTH_ACKREQ);
 	b.solicited = d->flags & MSR_BURST_SOLICITED ||
 		      (b.nseg == 1 && bth.flags & MRDMA_BTH_SE);
-	if (bth.flags & MRDMA_BTH_TVER_MASK || !check_ops(&b, &bth) ||
-	    (ntohs(bth.pkey) & 0x7fff) != (MRDMA_PKEY & 0x7fff))
-		goto drop;
+	where = MRDMA_CNT_CNP;
+	if (bth.opcode == MRDMA_OP_CNP && b.nseg == 1)
+		goto out;
+	where = MRDMA_CNT_MALFORMED;
+	if (bth.flags & MRDMA_BTH_TVER_MASK || !check_ops(&b, &bth))
+		goto out;
+	where = MRDMA_CNT_BAD_PKEY;
+	if ((ntohs(bth.pkey) & 0x7fff) != (MRDMA_PKEY & 0x7fff))
+		goto out;
 
 	qpn = ntohl(bth.qpn) & MRDMA_QPN_MASK;
 	trace_mrdma_receive(qpn, b.op_first, b.psn, b.nseg, b.len, b.ack_req);
+	where = MRDMA_CNT_NO_QP;
 	if (b.mcast) {
-		if (qpn != MRDMA_MCAST_QPN || !(mrdma_op[b.op_first].flags & MOP_UD) ||
-		    !mrdma_mcast_rx(dev, &b))
-			goto drop;
+		if (qpn == MRDMA_MCAST_QPN && mrdma_op[b.op_first].flags & MOP_UD)
+			n = mrdma_mcast_rx(dev, &b);
+		else
+			n = 0;
+		if (n)
+			where = MRDMA_CNT_RCVD_PKTS;
 	} else {
 		qp = mrdma_qp_get(dev, qpn);
-		if (!qp || !mrdma_rx_to_qp(dev, qp, &b))
-			goto drop;
+		if (qp)
+			where = mrdma_rx_to_qp(dev, qp, &b);
 	}
-	mrdma_count(dev, MRDMA_CNT_RCVD_PKTS, b.nseg);
-	return;
-
-drop:
-	mrdma_count(dev, MRDMA_CNT_DROP, d->burst.nseg);
+out:
+	mrdma_count(dev, where, d->burst.nseg);
+	return max(n, 1u);
 }
 
 /* Softirq: end of a batch on this CPU. What is too much for one batch is left to tasklets. */
@@ -315,17 +342,17 @@ bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma
 	return false;
 }
 
-void mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data)
+u32 mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data)
 {
 	/* partner: the store-release in mrdma_ib_register; the device is complete */
 	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
 
 	if (!dev)
-		return;
+		return 1;
 	if (likely(netif_running(dev->netdev)))
-		mrdma_rx_burst(dev, d, data);
-	else
-		mrdma_count(dev, MRDMA_CNT_DROP, d->burst.nseg);
+		return mrdma_rx_burst(dev, d, data);
+	mrdma_count(dev, MRDMA_CNT_PORT_DOWN, d->burst.nseg);
+	return 1;
 }
 
 void mrdma_rx_end(struct mrdma_front *front)

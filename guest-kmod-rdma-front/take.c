@@ -182,9 +182,13 @@ void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 			mrdma_take_fail(qp, IB_WC_LOC_PROT_ERR);
 			mrdma_qp_error(qp);
 			return;
+		case MRDMA_TAKE_NO_RECV:
+			resp->kind = 0;
+			mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_NO_BUFFER, p.npkts);
+			break;
 		default:
 			resp->kind = 0;
-			mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DROP, p.npkts);
+			mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_REFUSED, p.npkts);
 			break;
 		}
 	}

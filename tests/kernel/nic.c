@@ -195,7 +195,7 @@ enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w
 	return IB_WC_LOC_QP_OP_ERR;
 }
 
-/* Nothing is a member of a group. */
+/* Every datagram QP is a member of every group, of what comes from outside. */
 bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 {
 	(void)dev;
@@ -203,11 +203,18 @@ bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 	return false;
 }
 
-bool mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 {
-	(void)dev;
-	(void)b;
-	return false;
+	struct nic *nic = container_of(dev, struct nic, dev);
+	u32 i, n = 0;
+
+	for (i = 0; i < NIC_QPS; i++)
+		if (nic->qp[i] && nic->qp[i]->qp.ibqp.qp_type == IB_QPT_UD) {
+			kref_get(&nic->qp[i]->qp.ref);
+			mrdma_rx_to_qp(dev, &nic->qp[i]->qp, b);
+			n++;
+		}
+	return n;
 }
 
 void mrdma_cq_raise_error(struct mrdma_cq *cq)
@@ -597,7 +604,7 @@ bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mr
 
 	(void)pd;
 	attr.grh.dgid.raw[15] = num;
-	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 1, 1, av);
+	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 0, 0, av);
 }
 
 const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,

@@ -365,13 +365,155 @@ static void post_refuses(void **state)
 	uc->qp.state = p.q[0]->qp.state = IB_QPS_RESET;
 }
 
+/* ---- datagrams ---- */
+
+#define IP_AT	ETH_HLEN
+#define UDP_AT	(IP_AT + 20)
+#define BTH_AT	(UDP_AT + 8)
+#define DETH_AT	(BTH_AT + 12)
+
+static struct nic_qp *datagram_qp(u32 i)
+{
+	struct nic_qp *q = nic_qp_create(p.nic[i], IB_QPT_UD, 16, 2);
+
+	assert_non_null(q);
+	assert_int_equal(nic_qp_init(q), 0);
+	assert_int_equal(nic_qp_connect(q, p.nic[!i], 0, IB_MTU_1024, 0, 0), 0);
+	return q;
+}
+
+/* As it goes out from device 0 to queue pair @to of device 1 */
+static struct nic_pkt *datagram(struct nic_qp *from, const struct nic_qp *to)
+{
+	struct rxe_send_wqe *w = wqe(from, IB_WR_SEND, 64);
+	struct nic_pkt *pkt;
+
+	w->wr.wr.ud.remote_qpn = to->qp.ibqp.qp_num;
+	w->wr.wr.ud.remote_qkey = 0x1234;
+	w->wr.wr.ud.ah_num = 2;
+	nic_sq_post(from);
+	pkt = nic_take(p.nic[0]);
+	assert_non_null(pkt);
+	return pkt;
+}
+
+static u64 counter(u32 i, enum mrdma_counter c)
+{
+	return p.nic[i]->dev.stats->count[c];
+}
+
+/* Each packet is counted once, under the reason for which it got no further. */
+static void counted_by_reason(void **state)
+{
+	static const struct {
+		u32 at;		/* byte that differs */
+		u8 xor;
+		enum mrdma_counter counter;
+	} flaw[] = {
+		{ 5, 0x10, MRDMA_CNT_BAD_ADDRESS }, { IP_AT, 0x10, MRDMA_CNT_MALFORMED }, { IP_AT + 6, 0x20, MRDMA_CNT_MALFORMED },
+		{ UDP_AT + 3, 1, MRDMA_CNT_MALFORMED }, { BTH_AT, 0x80, MRDMA_CNT_MALFORMED }, { BTH_AT + 1, 1, MRDMA_CNT_MALFORMED },
+		{ BTH_AT + 3, 1, MRDMA_CNT_BAD_PKEY }, { BTH_AT + 5, 0x40, MRDMA_CNT_NO_QP },
+		{ DETH_AT + 3, 1, MRDMA_CNT_BAD_QKEY }, { IP_AT + 19, 0x70, MRDMA_CNT_BAD_ADDRESS }, { 0, 0, MRDMA_CNT_NO_BUFFER },
+		{ BTH_AT, 0x64 ^ MRDMA_OP_CNP, MRDMA_CNT_CNP }, { IP_AT + 1, MRDMA_ECN_CE, MRDMA_CNT_ECN },
+	};
+	struct nic_qp *from = datagram_qp(0), *to = datagram_qp(1);
+	struct nic_pkt *pkt = datagram(from, to);
+	u64 before[MRDMA_NR_COUNTERS];
+	u32 i, k;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(flaw); i++) {
+		bool qp_looks = flaw[i].counter >= MRDMA_CNT_BAD_QKEY || flaw[i].at == IP_AT + 19;
+
+		memcpy(before, p.nic[1]->dev.stats->count, sizeof(before));
+		pkt->data[flaw[i].at] ^= flaw[i].xor;
+		nic_deliver(p.nic[1], pkt);
+		nic_end(p.nic[1]);
+		pkt->data[flaw[i].at] ^= flaw[i].xor;
+		for (k = 0; k < MRDMA_NR_COUNTERS; k++) {
+			bool more = k == flaw[i].counter || (k == MRDMA_CNT_RCVD_PKTS && qp_looks) ||
+				    (k == MRDMA_CNT_NO_BUFFER && flaw[i].counter == MRDMA_CNT_ECN);
+
+			assert_int_equal(counter(1, k) - before[k], more);
+		}
+	}
+	to->qp.state = IB_QPS_ERR;
+	nic_deliver(p.nic[1], pkt);
+	assert_int_equal(counter(1, MRDMA_CNT_QP_STATE), 1);
+	to->qp.state = IB_QPS_RTS;
+	nic_free(pkt);
+}
+
+/* What is told of congestion is not promised to be heeded; a hop limit of 0 does not leave the subnet. */
+static void path_headers(void **state)
+{
+	struct rdma_ah_attr attr = {
+		.grh = { .sgid_attr = &p.nic[0]->gid, .dgid = p.nic[1]->gid.gid, .hop_limit = 0, .traffic_class = 0xbf },
+	};
+	struct mrdma_av av;
+
+	(void)state;
+	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, &av), 0);
+	assert_int_equal(av.hdr[IP_AT + 1], 0xbc);
+	assert_int_equal(av.hdr[IP_AT + 8], 1);
+	attr.grh.hop_limit = 17;
+	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, &av), 0);
+	assert_int_equal(av.hdr[IP_AT + 8], 17);
+}
+
+static u32 source_port(struct nic_qp *from, const struct nic_qp *to)
+{
+	struct nic_pkt *pkt = datagram(from, to);
+	u32 port = pkt->data[UDP_AT] << 8 | pkt->data[UDP_AT + 1];
+
+	nic_free(pkt);
+	return port;
+}
+
+/* Datagrams of one pair of QPs take one path, those of others may take another. */
+static void ports_of_pairs(void **state)
+{
+	struct nic_qp *from[2] = { datagram_qp(0), datagram_qp(0) }, *to[2] = { datagram_qp(1), datagram_qp(1) };
+	u32 port = source_port(from[0], to[0]);
+
+	(void)state;
+	assert_true(port >= 0xc000);
+	assert_int_equal(source_port(from[0], to[0]), port);
+	assert_int_not_equal(source_port(from[1], to[0]), port);
+	assert_int_not_equal(source_port(from[0], to[1]), port);
+}
+
+/* A datagram for a group is as much work as the group has members. */
+static void group_is_work(void **state)
+{
+	struct nic_qp *from = datagram_qp(0), *to = datagram_qp(1);
+	struct nic_pkt *pkt = datagram(from, to);
+
+	(void)state;
+	datagram_qp(1);
+	datagram_qp(1);
+	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 1);
+	memcpy(pkt->data, (u8[]){ 0x01, 0, 0x5e, 1, 2, 3 }, ETH_ALEN);
+	memcpy(pkt->data + IP_AT + 16, (u8[]){ 239, 1, 2, 3 }, 4);
+	memset(pkt->data + BTH_AT + 5, 0xff, 3);
+	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 3);
+	/* nobody's is looked at all the same */
+	pkt->data[BTH_AT + 7] = 0;
+	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 1);
+	assert_int_equal(counter(1, MRDMA_CNT_NO_BUFFER), 4);
+	assert_int_equal(counter(1, MRDMA_CNT_NO_QP), 1);
+	nic_end(p.nic[1]);
+	nic_free(pkt);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, connect_pair, destroy_pair)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(doubled_read), CASE(doubled_atomic), CASE(doubled_old_read), CASE(results_saturate), CASE(rnr_probes),
-		CASE(solicits), CASE(read_limit_taken), CASE(read_limit_taken_late), CASE(post_refuses),
+		CASE(solicits), CASE(read_limit_taken), CASE(read_limit_taken_late), CASE(post_refuses), CASE(counted_by_reason),
+		CASE(path_headers), CASE(ports_of_pairs), CASE(group_is_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
