@@ -38,18 +38,19 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	if (err)
 		return err;
 	keep_attr(ah, init->ah_attr);
-	if (!udata)
-		return 0;
-
 	/* librxe from before AH numbers would pass a vector of its own making */
-	if (udata->outlen < sizeof(resp))
+	if (udata && udata->outlen < sizeof(resp))
 		return -EINVAL;
+	err = mrdma_object_get(dev, MRDMA_OBJ_AH);
+	if (err || !udata)
+		return err;
+
 	xa_lock_bh(&dev->ahs);
 	err = __xa_alloc_cyclic(&dev->ahs, &ah->num, ah, XA_LIMIT(1, INT_MAX), &dev->next_ah,
 				GFP_ATOMIC);
 	xa_unlock_bh(&dev->ahs);
 	if (err < 0)
-		return err;
+		goto err_put;
 	resp.ah_num = ah->num;
 	err = ib_copy_to_udata(udata, &resp, sizeof(resp));
 	if (err)
@@ -58,6 +59,8 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 
 err_erase:
 	xa_erase_bh(&dev->ahs, ah->num);
+err_put:
+	mrdma_object_put(dev, MRDMA_OBJ_AH);
 	return err;
 }
 
@@ -94,6 +97,7 @@ int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 
 	if (ah->num)
 		xa_erase_bh(&dev->ahs, ah->num);
+	mrdma_object_put(dev, MRDMA_OBJ_AH);
 	return 0;
 }
 

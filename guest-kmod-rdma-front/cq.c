@@ -69,7 +69,7 @@ int mrdma_cq_init(struct mrdma_cq *cq, const struct ib_cq_init_attr *attr,
 
 	if (!udata) {
 		cq->mask = roundup_pow_of_two(attr->cqe + 1) - 1;
-		cq->wc = kvcalloc(cq->mask + 1, sizeof(*cq->wc), GFP_KERNEL);
+		cq->wc = kvcalloc(cq->mask + 1, sizeof(*cq->wc), MRDMA_GFP_USER);
 		if (!cq->wc)
 			return -ENOMEM;
 		cq->ibcq.cqe = cq->mask;
@@ -108,6 +108,7 @@ int mrdma_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 		cancel_work_sync(&ibcq->work);
 	mrdma_queue_retire(&cq->q, &cq->lock);
 	kvfree(cq->wc);
+	mrdma_object_put(to_mrdma_dev(ibcq->device), MRDMA_OBJ_CQ);
 	return 0;
 }
 
@@ -171,7 +172,7 @@ static int resize_kernel(struct mrdma_cq *cq, int cqe)
 	struct ib_wc *wc, *old;
 	u32 n = 0;
 
-	wc = kvcalloc(mask + 1, sizeof(*wc), GFP_KERNEL);
+	wc = kvcalloc(mask + 1, sizeof(*wc), MRDMA_GFP_USER);
 	if (!wc)
 		return -ENOMEM;
 	spin_lock_irq(&cq->lock);

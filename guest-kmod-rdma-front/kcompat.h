@@ -48,6 +48,11 @@ struct mrdma_flush_wr {
 #define MRDMA_PLACEMENT_CAPS		(IB_DEVICE_FLUSH_GLOBAL | IB_DEVICE_ATOMIC_WRITE)
 #endif
 
+/* 6.3 wants a mapping's flags changed by a call */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define vm_flags_set(vma, flags)	((vma)->vm_flags |= (flags))
+#endif
+
 /* 6.9 lets a device tell of its shared receive queues */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define mrdma_fill_res_srq_op	.fill_res_srq_entry = mrdma_fill_res_srq,

@@ -63,7 +63,7 @@ static struct group *create_group(struct mrdma_dev *dev, const union ib_gid *mgi
 
 	if (dev->mcast.nr_groups >= MRDMA_MAX_MCAST_GRP)
 		return ERR_PTR(-ENOMEM);
-	g = kzalloc(sizeof(*g), GFP_KERNEL);
+	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
 	if (!g)
 		return ERR_PTR(-ENOMEM);
 	g->mgid = *mgid;
@@ -101,7 +101,7 @@ int mrdma_attach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid)
 	struct group *g;
 	int err = 0;
 
-	m = kzalloc(sizeof(*m), GFP_KERNEL);
+	m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
 	if (!m)
 		return -ENOMEM;
 	m->qp = qp;

@@ -2,12 +2,14 @@
 /*
  * User-mapped queues: allocation, the mmap offset handed to user space, and the
  * mapping itself. ib_core counts the references to an entry; the pages are mapped
- * with a reference of their own each (remap_vmalloc_range), so a mapping that
- * outlives its queue keeps its pages and nothing else.
+ * with a reference of their own each (vm_insert_page), so a mapping that
+ * outlives its queue keeps its pages and nothing else. The pages are charged to the memory
+ * cgroup of who creates the queue, which vmalloc_user() would not do.
  */
 #include <linux/log2.h>
 #include <linux/vmalloc.h>
 
+#include "kcompat.h"
 #include "queue.h"
 
 /* One mapping offered to user space. Freed by ib_core through mrdma_mmap_free. */
@@ -33,7 +35,7 @@ int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 dept
 	size = PAGE_ALIGN(sizeof(*q->buf) + (size_t)slots * elem_size);
 
 	memset(q, 0, sizeof(*q));
-	q->buf = vmalloc_user(size);
+	q->buf = __vmalloc(size, MRDMA_GFP_USER | __GFP_ZERO);
 	if (!q->buf)
 		return -ENOMEM;
 	q->mask = slots - 1;
@@ -43,7 +45,7 @@ int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 dept
 	if (!uctx)
 		return 0;
 
-	q->umap = kzalloc(sizeof(*q->umap), GFP_KERNEL);
+	q->umap = kzalloc(sizeof(*q->umap), GFP_KERNEL_ACCOUNT);
 	if (!q->umap) {
 		err = -ENOMEM;
 		goto err_free_buf;
@@ -101,6 +103,20 @@ void mrdma_mmap_free(struct rdma_user_mmap_entry *entry)
 	kfree(umap);
 }
 
+static int map_pages(struct vm_area_struct *vma, void *buf)
+{
+	unsigned long at;
+	int err;
+
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	for (at = vma->vm_start; at < vma->vm_end; at += PAGE_SIZE, buf += PAGE_SIZE) {
+		err = vm_insert_page(vma, at, vmalloc_to_page(buf));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 int mrdma_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 {
 	struct rdma_user_mmap_entry *entry;
@@ -114,7 +130,7 @@ int mrdma_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 	if (!entry)
 		return -EINVAL;
 	umap = container_of(entry, struct mrdma_umap, entry);
-	err = remap_vmalloc_range(vma, umap->buf, 0);
+	err = map_pages(vma, umap->buf);
 	rdma_user_mmap_entry_put(entry);
 	return err;
 }

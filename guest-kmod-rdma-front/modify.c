@@ -159,6 +159,9 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 		enter_state(qp, next, mask & IB_QP_EN_SQD_ASYNC_NOTIFY && attr->en_sqd_async_notify);
 out:
 	mrdma_qp_unlock(qp);
+	/* before the QP may be used for another peer, which is not to have the old one's rights */
+	if (!err && mask & IB_QP_STATE && next == IB_QPS_RESET)
+		mrdma_mw_unbind_all(qp);
 	kvfree(rings);
 	return err;
 }

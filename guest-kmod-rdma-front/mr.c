@@ -258,7 +258,7 @@ static struct mrdma_mr *alloc_region(struct ib_pd *ibpd, enum mrdma_mem_type typ
 {
 	struct mrdma_mr *mr;
 
-	mr = kzalloc(sizeof(*mr), GFP_KERNEL);
+	mr = kzalloc(sizeof(*mr), GFP_KERNEL_ACCOUNT);
 	if (!mr)
 		return NULL;
 	rwlock_init(&mr->mem.lock);
@@ -325,7 +325,7 @@ static int map_umem(struct mrdma_mem *mem, struct ib_umem *umem)
 	mem->shift = __ffs64(seams);
 	first = umem->address >> mem->shift;
 	n = ((va - 1) >> mem->shift) - first + 1;
-	mem->block = kvmalloc_array(n, sizeof(*mem->block), GFP_KERNEL_ACCOUNT);
+	mem->block = kvmalloc_array(n, sizeof(*mem->block), MRDMA_GFP_USER);
 	if (!mem->block)
 		return -ENOMEM;
 	mem->start = umem->address - (first << mem->shift);
@@ -364,6 +364,8 @@ static int check_user_range(u64 length, u64 iova, int access)
 {
 	if (access & IB_ACCESS_ON_DEMAND)
 		return -EOPNOTSUPP;
+	if (length > MRDMA_MAX_MR_SIZE)
+		return -EINVAL;
 	/* the range that a key gives access to must not wrap */
 	return iova + length < iova ? -EINVAL : 0;
 }
@@ -481,8 +483,8 @@ struct ib_mr *mrdma_alloc_mr(struct ib_pd *ibpd, enum ib_mr_type type, u32 max_n
 	mr = alloc_region(ibpd, MRDMA_MEM_FAST);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
-	mr->mem.block = kvcalloc(max_num_sg, sizeof(*mr->mem.block), GFP_KERNEL);
-	mr->list = kvcalloc(max_num_sg, sizeof(*mr->list), GFP_KERNEL);
+	mr->mem.block = kvcalloc(max_num_sg, sizeof(*mr->mem.block), MRDMA_GFP_USER);
+	mr->list = kvcalloc(max_num_sg, sizeof(*mr->list), MRDMA_GFP_USER);
 	if (!mr->mem.block || !mr->list)
 		goto err_free;
 	mr->max_list = max_num_sg;

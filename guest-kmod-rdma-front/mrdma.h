@@ -22,6 +22,7 @@
  *   xa_lock of ahs     AH number to AH; the vector is copied     BH: innermost
  *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
  *                                                                before its region's
+ *   mrdma_dev.mw_lock  which windows of type 2 a QP has          BH: below a window's lock
  *   RCU                key to struct mrdma_mem                   any
  *   RCU                multicast group to QPs                    BH: outside a QP lock
  *
@@ -74,6 +75,7 @@
 #define MRDMA_MAX_FAST_REG	4096		/* pages of a fast registration */
 #define MRDMA_MAX_AH		(1 << 16)
 #define MRDMA_MAX_PD		65536
+#define MRDMA_MAX_MR_SIZE	(1ull << 43)	/* bytes; ib_umem_get() pins fewer than 2^32 pages */
 #define MRDMA_MAX_RD_ATOMIC	128
 #define MRDMA_GID_TBL		1024		/* entries */
 #define MRDMA_MAX_MCAST_GRP	8192
@@ -123,6 +125,15 @@ struct mrdma_stats {
 	u64	count[MRDMA_NR_COUNTERS];
 };
 
+/* Objects whose announced limits nothing else keeps; numbers of the others are given out up to theirs. */
+enum mrdma_object {
+	MRDMA_OBJ_PD,
+	MRDMA_OBJ_CQ,
+	MRDMA_OBJ_QP,
+	MRDMA_OBJ_AH,
+	MRDMA_NR_OBJECTS,
+};
+
 /* Packets to this very device, see loop.c */
 struct mrdma_loop {
 	spinlock_t		lock;		/* protects: the fields below */
@@ -153,6 +164,8 @@ struct mrdma_dev {
 	u32			next_mw;
 	struct xarray		ahs;
 	u32			next_ah;
+	atomic_t		objects[MRDMA_NR_OBJECTS];	/* that there are */
+	spinlock_t		mw_lock;	/* protects: mrdma_qp.windows, mrdma_mem.bound */
 	struct mrdma_loop	loop;
 	struct mrdma_mcast	mcast;
 	struct mrdma_stats __percpu *stats;
@@ -204,6 +217,7 @@ struct mrdma_mem {
 	u8			shift;		/* log2 bytes of a block */
 	u32			key;
 	u32			qpn;		/* of a type 2 window: the QP it is bound on */
+	struct list_head	bound;		/* of a type 2 window: in mrdma_qp.windows (mw_lock) */
 	u32			windows;	/* bound to this region */
 	int			access;		/* enum ib_access_flags */
 	struct ib_pd		*pd;
@@ -450,6 +464,7 @@ struct mrdma_qp {
 	struct mrdma_waiter	waiter;		/* for the ring */
 	struct mrdma_waiter	loop_waiter;	/* for the loop */
 	struct list_head	poll_entry;	/* per-CPU list, owned with polled */
+	struct list_head	windows;	/* of type 2, bound on this QP (mrdma_dev.mw_lock) */
 };
 
 static inline struct mrdma_dev *to_mrdma_dev(struct ib_device *ibdev)
@@ -658,8 +673,10 @@ void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
 /* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
 u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
-/* ---- the port: verbs.c ---- */
+/* ---- the port, the device's limits: verbs.c ---- */
 
+int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
+void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
 /* ---- queue pairs: qp.c, modify.c; post.c, requester, completer, responder ---- */
@@ -802,6 +819,7 @@ int mrdma_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata);
 int mrdma_dealloc_mw(struct ib_mw *ibmw);
 int mrdma_mw_bind(struct mrdma_qp *qp, const struct mrdma_bind *b);
 void mrdma_mw_unbind(struct mrdma_mem *mem);
+void mrdma_mw_unbind_all(struct mrdma_qp *qp);
 
 /* ---- completion queues: cq.c ---- */
 

@@ -3,7 +3,7 @@
  * Memory windows of types 1 and 2B: rights of the peer to a part of a region, given and taken by
  * work requests (IBTA volume 1, section 10.6). A window is found by its key like a region and
  * borrows the region's block table; as long as it is bound, the region can neither be
- * deregistered nor changed.
+ * deregistered nor changed. A window of type 2 is free again when its QP is reset or destroyed.
  */
 #include <linux/slab.h>
 
@@ -27,6 +27,7 @@ int mrdma_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	rwlock_init(&mem->lock);
 	mem->type = ibmw->type == IB_MW_TYPE_1 ? MRDMA_MEM_MW1 : MRDMA_MEM_MW2;
 	mem->pd = ibmw->pd;
+	INIT_LIST_HEAD(&mem->bound);
 	err = mrdma_mem_publish(to_mrdma_dev(ibmw->device), mem, true);
 	if (err)
 		goto err_free;
@@ -43,15 +44,45 @@ err_free:
 void mrdma_mw_unbind(struct mrdma_mem *mem)
 {
 	struct mrdma_mem *region = mem->region;
+	struct mrdma_dev *dev;
 
 	lockdep_assert_held_write(&mem->lock);
 	mem->valid = false;
 	if (!region)
 		return;
 	mem->region = NULL;
+	dev = to_mrdma_dev(mem->pd->device);
+	spin_lock(&dev->mw_lock);
+	list_del_init(&mem->bound);
+	spin_unlock(&dev->mw_lock);
 	write_lock(&region->lock);
 	region->windows--;
 	write_unlock(&region->lock);
+}
+
+/*
+ * The QP is in RESET or about to be freed: it binds no window meanwhile. Those that were bound on it
+ * become free; one that is deallocated or bound elsewhere at this moment has left the list.
+ */
+void mrdma_mw_unbind_all(struct mrdma_qp *qp)
+{
+	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+	struct mrdma_mem *mem;
+
+	rcu_read_lock();
+	spin_lock_bh(&dev->mw_lock);
+	while ((mem = list_first_entry_or_null(&qp->windows, struct mrdma_mem, bound))) {
+		/* a window's lock comes first; RCU keeps the window's memory */
+		list_del_init(&mem->bound);
+		spin_unlock_bh(&dev->mw_lock);
+		write_lock_bh(&mem->lock);
+		if (mem->valid && mem->qpn == qp->ibqp.qp_num)
+			mrdma_mw_unbind(mem);
+		write_unlock_bh(&mem->lock);
+		spin_lock_bh(&dev->mw_lock);
+	}
+	spin_unlock_bh(&dev->mw_lock);
+	rcu_read_unlock();
 }
 
 int mrdma_dealloc_mw(struct ib_mw *ibmw)
@@ -115,6 +146,13 @@ static int bind(struct mrdma_qp *qp, struct mrdma_mem *mem, struct mrdma_mem *re
 	mem->access = b->access;
 	mem->qpn = qp->ibqp.qp_num;
 	mem->valid = true;
+	if (mem->type == MRDMA_MEM_MW2) {
+		struct mrdma_dev *dev = mrdma_qp_dev(qp);
+
+		spin_lock(&dev->mw_lock);
+		list_add_tail(&mem->bound, &qp->windows);
+		spin_unlock(&dev->mw_lock);
+	}
 	return 0;
 }
 

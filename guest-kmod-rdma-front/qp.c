@@ -244,7 +244,8 @@ static int check_init(struct ib_qp_init_attr *init, struct ib_udata *udata)
 		cap->max_recv_wr = 0;
 		cap->max_recv_sge = 0;
 	}
-	if (cap->max_send_wr > MRDMA_MAX_QP_WR || cap->max_recv_wr > MRDMA_MAX_QP_WR ||
+	/* one slot of a queue always stays free */
+	if (cap->max_send_wr >= MRDMA_MAX_QP_WR || cap->max_recv_wr >= MRDMA_MAX_QP_WR ||
 	    cap->max_send_sge > MRDMA_MAX_SGE || cap->max_recv_sge > MRDMA_MAX_SGE ||
 	    cap->max_inline_data > MRDMA_MAX_INLINE)
 		return -EINVAL;
@@ -267,7 +268,7 @@ static int init_sq(struct mrdma_qp *qp, struct ib_qp_init_attr *init, struct ib_
 	sq->mask = roundup_pow_of_two(cap->max_send_wr + 1) - 1;
 	sq->wqe_size = ALIGN(sizeof(struct mrdma_swqe) + bytes, 16);
 	spin_lock_init(&sq->lock);
-	sq->wqe = kvcalloc(sq->mask + 1, sq->wqe_size, GFP_KERNEL);
+	sq->wqe = kvcalloc(sq->mask + 1, sq->wqe_size, MRDMA_GFP_USER);
 	if (!sq->wqe)
 		return -ENOMEM;
 	if (uctx) {
@@ -346,6 +347,7 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	kref_init(&qp->ref);
 	init_completion(&qp->idle);
 	INIT_LIST_HEAD(&qp->poll_entry);
+	INIT_LIST_HEAD(&qp->windows);
 	tasklet_setup(&qp->task, run_task);
 	timer_setup(&qp->timer, mrdma_req_timeout, 0);
 	timer_setup(&qp->rnr_timer, mrdma_req_rnr_timeout, 0);
@@ -357,9 +359,12 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 	/* connections set their path's; datagrams are looked at when they are sent */
 	qp->mtu = init->qp_type == IB_QPT_RAW_PACKET ? mrdma_raw_max(dev) : 4096;
 
-	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
+	err = mrdma_object_get(dev, MRDMA_OBJ_QP);
 	if (err)
 		return err;
+	err = init_sq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.sq_mi);
+	if (err)
+		goto err_put;
 	err = init_rq(qp, init, uctx ? &uctx->ibuc : NULL, &resp.rq_mi);
 	if (err)
 		goto err_free_queues;
@@ -379,6 +384,8 @@ int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_
 
 err_free_queues:
 	free_queues(qp);
+err_put:
+	mrdma_object_put(dev, MRDMA_OBJ_QP);
 	return err;
 }
 
@@ -407,6 +414,8 @@ int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	mrdma_chan_unwait(dev->chan, &qp->waiter);
 	mrdma_loop_unwait(dev, &qp->loop_waiter);
 	tasklet_kill(&qp->task);
+	mrdma_mw_unbind_all(qp);
 	free_queues(qp);
+	mrdma_object_put(dev, MRDMA_OBJ_QP);
 	return 0;
 }

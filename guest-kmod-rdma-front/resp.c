@@ -20,7 +20,8 @@ struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic)
 	u32 n = roundup_pow_of_two(2 * max(max_dest_rd_atomic, 1u));
 	struct mrdma_rings *rings;
 
-	rings = kvzalloc(struct_size(rings, job, n) + n * sizeof(*rings->result), GFP_KERNEL);
+	rings = kvzalloc(struct_size(rings, job, n) + n * sizeof(*rings->result),
+			MRDMA_GFP_USER);
 	if (!rings)
 		return NULL;
 	rings->mask = n - 1;

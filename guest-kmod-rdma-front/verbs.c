@@ -55,7 +55,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		return -EINVAL;
 	*attr = (struct ib_device_attr) {
 		.vendor_id = 0xffffff,
-		.max_mr_size = U64_MAX,
+		.max_mr_size = MRDMA_MAX_MR_SIZE,
 		.page_size_cap = 0xfffff000,
 		.max_qp = MRDMA_MAX_QP,
 		.max_qp_wr = MRDMA_MAX_QP_WR - 1,
@@ -74,7 +74,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_fast_reg_page_list_len = MRDMA_MAX_FAST_REG,
 		.max_pd = MRDMA_MAX_PD,
 		.max_qp_rd_atom = MRDMA_MAX_RD_ATOMIC,
-		.max_res_rd_atom = MRDMA_MAX_RD_ATOMIC * 1024,
+		.max_res_rd_atom = MRDMA_MAX_RD_ATOMIC * MRDMA_MAX_QP,
 		.max_qp_init_rd_atom = MRDMA_MAX_RD_ATOMIC,
 		.atomic_cap = IB_ATOMIC_HCA,
 		.max_ah = MRDMA_MAX_AH,
@@ -179,20 +179,48 @@ static void disassociate_ucontext(struct ib_ucontext *uctx)
 {
 }
 
+static const int max_objects[MRDMA_NR_OBJECTS] = {
+	[MRDMA_OBJ_PD] = MRDMA_MAX_PD,
+	[MRDMA_OBJ_CQ] = MRDMA_MAX_CQ,
+	[MRDMA_OBJ_QP] = MRDMA_MAX_QP,
+	[MRDMA_OBJ_AH] = MRDMA_MAX_AH,
+};
+
+/* One more of them, up to what query_device() announces */
+int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what)
+{
+	return atomic_add_unless(&dev->objects[what], 1, max_objects[what]) ? 0 : -ENOMEM;
+}
+
+void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
+{
+	atomic_dec(&dev->objects[what]);
+}
+
 static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
-	return 0;
+	return mrdma_object_get(to_mrdma_dev(ibpd->device), MRDMA_OBJ_PD);
 }
 
 static int dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
+	mrdma_object_put(to_mrdma_dev(ibpd->device), MRDMA_OBJ_PD);
 	return 0;
 }
 
 static int create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		     mrdma_create_cq_arg *arg)
 {
-	return mrdma_cq_init(to_mrdma_cq(ibcq), attr, mrdma_create_cq_udata(arg));
+	struct mrdma_dev *dev = to_mrdma_dev(ibcq->device);
+	int err;
+
+	err = mrdma_object_get(dev, MRDMA_OBJ_CQ);
+	if (err)
+		return err;
+	err = mrdma_cq_init(to_mrdma_cq(ibcq), attr, mrdma_create_cq_udata(arg));
+	if (err)
+		mrdma_object_put(dev, MRDMA_OBJ_CQ);
+	return err;
 }
 
 static struct ib_mr *reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
@@ -326,10 +354,11 @@ int mrdma_ib_register(struct mrdma_front *front)
 	dev->netdev = front->netdev;
 	dev->chan = &front->chan;
 	dev->port_state = port_state(front->netdev);
-	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
-	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1);
+	spin_lock_init(&dev->mw_lock);
+	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	lockdep_set_class(&dev->mems.xa_lock, &mems_class);
-	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	ida_init(&dev->srqs);
 	mrdma_loop_init(dev);
 	mrdma_mcast_init(dev);
@@ -345,7 +374,8 @@ int mrdma_ib_register(struct mrdma_front *front)
 	strscpy(dev->ibdev.node_desc, "multios", sizeof(dev->ibdev.node_desc));
 	dev->ibdev.node_type = RDMA_NODE_IB_CA;
 	dev->ibdev.phys_port_cnt = 1;
-	dev->ibdev.num_comp_vectors = num_possible_cpus();
+	/* all completions of what arrives come from one NAPI: there is no CPU to choose */
+	dev->ibdev.num_comp_vectors = 1;
 	dev->ibdev.local_dma_lkey = 0;
 	dev->ibdev.uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);

@@ -105,8 +105,10 @@ static inline unsigned long roundup_pow_of_two(unsigned long n)
 static inline bool xchg(bool *p, bool v) { bool old = *p; *p = v; return old; }
 
 #define GFP_KERNEL		0u
+#define GFP_KERNEL_ACCOUNT	0u
 #define GFP_ATOMIC		0u
 #define __GFP_NOWARN		0u
+#define __GFP_RETRY_MAYFAIL	0u
 #define kmalloc(n, gfp)		malloc(n)
 #define kzalloc(n, gfp)		calloc(1, n)
 #define kcalloc(n, size, gfp)	calloc(n, size)
@@ -190,6 +192,8 @@ static inline void unlock_any(spinlock_t *l) { KERNEL_MUST(l->held); l->held = f
 struct hrtimer { int unused; };
 struct delayed_work { int unused; };
 struct ida { int unused; };
+
+typedef int atomic_t;
 
 struct kref { int n; };
 static inline void kref_init(struct kref *k) { k->n = 1; }

@@ -150,6 +150,12 @@ int mrdma_mw_bind(struct mrdma_qp *qp, const struct mrdma_bind *b)
 	return -EINVAL;
 }
 
+void mrdma_mw_unbind_all(struct mrdma_qp *qp)
+{
+	/* those of a queue pair that goes are unbound without its lock */
+	KERNEL_MUST(!qp->lock.held && list_empty(&qp->windows));
+}
+
 /* ---- queues ---- */
 
 int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 depth, u32 elem_size, struct mminfo *mi)
@@ -586,6 +592,17 @@ unsigned long nic_next_timer(const struct nic *nic)
 }
 
 /* ---- the device and its queue pairs ---- */
+
+int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what)
+{
+	dev->objects[what]++;
+	return 0;
+}
+
+void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
+{
+	KERNEL_MUST(dev->objects[what]-- > 0);
+}
 
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
 {

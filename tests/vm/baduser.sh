@@ -14,6 +14,7 @@ vm_up $SHARED_LAB || vm_abort "lab up"
 put_tool verbs-check front peer
 put_tool baduser front
 put_tool many-qps front
+put_tool limits front
 check "MTU 1500 on every device" set_mtu 1500
 
 idle=$(objects front)
@@ -32,6 +33,19 @@ hostile() {
 	check_no_more "after '$mode' nothing is left over" "$(objects front)" "$idle"
 }
 for mode in queues memory mmap calls; do hostile $mode; done
+
+# A container with 200 MiB: the kernel's memory for what its applications ask for is part of them.
+charged() {
+	on front -t 200 "set -e; cd /sys/fs/cgroup; echo +memory >cgroup.subtree_control; mkdir -p hungry; echo 200M >hungry/memory.max
+		sh -c 'echo \$\$ >/sys/fs/cgroup/hungry/cgroup.procs; exec /tmp/limits memory \$((200 << 20))'; ! grep -q '^oom_kill [1-9]' hungry/memory.events
+		rmdir hungry"
+}
+if ((!PLAIN)); then
+	check "what is announced can be had, and no more" on front -t 200 /tmp/limits caps
+	check "no more protection domains and address handles than announced" on front -t 280 /tmp/limits objects
+	check "the kernel's memory for queues is charged to who asks for it" charged
+	check_no_more "after them nothing is left over" "$(objects front)" "$idle"
+fi
 
 number=10000
 check "$number queue pairs in one process" on front -t 280 "/tmp/many-qps -n $number >/tmp/many.out 2>&1; rc=\$?; cat /tmp/many.out; exit \$rc"

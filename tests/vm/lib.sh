@@ -249,7 +249,7 @@ tool() {
 		flags=(-libverbs)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev
 		;;
-	baduser | many-qps)
+	baduser | limits | many-qps)
 		sources=("$VM_ROOT/tests/vm/bad/$name.c")
 		flags=(-libverbs -lpthread)
 		host_has /usr/include/infiniband/verbs.h libibverbs-dev

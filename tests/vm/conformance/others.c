@@ -606,6 +606,27 @@ static void ud_sends(int arg)
 	want_eq("immediate data", p.imm, 0x99);
 }
 
+/* Its source port tells a pair of queue pairs from others, for what spreads flows by it. */
+static void ud_ports(int arg)
+{
+	struct cf_cmd c = ud();
+	uint32_t i, port[2];
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		if (i)
+			cf_check(!cf_call(&(struct cf_cmd){ .what = CF_CLOSE })->err, "the queue pair cannot be destroyed");
+		cf_open(&c);
+		POST(.wr_id = 1, .opcode = IBV_WR_SEND, .len = 10);
+		port[i] = want_op(UD_ONLY, 0).sport;
+		want_wc(1, IBV_WC_SUCCESS);
+		POST(.wr_id = 2, .opcode = IBV_WR_SEND, .len = 10);
+		want_eq("source port of the next datagram", want_op(UD_ONLY, 1).sport, port[i]);
+		want_wc(2, IBV_WC_SUCCESS);
+	}
+	cf_check(port[0] != port[1], "two queue pairs have source port %u", port[0]);
+}
+
 /* Longer than any path MTU: not sent, and no error; those around it are. */
 static void ud_too_long(int arg)
 {
@@ -684,6 +705,7 @@ const struct cf_case cf_others[] = {
 	{ "UD: receive request without room for the GRH", "9.8.3", ud_no_room, 30, 0 },
 	{ "UD: receive request one byte short", "9.8.3", ud_no_room, 139, 0 },
 	{ "UD sends", "9.8.3", ud_sends, 0, ALSO_V6 },
+	{ "UD sends: source ports", "A17.4.5.1", ud_ports, 0, ALSO_V6 },
 	{ "UD sends: longer than the MTU", "C10-93.1.1", ud_too_long, 0, 0 },
 	{ 0 },
 };

@@ -262,6 +262,26 @@ static void duplicate_send(int arg)
 	want_ack(1, 2);
 }
 
+/* Of two READs the first comes twice: both are answered, the first perhaps once more. */
+static void doubled_read(int arg)
+{
+	uint32_t seen[4] = { 0 }, i;
+	struct cf_pkt p;
+
+	(void)arg;
+	cf_open(NULL);
+	for (i = 0; i < 3; i++)
+		TX(.op = READ_REQ, .psn = i == 1 ? 2 : 0, .va = cf_va(i == 1 ? 5000 : 0), .rkey = RW, .dmalen = 2 * MTU);
+	while (cf_maybe(&p, 200)) {
+		cf_check(p.op == (p.psn & 1 ? RESP_LAST : RESP_FIRST) && p.psn < 4, "found %s, PSN %+d", cf_op_name(p.op), (int)p.psn);
+		cf_check(p.len == MTU && !memcmp(p.data, cf_image((p.psn & 2 ? 5000 : 0) + (p.psn & 1) * MTU), MTU), "payload");
+		seen[p.psn]++;
+	}
+	for (i = 0; i < 4; i++)
+		cf_check(seen[i] == 1 || (seen[i] == 2 && i < 2), "the response with PSN %+d came %u times", (int)i, seen[i]);
+	want_alive(4, 3);
+}
+
 /* @which packet of a WRITE of three comes again when all are there, with other bytes meanwhile: not executed again. */
 static void duplicate_write(int which)
 {
@@ -783,6 +803,7 @@ const struct cf_case cf_responder[] = {
 	{ "a SEND begun over in its middle", "9.7.5.1", start_over, 0, 0 },
 	{ "a WRITE begun over in its middle", "9.7.5.1", start_over, 1, 0 },
 	{ "duplicate READ", "9.7.5.1", duplicate_read, 0, 0 },
+	{ "READ that the network doubles, another behind it", "9.7.5.1", doubled_read, 0, 0 },
 	{ "duplicate READ from its second packet on", "9.7.5.1", duplicate_read_part, 1, 0 },
 	{ "duplicate READ of its last packet", "9.7.5.1", duplicate_read_part, 4, 0 },
 	{ "duplicate READ inside a SEND", "9.7.5.1", duplicate_read_inside_send, 0, 0 },

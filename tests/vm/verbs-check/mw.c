@@ -54,20 +54,26 @@ static void in_step(struct mem *m)
 	vc_swap(m->vc, &step, &step, sizeof(step));
 }
 
-static void reconnect(struct mem *m)
+/* From state RESET */
+static void connect_qps(struct mem *m)
 {
 	struct { uint32_t qpn, psn; } mine, theirs;
 	struct vc *vc = m->vc;
 
-	if (m->qp && ibv_destroy_qp(m->qp))
-		vc_wrong(vc, "%s: ibv_destroy_qp failed", m->name);
-	m->qp = vc_create_qp(vc, IBV_QPT_RC, 0);
 	vc_qp_init(vc, m->qp);
 	mine.qpn = m->qp->qp_num;
 	mine.psn = 0xfffffc;
 	vc_swap(vc, &mine, &theirs, sizeof(mine));
 	vc_qp_connect(vc, m->qp, theirs.qpn, mine.psn, theirs.psn, 3, 3, 16);
 	in_step(m);
+}
+
+static void reconnect(struct mem *m)
+{
+	if (m->qp && ibv_destroy_qp(m->qp))
+		vc_wrong(m->vc, "%s: ibv_destroy_qp failed", m->name);
+	m->qp = vc_create_qp(m->vc, IBV_QPT_RC, 0);
+	connect_qps(m);
 }
 
 static void done(struct mem *m, int which, const char *what, uint32_t allowed, struct ibv_wc *wc)
@@ -292,6 +298,43 @@ static void type2(struct mem *m)
 	}
 	may(m, 0, LEN);
 	may_not(m, IBV_WR_RDMA_READ, 10, LEN - 9);
+	if (own(m))
+		dealloc_mw(m, mw);
+}
+
+/* The rights that a window of type 2 gives end with the connection, and the window is free again. */
+static void qp_ends(struct mem *m)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
+	uint64_t at = (uintptr_t)m->buf + OFF;
+	struct ibv_mw *mw = NULL;
+
+	if (own(m)) {
+		mw = alloc_mw(m, m->vc->pd, IBV_MW_TYPE_2);
+		bind2(m, mw, m->mr, at, LEN, RW, OK);
+	}
+	may(m, 0, 100);
+	if (ibv_modify_qp(m->qp, &attr, IBV_QP_STATE))
+		vc_die("%s: to RESET: %s", m->name, strerror(errno));
+	in_step(m);
+	/* the same two queue pairs: whoever is connected to the owner's now has no right */
+	connect_qps(m);
+	may_not(m, IBV_WR_RDMA_READ, 0, 8);
+	if (own(m))
+		bind2(m, mw, m->mr, at, LEN, RW, OK);
+	may(m, 0, 100);
+	reconnect(m);
+	if (own(m)) {
+		int err = ibv_dereg_mr(m->mr);
+
+		if (err)
+			vc_die("%s: a region whose window's queue pair is gone stays in use: %s", m->name, strerror(err));
+		m->mr = ibv_reg_mr(m->vc->pd, m->buf, BUF, FULL);
+		if (!m->mr)
+			vc_die("%s: ibv_reg_mr: %s", m->name, strerror(errno));
+		bind2(m, mw, m->mr, at, LEN, RW, OK);
+	}
+	may(m, 0, 100);
 	if (own(m))
 		dealloc_mw(m, mw);
 }
@@ -578,6 +621,7 @@ void vc_memory(struct vc *vc)
 	} cases[] = {
 		{ "window of type 1", type1 },
 		{ "window of type 2", type2 },
+		{ "window of a queue pair that ends", qp_ends },
 		{ "invalidation by work request", invalidate },
 		{ "invalidation by the peer", remote_invalidate },
 		{ "binds to be refused", bad_binds },
