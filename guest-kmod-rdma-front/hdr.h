@@ -12,7 +12,7 @@
 #include <rdma/ib_pack.h>
 
 #define MRDMA_UDP_PORT		4791
-#define MRDMA_OP_CNP		0x81	/* congestion notification (annex A17, section A17.9.2) */
+#define MRDMA_OP_CNP		0x81	/* congestion notification (annex A17) */
 #define MRDMA_ECN_MASK		0x03	/* of an IP header's traffic class (RFC 3168) */
 #define MRDMA_ECN_CE		0x03
 

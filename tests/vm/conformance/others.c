@@ -705,7 +705,7 @@ const struct cf_case cf_others[] = {
 	{ "UD: receive request without room for the GRH", "9.8.3", ud_no_room, 30, 0 },
 	{ "UD: receive request one byte short", "9.8.3", ud_no_room, 139, 0 },
 	{ "UD sends", "9.8.3", ud_sends, 0, ALSO_V6 },
-	{ "UD sends: source ports", "A17.4.5.1", ud_ports, 0, ALSO_V6 },
+	{ "UD sends: source ports", "annex A17", ud_ports, 0, ALSO_V6 },
 	{ "UD sends: longer than the MTU", "C10-93.1.1", ud_too_long, 0, 0 },
 	{ 0 },
 };
