@@ -75,11 +75,11 @@
 #define MRDMA_MAX_FAST_REG	4096		/* pages of a fast registration */
 #define MRDMA_MAX_AH		(1 << 16)
 #define MRDMA_MAX_PD		65536
-#define MRDMA_MAX_MR_SIZE	(1ull << 43)	/* bytes; ib_umem_get() pins fewer than 2^32 pages */
+#define MRDMA_MAX_MR_SIZE	(1ull << 43)	/* bytes; ib_umem_get() pins < 2^32 pages */
 #define MRDMA_MAX_RD_ATOMIC	128
 #define MRDMA_GID_TBL		1024		/* entries */
 #define MRDMA_MAX_MCAST_GRP	8192
-#define MRDMA_MAX_MCAST_QP	240		/* attached to one group; each gets a copy in one go: as many as mlx5 has */
+#define MRDMA_MAX_MCAST_QP	240		/* attached to one group, as mlx5; copies in one go */
 #define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
 #define MRDMA_MAX_MSG		(1u << 31)	/* bytes; what a RETH may ask for at most */
 
@@ -125,7 +125,7 @@ struct mrdma_stats {
 	u64	count[MRDMA_NR_COUNTERS];
 };
 
-/* Objects whose announced limits nothing else keeps; numbers of the others are given out up to theirs. */
+/* Objects that are counted; the others end with the numbers that are given out for them. */
 enum mrdma_object {
 	MRDMA_OBJ_PD,
 	MRDMA_OBJ_CQ,
@@ -217,7 +217,7 @@ struct mrdma_mem {
 	u8			shift;		/* log2 bytes of a block */
 	u32			key;
 	u32			qpn;		/* of a type 2 window: the QP it is bound on */
-	struct list_head	bound;		/* of a type 2 window: in mrdma_qp.windows (mw_lock) */
+	struct list_head	bound;		/* type 2 window: in mrdma_qp.windows (mw_lock) */
 	u32			windows;	/* bound to this region */
 	int			access;		/* enum ib_access_flags */
 	struct ib_pd		*pd;
@@ -367,7 +367,7 @@ struct mrdma_req {
 	u8			retry;		/* left */
 	u8			rnr_retry;	/* left */
 	bool			rnr_wait;
-	bool			probing;	/* after an RNR NAK: one packet at a time, until progress */
+	bool			probing;	/* after an RNR NAK: one packet until progress */
 	bool			went_back;	/* since the last progress */
 	bool			overdue;	/* and again, for a gap: the deadline stays */
 	bool			armed;		/* the retry timer runs */
@@ -464,7 +464,7 @@ struct mrdma_qp {
 	struct mrdma_waiter	waiter;		/* for the ring */
 	struct mrdma_waiter	loop_waiter;	/* for the loop */
 	struct list_head	poll_entry;	/* per-CPU list, owned with polled */
-	struct list_head	windows;	/* of type 2, bound on this QP (mrdma_dev.mw_lock) */
+	struct list_head	windows;	/* of type 2, bound on it (mrdma_dev.mw_lock) */
 };
 
 static inline struct mrdma_dev *to_mrdma_dev(struct ib_device *ibdev)

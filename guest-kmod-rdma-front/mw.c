@@ -61,8 +61,8 @@ void mrdma_mw_unbind(struct mrdma_mem *mem)
 }
 
 /*
- * The QP is in RESET or about to be freed: it binds no window meanwhile. Those that were bound on it
- * become free; one that is deallocated or bound elsewhere at this moment has left the list.
+ * The QP is in RESET or about to be freed: it binds no window meanwhile. Those that were bound on
+ * it become free; one that is deallocated at this moment has left the list.
  */
 void mrdma_mw_unbind_all(struct mrdma_qp *qp)
 {

@@ -14,8 +14,8 @@
 #include <rdma/rdma_user_rxe.h>
 
 /*
- * Memory of as many bytes as a user asks for: charged to its memory cgroup; if there is not so much,
- * its call fails, and nothing is killed or logged for it.
+ * Memory of as many bytes as a user asks for: charged to its memory cgroup; if there is not so
+ * much, its call fails, and nothing is killed or logged for it.
  */
 #define MRDMA_GFP_USER	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
