@@ -120,6 +120,21 @@ static bool overwritten(const struct mos_link *link)
 	       memcmp(own->queue, mine->queue, sizeof(own->queue));
 }
 
+/* Shows the table of MAC addresses to the peer, anew if something overwrote it. */
+static void show_macs(struct mos_link *link)
+{
+	if (memcmp(&link->own->macs, &link->mine.macs, sizeof(link->mine.macs)))
+		msr_copy_words(&link->own->macs, &link->mine.macs, sizeof(link->mine.macs));
+}
+
+void mos_link_set_mac(struct mos_link *link, unsigned int slot, u64 word)
+{
+	mutex_lock(&link->lock);
+	msr_mac_set(&link->mine.macs, slot, word);
+	show_macs(link);
+	mutex_unlock(&link->lock);
+}
+
 static void reset_rings(struct mos_link *link)
 {
 	unsigned int i;
@@ -371,6 +386,7 @@ static void link_work(struct work_struct *work)
 			reset(link, true);
 		}
 		mos_bell_restore(link->bell);
+		show_macs(link);
 		while (step(link) && --limit)
 			;
 		if (!link->up)

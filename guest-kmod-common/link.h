@@ -6,7 +6,8 @@
  * Locks and who writes what
  *
  *   link->lock (mutex)   link state machine: state, attach, up/down callbacks, copy of the peer's
- *                        section. Process context. Outermost; RTNL is not taken inside.
+ *                        section; changes of the table of MAC addresses. Process context. RTNL may be
+ *                        held outside and is not taken inside.
  *   queue's to-ring lock whatever its user has (netdev tx lock, chan lock; BH off): q->tx, to_ring
  *                        counters. Innermost.
  *   NAPI of a queue      q->rx, from_ring counters: at most one poll at a time.
@@ -23,6 +24,7 @@
 #include <linux/workqueue.h>
 
 #include <msr/link.h>
+#include <msr/mac.h>
 #include <msr/ring.h>
 #include <msr/wire.h>
 
@@ -101,7 +103,8 @@ struct mos_link {
 	u64 faults;			/* lock */
 
 	struct msr_section copy;	/* lock; of the peer's, while it is checked */
-	struct msr_section mine;	/* own identity and queue table, where no peer can reach them */
+	/* own identity, queue table and MAC addresses, where no peer can reach them */
+	struct msr_section mine;
 	unsigned int nr_queues;
 	struct mos_queue queue[MSR_MAX_QUEUES];
 };
@@ -118,6 +121,15 @@ void mos_link_uninit(struct mos_link *link);
 void mos_link_kick(struct mos_link *link);
 /* The peer's OS is known to be gone, whatever its section says. Process context. */
 void mos_link_peer_gone(struct mos_link *link);
+
+/* Slot @slot of the MAC addresses that the RDMA device listens to: msr_mac_word(), or 0. Process context. */
+void mos_link_set_mac(struct mos_link *link, unsigned int slot, u64 word);
+
+/* Any context: does the peer's RDMA device listen to @addr, as its section says? */
+static inline bool mos_link_peer_mac(const struct mos_link *link, const u8 *addr)
+{
+	return msr_mac_listed(&link->peer->macs, addr);
+}
 
 /* Queue @index of @channel; must exist. */
 struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index);

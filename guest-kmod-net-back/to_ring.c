@@ -48,8 +48,8 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 	head = skb_header_pointer(skb, 0, len, buf);
 	if (!head || len < ETH_HLEN)
 		return false;
-	/* a bridge also floods what is meant for others */
-	return (ether_addr_equal_unaligned(head, mnet->front_mac) || is_multicast_ether_addr(head)) &&
+	/* what is meant for others, behind a bridge in the front or flooded by one here, is a frame like any */
+	return (is_multicast_ether_addr(head) || mos_link_peer_mac(&mnet->link, head)) &&
 	       mnet_roce_parse(head, len, &r);
 }
 

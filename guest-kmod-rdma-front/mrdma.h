@@ -7,6 +7,8 @@
  *
  *   lock               protects                                  context
  *   mrdma_mcast.lock   multicast groups and their members        process
+ *   mrdma_macs.lock    GIDs of each MAC address, see gid.c       process, inside RTNL and ib_core's GID
+ *                                                                table lock; the link's lock is taken inside
  *   mrdma_qp.lock      the QP's state, requester, responder,     BH: system call, NAPI,
  *                      consumer side of both work queues         timers, tasklets
  *   chan lock          the RoCE ring towards the back (chan.h),  BH: below a QP lock
@@ -52,6 +54,7 @@
 #include <rdma/ib_umem.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
+#include <msr/mac.h>
 #include <msr/wire.h>
 
 #include "chan.h"
@@ -143,6 +146,13 @@ struct mrdma_loop {
 	struct tasklet_struct	task;
 };
 
+/* MAC addresses that GIDs have, see gid.c */
+struct mrdma_macs {
+	struct mutex		lock;		/* protects: all below; table is read in any context */
+	struct msr_macs		table;		/* as the link shows it to the back */
+	u32			users[MSR_MAX_MACS];	/* GIDs of each slot */
+};
+
 /* Multicast groups, see mcast.c */
 struct mrdma_mcast {
 	struct mutex		lock;		/* protects: all below; read under RCU */
@@ -168,6 +178,7 @@ struct mrdma_dev {
 	spinlock_t		mw_lock;	/* protects: mrdma_qp.windows, mrdma_mem.bound */
 	struct mrdma_loop	loop;
 	struct mrdma_mcast	mcast;
+	struct mrdma_macs	macs;
 	struct mrdma_stats __percpu *stats;
 	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
@@ -601,6 +612,12 @@ void mrdma_tx_end_turn(struct mrdma_qp *qp);
 /* Is what @qp sent last as a requester still here, in the ring? */
 bool mrdma_tx_holds(struct mrdma_qp *qp);
 
+/* Is it the MAC address of a GID of this device, or the vNIC's own? Any context. */
+static inline bool mrdma_own_mac(const struct mrdma_dev *dev, const u8 *addr)
+{
+	return msr_mac_listed(&dev->macs.table, addr);
+}
+
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  struct mrdma_av *av);
 
@@ -835,6 +852,14 @@ u32 mrdma_cq_unpolled(const struct mrdma_cq *cq);
 void mrdma_cq_raise_error(struct mrdma_cq *cq);
 int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
 void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
+
+/* ---- GIDs and their MAC addresses: gid.c ---- */
+
+int mrdma_add_gid(const struct ib_gid_attr *attr, void **context);
+int mrdma_del_gid(const struct ib_gid_attr *attr, void **context);
+void mrdma_macs_init(struct mrdma_dev *dev);
+void mrdma_macs_uninit(struct mrdma_dev *dev);
+void mrdma_macs_follow(struct mrdma_dev *dev);
 
 /* ---- address handles: ah.c ---- */
 

@@ -81,6 +81,9 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	err = rdma_read_gid_l2_fields(grh->sgid_attr, &vlan, eth.h_source);
 	if (err)
 		return err;
+	/* ib_core leaves it zero if the source's netdev resolves none; a group's is never zero */
+	if (is_zero_ether_addr(attr->roce.dmac))
+		return -EHOSTUNREACH;
 	ether_addr_copy(eth.h_dest, attr->roce.dmac);
 
 	memset(av, 0, sizeof(*av));
@@ -117,7 +120,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	udp.source = htons(rdma_get_udp_sport(grh->flow_label, lqpn, rqpn));
 	memcpy(av->hdr + av->len, &udp, sizeof(udp));
 	av->len += sizeof(udp);
-	av->loop = ether_addr_equal(eth.h_dest, dev->netdev->dev_addr);
+	av->loop = mrdma_own_mac(dev, eth.h_dest);
 	av->mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
 	return 0;
 }

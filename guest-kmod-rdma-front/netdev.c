@@ -37,7 +37,8 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_features_check	= mos_eth_features_check,
 	.ndo_get_stats64	= mrdma_get_stats64,
 	.ndo_validate_addr	= eth_validate_addr,
-	/* no ndo_set_mac_address: the back sends RoCE packets by the address that the device names */
+	/* gid.c hears of a change and tells the back, which tells RoCE packets by it */
+	.ndo_set_mac_address	= eth_mac_addr,
 };
 
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac)
@@ -51,6 +52,7 @@ int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac)
 	front->netdev = dev;
 	eth_hw_addr_set(dev, mac);
 	dev->netdev_ops = &netdev_ops;
+	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	mos_eth_init(&front->eth, dev, mos_link_queue(&front->link, MSR_CHAN_ETH, 0), 0);
 	mrdma_chan_init(&front->chan, front, mos_link_queue(&front->link, MSR_CHAN_ROCE, 0));
 	return 0;

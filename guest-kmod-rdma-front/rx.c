@@ -43,7 +43,7 @@ static enum mrdma_counter parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b,
 	u8 tclass;
 
 	b->mcast = is_multicast_ether_addr(eth->h_dest);
-	if (!b->mcast && !ether_addr_equal(eth->h_dest, dev->netdev->dev_addr))
+	if (!b->mcast && !mrdma_own_mac(dev, eth->h_dest))
 		return MRDMA_CNT_BAD_ADDRESS;
 	if (proto == htons(ETH_P_8021Q)) {
 		memcpy(&proto, b->hdr + pos + 2, sizeof(proto));

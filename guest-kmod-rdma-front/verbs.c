@@ -13,6 +13,7 @@
  * asked for (get_netdev) instead of being set.
  */
 #include <linux/etherdevice.h>
+#include <linux/rtnetlink.h>
 #include <net/addrconf.h>
 #include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
@@ -49,8 +50,6 @@ static enum ib_port_state port_state(const struct net_device *netdev)
 static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			struct ib_udata *udata)
 {
-	struct mrdma_dev *dev = to_mrdma_dev(ibdev);
-
 	if (udata->inlen || udata->outlen)
 		return -EINVAL;
 	*attr = (struct ib_device_attr) {
@@ -89,7 +88,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.max_pkeys = 1,
 		.local_ca_ack_delay = 15,
 	};
-	addrconf_addr_eui48((u8 *)&attr->sys_image_guid, dev->netdev->dev_addr);
+	attr->sys_image_guid = ibdev->node_guid;
 	return 0;
 }
 
@@ -243,6 +242,8 @@ static const struct ib_device_ops ops = {
 	.get_port_immutable = get_port_immutable,
 	.get_link_layer = get_link_layer,
 	.get_netdev = get_netdev,
+	.add_gid = mrdma_add_gid,
+	.del_gid = mrdma_del_gid,
 	.enable_driver = enable_driver,
 	.alloc_hw_port_stats = mrdma_alloc_hw_port_stats,
 	.get_hw_stats = mrdma_get_hw_stats,
@@ -320,6 +321,9 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 	if (netdev_notifier_info_to_dev(arg) != dev->netdev)
 		return NOTIFY_DONE;
 	switch (event) {
+	case NETDEV_CHANGEADDR:
+		mrdma_macs_follow(dev);
+		break;
 	case NETDEV_UP:
 	case NETDEV_DOWN:
 	case NETDEV_CHANGE:
@@ -362,6 +366,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	ida_init(&dev->srqs);
 	mrdma_loop_init(dev);
 	mrdma_mcast_init(dev);
+	mrdma_macs_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
 	if (!dev->stats) {
 		err = -ENOMEM;
@@ -386,6 +391,10 @@ int mrdma_ib_register(struct mrdma_front *front)
 	err = register_netdevice_notifier(&dev->netdev_nb);
 	if (err)
 		goto err_rx_uninit;
+	/* after it, so that no change is missed */
+	rtnl_lock();
+	mrdma_macs_follow(dev);
+	rtnl_unlock();
 	dev->client.name = "multios";
 	dev->client.add = client_add;
 	err = ib_register_client(&dev->client);
@@ -411,6 +420,7 @@ err_rx_uninit:
 err_free_stats:
 	free_percpu(dev->stats);
 err_dealloc:
+	mrdma_macs_uninit(dev);
 	mrdma_mcast_uninit(dev);
 	ib_dealloc_device(&dev->ibdev);
 	return err;
@@ -432,6 +442,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	synchronize_net();
 	mrdma_loop_stop(dev);
 	mrdma_rx_uninit(dev);
+	mrdma_macs_uninit(dev);
 	mrdma_mcast_uninit(dev);
 	free_percpu(dev->stats);
 	xa_destroy(&dev->qps);

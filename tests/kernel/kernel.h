@@ -429,6 +429,7 @@ static inline struct net_device *__vlan_find_dev_deep_rcu(struct net_device *dev
 
 static inline bool ether_addr_equal(const u8 *a, const u8 *b) { return !memcmp(a, b, ETH_ALEN); }
 static inline void ether_addr_copy(u8 *to, const u8 *from) { memcpy(to, from, ETH_ALEN); }
+static inline bool is_zero_ether_addr(const u8 *a) { return !(a[0] | a[1] | a[2] | a[3] | a[4] | a[5]); }
 static inline bool is_multicast_ether_addr(const u8 *a) { return a[0] & 1; }
 
 #endif /* TESTS_KERNEL_KERNEL_H */

@@ -650,6 +650,7 @@ struct nic *nic_create(u8 number, u32 ring_log2)
 	nic->dev.front = &nic->front;
 	nic->front.netdev = &nic->netdev;
 	nic->dev.chan = &nic->front.chan;
+	msr_mac_set(&nic->dev.macs.table, 0, msr_mac_word(nic->netdev.dev_addr));
 	nic->dev.stats = alloc_percpu(struct mrdma_stats);
 	nic->pd.device = nic->other_pd.device = &nic->dev.ibdev;
 	nic->uctx.ibuc.device = &nic->dev.ibdev;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <msr/check.h>
+#include <msr/mac.h>
 
 #include "pair.h"
 
@@ -204,8 +205,9 @@ static void whole_section(void **arg)
 		SECTION_VERDICT(MSR_SECTION_RESERVED, s.reserved1[i] = 1);
 	for (i = 0; i < sizeof(((struct msr_section *)0)->reserved2) / 8; i++)
 		SECTION_VERDICT(MSR_SECTION_RESERVED, s.reserved2[i] = 1ULL << 63);
-	/* link words and bells change at run time and are looked at one by one */
-	SECTION_VERDICT(MSR_SECTION_OK, s.epoch = 0; s.peer_epoch = 1; s.broken = 99; s.bell[3] = 1);
+	/* link words, bells and MAC addresses change at run time and are looked at one by one */
+	SECTION_VERDICT(MSR_SECTION_OK, s.epoch = 0; s.peer_epoch = 1; s.broken = 99; s.bell[3] = 1;
+			s.macs.nr = UINT32_MAX; s.macs.mac[0] = 1);
 }
 
 static void every_verdict_has_a_name(void **arg)
@@ -369,6 +371,49 @@ static void many_packets(void **arg)
 	BURST(false, 3, 32768, MSR_MAX_BURST_DATA, (void)d);
 }
 
+static void macs(void **arg)
+{
+	const __u8 first[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 }, zero[6] = { 0 };
+	__u8 last[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x57 };
+	struct msr_macs m = { 0 };
+	unsigned int i;
+
+	(void)arg;
+	assert_true(msr_mac_word(first) == (MSR_MAC_VALID | 0x525400123456ULL));
+	assert_false(msr_mac_listed(&m, first));
+	/* a free slot is no address, not even that of six zeros */
+	msr_mac_set(&m, 2, msr_mac_word(first));
+	assert_int_equal(m.nr, 3);
+	assert_true(msr_mac_listed(&m, first));
+	assert_false(msr_mac_listed(&m, last));
+	assert_false(msr_mac_listed(&m, zero));
+	for (i = 0; i < 48; i++) {
+		__u8 other[6];
+
+		memcpy(other, first, 6);
+		other[i / 8] ^= 1 << i % 8;
+		assert_false(msr_mac_listed(&m, other));
+	}
+	msr_mac_set(&m, MSR_MAX_MACS - 1, msr_mac_word(last));
+	assert_int_equal(m.nr, MSR_MAX_MACS);
+	assert_true(msr_mac_listed(&m, last));
+	/* a peer's number of slots is bounded: what lies behind the table is not read (ASan), what is in it is found */
+	m.nr = UINT32_MAX;
+	assert_true(msr_mac_listed(&m, last));
+	assert_false(msr_mac_listed(&m, zero));
+	m.nr = MSR_MAX_MACS;
+	msr_mac_set(&m, MSR_MAX_MACS - 1, 0);
+	assert_int_equal(m.nr, 3);
+	assert_false(msr_mac_listed(&m, last));
+	msr_mac_set(&m, 0, msr_mac_word(last));
+	msr_mac_set(&m, 2, 0);
+	assert_int_equal(m.nr, 1);
+	assert_true(msr_mac_listed(&m, last));
+	assert_false(msr_mac_listed(&m, first));
+	msr_mac_set(&m, 0, 0);
+	assert_int_equal(m.nr, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +424,7 @@ int main(void)
 		cmocka_unit_test(whole_section),
 		cmocka_unit_test(every_verdict_has_a_name),
 		cmocka_unit_test(join),
+		cmocka_unit_test(macs),
 		cmocka_unit_test(frame),
 		cmocka_unit_test(one_packet),
 		cmocka_unit_test(many_packets),

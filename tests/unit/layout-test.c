@@ -101,6 +101,12 @@ static void structs(void **state)
 	FIELD(msr_section, bell);
 	FIELD(msr_section, reserved2);
 	FIELD(msr_section, queue);
+	FIELD(msr_section, macs);
+	END;
+	BEGIN(msr_macs);
+	FIELD(msr_macs, nr);
+	FIELD(msr_macs, reserved);
+	FIELD(msr_macs, mac);
 	END;
 	BEGIN(msr_queue_info);
 	FIELD(msr_queue_info, channel);
@@ -178,6 +184,7 @@ static void numbers(void **state)
 	NUMBER(MSR_SEGMENT_MAX);
 	NUMBER(MSR_MAX_QUEUES);
 	NUMBER(MSR_MAX_BELLS);
+	NUMBER(MSR_MAX_MACS);
 	NUMBER(MSR_MIN_RING_LOG2);
 	NUMBER(MSR_MAX_RING_LOG2);
 	NUMBER(MSR_MIN_DATA_LOG2);

@@ -27,7 +27,7 @@ static int connect_pair(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		p.nic[i] = nic_create(i + 1);
+		p.nic[i] = nic_create(i + 1, NIC_RING);
 		p.mem[i] = nic_reg(p.nic[i], AREA, REMOTE);
 		p.q[i] = nic_qp_create(p.nic[i], IB_QPT_RC, 127, 2);
 		assert_non_null(p.q[i]);

@@ -430,9 +430,80 @@ static void long_reads(void **state)
 	}
 }
 
+/*
+ * A device has the MAC addresses of the devices on top of its netdev, too: packets to one of them
+ * are its own, and what is sent to one of them does not leave the machine.
+ */
+static void mac_addresses(void **state)
+{
+	struct nic *nic[3];
+	struct nic_qp *q[2], *loop;
+	struct rxe_send_wqe *w;
+	struct nic_pkt *p, *ack;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		nic[i] = nic_create(i + 1, NIC_RING);
+	for (i = 0; i < 2; i++) {
+		q[i] = nic_qp_create(nic[i], IB_QPT_RC, DEPTH, 1);
+		assert_int_equal(nic_qp_init(q[i]), 0);
+	}
+	for (i = 0; i < 2; i++)
+		assert_int_equal(nic_qp_connect(q[i], nic[!i], q[!i]->qp.ibqp.qp_num, IB_MTU_256, 7, 7), 0);
+	w = nic_sq_next(q[0]);
+	w->wr.opcode = IB_WR_RDMA_WRITE;
+	nic_sq_post(q[0]);
+	nic_work(nic[0]);
+	p = nic_take(nic[0]);
+	assert_non_null(p);
+	memcpy(p->data, nic[2]->netdev.dev_addr, ETH_ALEN);
+
+	nic_deliver(nic[1], p);
+	nic_end(nic[1]);
+	assert_null(nic_take(nic[1]));
+	loop = nic_qp_create(nic[1], IB_QPT_RC, DEPTH, 1);
+	assert_int_equal(nic_qp_init(loop), 0);
+	assert_int_equal(nic_qp_connect(loop, nic[2], 99, IB_MTU_256, 7, 7), 0);
+	assert_false(loop->qp.av.loop);
+	nic_qp_destroy(loop);
+
+	msr_mac_set(&nic[1]->dev.macs.table, 3, msr_mac_word(nic[2]->netdev.dev_addr));
+	nic_deliver(nic[1], p);
+	nic_end(nic[1]);
+	ack = nic_take(nic[1]);
+	assert_non_null(ack);
+	assert_memory_equal(ack->data, nic[0]->netdev.dev_addr, ETH_ALEN);
+	loop = nic_qp_create(nic[1], IB_QPT_RC, DEPTH, 1);
+	assert_int_equal(nic_qp_init(loop), 0);
+	assert_int_equal(nic_qp_connect(loop, nic[2], 99, IB_MTU_256, 7, 7), 0);
+	assert_true(loop->qp.av.loop);
+	nic_qp_destroy(loop);
+
+	nic_free(p);
+	nic_free(ack);
+	for (i = 0; i < 3; i++)
+		nic_destroy(nic[i]);
+}
+
+/* ib_core leaves the destination's address zero where the source's netdev resolves none. */
+static void no_neighbour(void **state)
+{
+	struct nic *nic = nic_create(1, NIC_RING), *peer = nic_create(2, NIC_RING);
+	struct nic_qp *q = nic_qp_create(nic, IB_QPT_RC, DEPTH, 1);
+
+	(void)state;
+	memset(peer->netdev.dev_addr, 0, ETH_ALEN);
+	assert_int_equal(nic_qp_init(q), 0);
+	assert_int_equal(nic_qp_connect(q, peer, 99, IB_MTU_256, 7, 7), -EHOSTUNREACH);
+	nic_destroy(nic);
+	nic_destroy(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mac_addresses), cmocka_unit_test(no_neighbour),
 		cmocka_unit_test(clean), cmocka_unit_test(clean_bursts), cmocka_unit_test(tight_ring), cmocka_unit_test(loss),
 		cmocka_unit_test(duplicates), cmocka_unit_test(reordering), cmocka_unit_test(everything),
 		cmocka_unit_test(long_reads),

@@ -60,7 +60,8 @@ static inline void msr_section_copy(struct msr_section *to, const struct msr_sec
 
 /*
  * Owner, while its epoch is 0: identity and queue table of @from go into the own
- * section, where a peer may be looking all the same. Link words and bells stay.
+ * section, where a peer may be looking all the same. Link words and bells stay. The table of MAC
+ * addresses is written again as well, in case something overwrote it.
  */
 static inline void msr_section_write(struct msr_section *section, const struct msr_section *from)
 {
@@ -68,6 +69,7 @@ static inline void msr_section_write(struct msr_section *section, const struct m
 
 	msr_copy_words(section, from, __builtin_offsetof(struct msr_section, epoch));
 	msr_copy_words(section->queue, from->queue, sizeof(section->queue));
+	msr_copy_words(&section->macs, &from->macs, sizeof(section->macs));
 	/* what an earlier user of the memory may have left */
 	for (i = 0; i < sizeof(section->reserved1) / sizeof(section->reserved1[0]); i++)
 		msr_store(&section->reserved1[i], 0);

@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #define MSR_MAGIC		0x31525348534f4dULL	/* "MOSHSR1" */
-#define MSR_VERSION		1
+#define MSR_VERSION		2
 
 #define MSR_CACHE_LINE		64
 #define MSR_PAGE		4096
@@ -73,6 +73,20 @@ struct msr_queue_info {
 #define MSR_MAX_BELLS		(1 + MSR_MAX_QUEUES)
 
 /*
+ * MAC addresses to which the owner's RDMA device listens: RoCE packets to one of them belong into the
+ * peer's ROCE queue, all others are frames. The front's alone; it changes at run time. A slot is
+ * loaded and stored whole: 0, or MSR_MAC_VALID and the address, its first byte in bits 47..40.
+ */
+#define MSR_MAC_VALID		(1ULL << 63)
+#define MSR_MAX_MACS		128
+
+struct msr_macs {
+	__u32	nr;		/* slots up to the last one in use; mac.h */
+	__u32	reserved[15];
+	__u64	mac[MSR_MAX_MACS];
+};
+
+/*
  * First page of a section. The identity and the queue table are written while
  * epoch is 0 and stand still from the store of epoch until it is 0 again.
  */
@@ -82,7 +96,7 @@ struct msr_section {
 	__u32	version;
 	__u32	role;		/* enum msr_role */
 	__u64	segment_size;	/* bytes, both sections */
-	__u32	features;	/* MSR_FEATURE_*; none defined in version 1 */
+	__u32	features;	/* MSR_FEATURE_*; none defined in version 2 */
 	__u32	nr_queues;
 	__u32	reserved0[8];
 
@@ -96,6 +110,8 @@ struct msr_section {
 	__u64	reserved2[7];
 
 	struct msr_queue_info queue[MSR_MAX_QUEUES];
+
+	struct msr_macs macs;
 };
 
 /* Why a side gave up on its peer: for the peer's log, never acted upon. */
@@ -213,7 +229,9 @@ MSR_ASSERT(qinfo, sizeof(struct msr_queue_info) == MSR_CACHE_LINE);
 MSR_ASSERT(epoch, __builtin_offsetof(struct msr_section, epoch) == 64);
 MSR_ASSERT(bell, __builtin_offsetof(struct msr_section, bell) == 128);
 MSR_ASSERT(queue, __builtin_offsetof(struct msr_section, queue) == 320);
-MSR_ASSERT(section, sizeof(struct msr_section) == 1344 &&
+MSR_ASSERT(macs, sizeof(struct msr_macs) == 1088 &&
+	   __builtin_offsetof(struct msr_section, macs) == 1344);
+MSR_ASSERT(section, sizeof(struct msr_section) == 2432 &&
 	   sizeof(struct msr_section) <= MSR_PAGE);
 
 #endif /* MSR_WIRE_H */
