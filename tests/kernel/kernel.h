@@ -193,8 +193,6 @@ struct hrtimer { int unused; };
 struct delayed_work { int unused; };
 struct ida { int unused; };
 
-typedef int atomic_t;
-
 struct kref { int n; };
 static inline void kref_init(struct kref *k) { k->n = 1; }
 static inline void kref_get(struct kref *k) { KERNEL_MUST(k->n++ > 0); }

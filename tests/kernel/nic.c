@@ -595,13 +595,13 @@ unsigned long nic_next_timer(const struct nic *nic)
 
 int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what)
 {
-	dev->objects[what]++;
+	dev->objects[what].counter++;
 	return 0;
 }
 
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
 {
-	KERNEL_MUST(dev->objects[what]-- > 0);
+	KERNEL_MUST(dev->objects[what].counter-- > 0);
 }
 
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
