@@ -8,9 +8,9 @@
  * of that id for its own: those of a netdev (ib_device_get_by_netdev), and every one when it
  * is unloaded. So the device has the id only from enable_driver, just before ib_core hands
  * it to its clients, until that has reached the client of this file. ib_uverbs comes
- * earlier: this module needs its symbols, so its client is the older one. librxe
- * then finds the device by its name, as no driver id is reported; and the netdev is told when
- * asked for (get_netdev) instead of being set.
+ * earlier: this module needs its symbols, so its client is the older one. As no driver id
+ * is reported then, rdma-core finds librxe by the device's "modalias" (below), whatever the device's
+ * name is; and the netdev is told when asked for (get_netdev) instead of being set.
  */
 #include <linux/etherdevice.h>
 #include <linux/rtnetlink.h>
@@ -153,6 +153,55 @@ static int client_add(struct ib_device *ibdev)
 	return -EOPNOTSUPP;
 }
 
+/* rdma-ndd gives the host's name, to tell devices apart in lists of a fabric. ib_core shows it. */
+static int modify_device(struct ib_device *ibdev, int mask, struct ib_device_modify *attr)
+{
+	if (mask & ~IB_DEVICE_MODIFY_NODE_DESC)
+		return -EOPNOTSUPP;
+	if (mask & IB_DEVICE_MODIFY_NODE_DESC)
+		memcpy(ibdev->node_desc, attr->node_desc, sizeof(ibdev->node_desc));
+	return 0;
+}
+
+/* As rdma_rxe has it, for test suites that look for the netdev's name. */
+static ssize_t parent_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct mrdma_dev *dev = rdma_device_to_drv_device(device, struct mrdma_dev, ibdev);
+
+	return sysfs_emit(buf, "%s\n", netdev_name(dev->netdev));
+}
+static DEVICE_ATTR_RO(parent);
+
+static struct attribute *device_attrs[] = {
+	&dev_attr_parent.attr,
+	NULL
+};
+
+static const struct attribute_group device_group = {
+	.attrs = device_attrs,
+};
+
+/*
+ * /sys/class/infiniband/DEV/device/modalias. "device" is a link to the parent elsewhere; this
+ * device has none. rdma-core compares the file's content with the patterns of its providers, of which
+ * librxe's is this one and "*".
+ */
+static ssize_t modalias_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "rdma_device:Nrxe\n");
+}
+static DEVICE_ATTR_RO(modalias);
+
+static struct attribute *parent_attrs[] = {
+	&dev_attr_modalias.attr,
+	NULL
+};
+
+static const struct attribute_group parent_group = {
+	.name = "device",
+	.attrs = parent_attrs,
+};
+
 static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 {
 	if (index)
@@ -242,6 +291,8 @@ static const struct ib_device_ops ops = {
 	.get_port_immutable = get_port_immutable,
 	.get_link_layer = get_link_layer,
 	.get_netdev = get_netdev,
+	.modify_device = modify_device,
+	.device_group = &device_group,
 	.add_gid = mrdma_add_gid,
 	.del_gid = mrdma_del_gid,
 	.enable_driver = enable_driver,
@@ -386,6 +437,8 @@ int mrdma_ib_register(struct mrdma_front *front)
 				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	addrconf_addr_eui48((u8 *)&dev->ibdev.node_guid, dev->netdev->dev_addr);
 	ib_set_device_ops(&dev->ibdev, &ops);
+	/* ib_core fills the first two, and a third for statistics of a device, of which there are none */
+	dev->ibdev.groups[2] = &parent_group;
 
 	dev->netdev_nb.notifier_call = netdev_event;
 	err = register_netdevice_notifier(&dev->netdev_nb);
