@@ -187,6 +187,22 @@ readdressed() {
 check "the netdev gets another MAC address, while up" readdressed 02:00:00:00:77:03
 check "and its own again" readdressed $front_mac
 
+### The RDMA device's names
+
+front_rdma=$(rdma_dev front)
+front_sys=/sys/class/infiniband
+check "attribute parent names the netdev" on front "grep -x $front_dev $front_sys/$front_rdma/parent"
+described() { on front "echo 'a host mlx' >$front_sys/$front_rdma/node_desc && grep -x 'a host mlx' $front_sys/$front_rdma/node_desc"; }
+check "the node description is written" described
+on front "echo multios >$front_sys/$front_rdma/node_desc"
+# rdma_rxe comes and goes meanwhile: it unregisters all devices that it takes for its own.
+renamed_rdma() {
+	on front -t 60 "rdma dev set $front_rdma name roce0 && modprobe rdma_rxe && ibv_devices | tee /dev/stderr | grep -qw roce0 && rmmod rdma_rxe" &&
+		upper_pp rc peer front $peer_ip $front_ip && upper_cm front peer $front_ip6 && on front 'ibv_devinfo -d roce0'
+}
+check "the device is renamed: programs find it" renamed_rdma
+check "and has its name again" on front "rdma dev set roce0 name $front_rdma && ibv_devinfo -d $front_rdma"
+
 check_no_more "no object is left over" "$(objects front)" "$before"
 check_logs "after all of it"
 vm_end
