@@ -9,8 +9,8 @@
  * is unloaded. So the device has the id only from enable_driver, just before ib_core hands
  * it to its clients, until that has reached the client of this file. ib_uverbs comes
  * earlier: this module needs its symbols, so its client is the older one. As no driver id
- * is reported then, rdma-core finds librxe by the device's "modalias" (below), whatever the device's
- * name is; and the netdev is told when asked for (get_netdev) instead of being set.
+ * is reported then, rdma-core finds librxe by the device's "modalias" (below), whatever the
+ * device's name is; and the netdev is told when asked for (get_netdev) instead of being set.
  */
 #include <linux/etherdevice.h>
 #include <linux/rtnetlink.h>
@@ -183,8 +183,8 @@ static const struct attribute_group device_group = {
 
 /*
  * /sys/class/infiniband/DEV/device/modalias. "device" is a link to the parent elsewhere; this
- * device has none. rdma-core compares the file's content with the patterns of its providers, of which
- * librxe's is this one and "*".
+ * device has none. rdma-core compares the file's content with the patterns of its providers,
+ * of which librxe's is this one and "*".
  */
 static ssize_t modalias_show(struct device *device, struct device_attribute *attr, char *buf)
 {
@@ -437,7 +437,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	addrconf_addr_eui48((u8 *)&dev->ibdev.node_guid, dev->netdev->dev_addr);
 	ib_set_device_ops(&dev->ibdev, &ops);
-	/* ib_core fills the first two, and a third for statistics of a device, of which there are none */
+	/* ib_core fills the first two, and one for a device's statistics, of which there are none */
 	dev->ibdev.groups[2] = &parent_group;
 
 	dev->netdev_nb.notifier_call = netdev_event;
