@@ -50,7 +50,8 @@ static enum ib_port_state port_state(const struct net_device *netdev)
 static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			struct ib_udata *udata)
 {
-	if (udata->inlen || udata->outlen)
+	/* newer kernels' ib_core asks for itself, without a user */
+	if (udata && (udata->inlen || udata->outlen))
 		return -EINVAL;
 	*attr = (struct ib_device_attr) {
 		.vendor_id = 0xffffff,
