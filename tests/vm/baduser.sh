@@ -41,9 +41,9 @@ charged() {
 		rmdir hungry"
 }
 if ((!PLAIN)); then
-	check "what is announced can be had, and no more" on front -t 200 /tmp/limits caps
+	check "what is announced can be had, and no more" on front -t 200 "/tmp/limits caps"
 	# 131,072 of them
-	((!LONG)) || check "no more protection domains and address handles than announced" on front -t 3600 /tmp/limits objects
+	((!LONG)) || check "no more protection domains and address handles than announced" on front -t 3600 "/tmp/limits objects"
 	check "the kernel's memory for queues is charged to who asks for it" charged
 	check_no_more "after them nothing is left over" "$(objects front)" "$idle"
 fi
