@@ -348,6 +348,7 @@ objects() { on "$1" 'rdma resource show' | sed 's/^[0-9]*: [^:]*: //; s/ *$//'; 
 # check_no_more NAME OBJECTS BEFORE: of no kind there are more. There may be fewer: the completion queues that kernel users
 # share stay with a device, but not with a module that was loaded again in between.
 check_no_more() {
+	chosen "$1" || return 0
 	if [[ $2 == pd\ * ]] && awk -v now="$2" -v before="$3" 'BEGIN {
 			n = split(before, b); for (i = 1; i < n; i += 2) was[b[i]] = b[i + 1]
 			n = split(now, a); for (i = 1; i < n; i += 2) if (a[i + 1] > was[a[i]]) exit 1
