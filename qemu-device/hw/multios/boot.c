@@ -194,6 +194,15 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
     if (s->tsc_khz) {
         g_string_append_printf(cmd, " tsc_early_khz=%" PRIu64, s->tsc_khz);
     }
+    /*
+     * The UART by its address. By name Linux takes ttyS0 for the PC's COM1
+     * until it finds this one, and since its consoles print from threads of
+     * their own (6.13) one of them may print while the port is exchanged.
+     */
+    if (s->back_console) {
+        g_string_append_printf(cmd, " console=uart,mmio,0x%x,115200",
+                               MULTIOS_UART_BASE);
+    }
     /* The user's behind ours: they may end with " -- " and init's arguments. */
     g_string_append_c(cmd, ' ');
     own = cmd->len;

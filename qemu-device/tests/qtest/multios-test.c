@@ -232,11 +232,12 @@ static void make_firmware(void)
 
 static void start_with(Machine *m, const char *more)
 {
-    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 -device "
+    m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 "
+                         "-chardev null,id=con -device "
                          "'multios,id=mos0,addr=%x,back-kernel=%s,back-vcpus=2,"
                          "back-mem=128M,shared-mem=16M,mac=52:54:00:01:02:03,"
-                         "back-append=hello -- bye' %s", SLOT, kernel_path,
-                         more);
+                         "back-console=con,back-append=hello -- bye' %s", SLOT,
+                         kernel_path, more);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
     g_assert_nonnull(m->dev);
@@ -431,7 +432,7 @@ static void test_boot(void)
 {
     Machine m;
     uint8_t bp[0x300];
-    char cmdline[64];
+    char cmdline[128];
     uint32_t code;
 
     start(&m);
@@ -445,7 +446,8 @@ static void test_boot(void)
     cmdline[sizeof(cmdline) - 1] = 0;
     /* The device's own parameters are the kernel's, not init's. */
     g_assert_cmpstr(cmdline, ==,
-                    "no_ipi_broadcast=1 reboot=acpi hello -- bye");
+                    "no_ipi_broadcast=1 reboot=acpi "
+                    "console=uart,mmio,0xfef11000,115200 hello -- bye");
     code = ldl_le_p(bp + 0x214);
     g_assert_cmphex(code % (2 * MiB), ==, 0);
     g_assert_cmphex(qtest_readl(m.qts, code), ==, 0x90909090);
