@@ -8,7 +8,7 @@
  * of that id for its own: those of a netdev (ib_device_get_by_netdev), and every one when it
  * is unloaded. So the device has the id only from enable_driver, just before ib_core hands
  * it to its clients, until that has reached the client of this file. ib_uverbs comes
- * earlier: this module needs its symbols, so its client is the older one. As no driver id
+ * earlier: this module needs a symbol of it, so its client is the older one. As no driver id
  * is reported then, rdma-core finds librxe by the device's "modalias" (below), whatever the
  * device's name is; and the netdev is told when asked for (get_netdev) instead of being set.
  */
@@ -16,6 +16,7 @@
 #include <linux/rtnetlink.h>
 #include <net/addrconf.h>
 #include <rdma/ib_mad.h>
+#include <rdma/ib_marshall.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "kcompat.h"
@@ -137,6 +138,12 @@ static struct net_device *get_netdev(struct ib_device *ibdev, u32 port)
 	dev_hold(dev->netdev);
 	return dev->netdev;
 }
+
+/*
+ * In newer kernels (seen in 7.3) all that the verbs use is ib_core's. Without a symbol of
+ * ib_uverbs, whether its client is the older one would depend on udev's speed.
+ */
+static void *const uverbs_symbol __used = ib_copy_qp_attr_to_user;
 
 /* Called by ib_core before the clients are told of the device, again in a new net namespace. */
 static int enable_driver(struct ib_device *ibdev)
