@@ -26,7 +26,7 @@ on front "ip neigh replace $ip4 lladdr $peer_mac dev $front_dev nud permanent &&
 
 out=$VM_BUILD/conformance.out rc=0 total=''
 start_on front cfd "/tmp/conformance --device -d $(rdma_dev front)" || vm_abort "starting the program in the front"
-on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${CASE:+-o '$CASE'} $front_ip" >"$out" 2>&1 || rc=$?
+on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${CASE:+-o ${CASE@Q}} $front_ip" >"$out" 2>&1 || rc=$?
 end_of front cfd 20 >"$out.device" 2>&1 || true
 while IFS= read -r line; do
 	IFS=$'\t' read -r _ case rule found <<<"$line"
