@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Address handles. A user's has a number that librxe puts into its send
- * requests; its vector is built once and copied out under the array's lock, so
- * a handle may be destroyed while requests that name it are still queued.
+ * Address handles. Each has a number, which librxe puts into its send requests; its
+ * vector is built once, kept right by follow.c, and copied out under the array's lock, so a
+ * handle may be destroyed while requests that name it are still queued.
  */
+#include <rdma/ib_cache.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "mrdma.h"
@@ -17,11 +18,15 @@ static int check_attr(const struct rdma_ah_attr *attr)
 	return 0;
 }
 
+/* ib_core's own reference (ibah.sgid_attr) is protected by no lock of ours. */
 static void keep_attr(struct mrdma_ah *ah, const struct rdma_ah_attr *attr)
 {
 	ah->attr = *attr;
-	/* ib_core holds its own reference for the life of the AH (ibah.sgid_attr) */
 	ah->attr.grh.sgid_attr = NULL;
+	rdma_hold_gid_attr(attr->grh.sgid_attr);
+	if (ah->sgid)
+		rdma_put_gid_attr(ah->sgid);
+	ah->sgid = attr->grh.sgid_attr;
 }
 
 int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_udata *udata)
@@ -37,13 +42,13 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	err = mrdma_av_init(dev, init->ah_attr, 0, 0, &ah->av);
 	if (err)
 		return err;
-	keep_attr(ah, init->ah_attr);
 	/* librxe from before AH numbers would pass a vector of its own making */
 	if (udata && udata->outlen < sizeof(resp))
 		return -EINVAL;
 	err = mrdma_object_get(dev, MRDMA_OBJ_AH);
-	if (err || !udata)
+	if (err)
 		return err;
+	keep_attr(ah, init->ah_attr);
 
 	xa_lock_bh(&dev->ahs);
 	err = __xa_alloc_cyclic(&dev->ahs, &ah->num, ah, XA_LIMIT(1, INT_MAX), &dev->next_ah,
@@ -51,6 +56,8 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	xa_unlock_bh(&dev->ahs);
 	if (err < 0)
 		goto err_put;
+	if (!udata)
+		return 0;
 	resp.ah_num = ah->num;
 	err = ib_copy_to_udata(udata, &resp, sizeof(resp));
 	if (err)
@@ -60,6 +67,7 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 err_erase:
 	xa_erase_bh(&dev->ahs, ah->num);
 err_put:
+	rdma_put_gid_attr(ah->sgid);
 	mrdma_object_put(dev, MRDMA_OBJ_AH);
 	return err;
 }
@@ -95,8 +103,8 @@ int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
 	struct mrdma_ah *ah = to_mrdma_ah(ibah);
 
-	if (ah->num)
-		xa_erase_bh(&dev->ahs, ah->num);
+	xa_erase_bh(&dev->ahs, ah->num);
+	rdma_put_gid_attr(ah->sgid);
 	mrdma_object_put(dev, MRDMA_OBJ_AH);
 	return 0;
 }

@@ -67,7 +67,10 @@ void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
 
-/* implemented by the RDMA part; front->netdev is registered */
+/* implemented by the RDMA part: follow.c, for the module's life */
+int mrdma_follow_register(void);
+void mrdma_follow_unregister(void);
+/* verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);
 void mrdma_ib_unregister(struct mrdma_front *front);
 

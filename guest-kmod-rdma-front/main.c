@@ -356,19 +356,28 @@ static int __init mrdma_init(void)
 	err = check_command_line();
 	if (err)
 		return err;
-	err = pci_register_driver(&driver);
+	err = mrdma_follow_register();
 	if (err)
 		return err;
-	if (probe_result) {
-		pci_unregister_driver(&driver);
-		return probe_result;
-	}
+	err = pci_register_driver(&driver);
+	if (err)
+		goto err_unregister_follow;
+	err = probe_result;
+	if (err)
+		goto err_unregister_driver;
 	return 0;
+
+err_unregister_driver:
+	pci_unregister_driver(&driver);
+err_unregister_follow:
+	mrdma_follow_unregister();
+	return err;
 }
 
 static void __exit mrdma_exit(void)
 {
 	pci_unregister_driver(&driver);
+	mrdma_follow_unregister();
 }
 
 module_init(mrdma_init);

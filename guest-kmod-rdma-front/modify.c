@@ -4,6 +4,7 @@
  * needs and allows is ib_core's table (ib_modify_qp_is_ok).
  */
 #include <linux/slab.h>
+#include <rdma/ib_cache.h>
 #include <rdma/ib_verbs.h>
 
 #include "mrdma.h"
@@ -54,9 +55,13 @@ static void store_attr(struct mrdma_qp *qp, const struct ib_qp_attr *attr, int m
 		mine->qkey = attr->qkey;
 	if (mask & IB_QP_AV) {
 		mine->ah_attr = attr->ah_attr;
-		/* ib_core keeps the reference in the QP (av_sgid_attr) */
 		mine->ah_attr.grh.sgid_attr = NULL;
 		qp->av = *av;
+		/* ib_core has one of its own in the QP (av_sgid_attr), which no lock of ours protects */
+		rdma_hold_gid_attr(attr->ah_attr.grh.sgid_attr);
+		if (qp->sgid)
+			rdma_put_gid_attr(qp->sgid);
+		qp->sgid = attr->ah_attr.grh.sgid_attr;
 	}
 	if (mask & IB_QP_PATH_MTU) {
 		mine->path_mtu = attr->path_mtu;

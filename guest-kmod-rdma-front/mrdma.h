@@ -121,6 +121,7 @@ enum mrdma_counter {
 	MRDMA_CNT_NO_BUFFER,	/* nothing posted, or too small */
 	MRDMA_CNT_REFUSED,	/* key, right, range or length */
 	MRDMA_CNT_ECN,		/* marked: met a queue that grew long */
+	MRDMA_CNT_PATH_UPDATES,	/* a path's MAC addresses have changed */
 	MRDMA_NR_COUNTERS,
 };
 
@@ -182,6 +183,10 @@ struct mrdma_dev {
 	struct mrdma_stats __percpu *stats;
 	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
+	struct notifier_block	netevent_nb;
+	struct list_head	follow_entry;	/* of all devices, see follow.c */
+	struct delayed_work	follow;
+	unsigned long		follow_delay;	/* jiffies, WRITE_ONCE by the work */
 	struct ib_client	client;		/* see verbs.c */
 	int			port_state;	/* enum ib_port_state last announced */
 };
@@ -196,7 +201,7 @@ struct mrdma_pd {
 
 /* Address vector: all bytes before the BTH, ready to copy */
 struct mrdma_av {
-	u8			hdr[MRDMA_MAX_L4];
+	u8			hdr[MRDMA_MAX_L4] __aligned(2);
 	u8			len;		/* bytes of hdr in use */
 	u8			l3;		/* offset of the IP header */
 	bool			ipv6;
@@ -207,8 +212,9 @@ struct mrdma_av {
 
 struct mrdma_ah {
 	struct ib_ah		ibah;
-	u32			num;		/* 0: of a kernel user */
-	struct mrdma_av		av;
+	u32			num;
+	struct mrdma_av		av;		/* this and all below: the array's lock */
+	const struct ib_gid_attr *sgid;		/* referenced */
 	struct rdma_ah_attr	attr;		/* as created, without the GID reference */
 };
 
@@ -451,6 +457,7 @@ struct mrdma_qp {
 	struct completion	idle;
 	struct ib_qp_attr	attr;
 	struct mrdma_av		av;		/* of a connection */
+	const struct ib_gid_attr *sgid;		/* its source, referenced; NULL: not connected yet */
 	enum ib_qp_state	state;
 	enum ib_sig_type	sig_type;
 	u32			mtu;		/* bytes */
@@ -705,6 +712,8 @@ int mrdma_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 
 struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn);
+/* The one with the lowest number from *@qpn on, which is set to its number; NULL: none */
+struct mrdma_qp *mrdma_qp_get_next(struct mrdma_dev *dev, unsigned long *qpn);
 void mrdma_qp_put(struct mrdma_qp *qp);
 void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
@@ -860,6 +869,13 @@ int mrdma_del_gid(const struct ib_gid_attr *attr, void **context);
 void mrdma_macs_init(struct mrdma_dev *dev);
 void mrdma_macs_uninit(struct mrdma_dev *dev);
 void mrdma_macs_follow(struct mrdma_dev *dev);
+
+/* ---- routes and neighbours: follow.c ---- */
+
+int mrdma_follow_init(struct mrdma_dev *dev);
+void mrdma_follow_uninit(struct mrdma_dev *dev);
+void mrdma_follow(struct mrdma_dev *dev);
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac);
 
 /* ---- address handles: ah.c ---- */
 

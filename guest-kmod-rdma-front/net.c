@@ -64,8 +64,8 @@ static void put_ipv6(struct mrdma_av *av, const struct ib_global_route *grh)
 }
 
 /*
- * @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC. Of an
- * address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
+ * @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC, and
+ * follow.c keeps it right in what has the vector. Of an address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
  */
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  struct mrdma_av *av)
@@ -74,6 +74,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	struct udphdr udp = { .dest = htons(MRDMA_UDP_PORT) };
 	u16 vlan = 0xffff, proto;
 	struct ethhdr eth;
+	bool mcast;
 	int err;
 
 	if (!grh->sgid_attr)
@@ -85,6 +86,10 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	if (is_zero_ether_addr(attr->roce.dmac))
 		return -EHOSTUNREACH;
 	ether_addr_copy(eth.h_dest, attr->roce.dmac);
+	/* what the kernel's connection manager resolved when it connected may be long ago */
+	mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
+	if (!mcast)
+		mrdma_next_hop(grh->sgid_attr, &grh->dgid, eth.h_dest);
 
 	memset(av, 0, sizeof(*av));
 	switch (rdma_gid_attr_network_type(grh->sgid_attr)) {
@@ -121,7 +126,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	memcpy(av->hdr + av->len, &udp, sizeof(udp));
 	av->len += sizeof(udp);
 	av->loop = mrdma_own_mac(dev, eth.h_dest);
-	av->mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
+	av->mcast = mcast;
 	return 0;
 }
 

@@ -242,8 +242,10 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 			break;
 		w->ud.qpn = ud_wr(wr)->remote_qpn & MRDMA_QPN_MASK;
 		w->ud.qkey = ud_wr(wr)->remote_qkey;
+		/* copied now: the handle may be destroyed before it is sent */
 		w->ud.ah_num = 0;
-		w->ud.av = to_mrdma_ah(ud_wr(wr)->ah)->av;
+		mrdma_ah_get_av(mrdma_qp_dev(qp), ud_wr(wr)->ah->pd,
+				to_mrdma_ah(ud_wr(wr)->ah)->num, &w->ud.av);
 		break;
 	case IB_WR_RDMA_READ:
 	case IB_WR_RDMA_WRITE:

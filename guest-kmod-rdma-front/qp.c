@@ -5,6 +5,7 @@
  */
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include <rdma/ib_cache.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "mrdma.h"
@@ -26,6 +27,18 @@ struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn)
 
 	xa_lock_bh(&dev->qps);
 	qp = xa_load(&dev->qps, qpn);
+	if (qp)
+		kref_get(&qp->ref);
+	xa_unlock_bh(&dev->qps);
+	return qp;
+}
+
+struct mrdma_qp *mrdma_qp_get_next(struct mrdma_dev *dev, unsigned long *qpn)
+{
+	struct mrdma_qp *qp;
+
+	xa_lock_bh(&dev->qps);
+	qp = xa_find(&dev->qps, qpn, ULONG_MAX, XA_PRESENT);
 	if (qp)
 		kref_get(&qp->ref);
 	xa_unlock_bh(&dev->qps);
@@ -416,6 +429,8 @@ int mrdma_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	tasklet_kill(&qp->task);
 	mrdma_mw_unbind_all(qp);
 	free_queues(qp);
+	if (qp->sgid)
+		rdma_put_gid_attr(qp->sgid);
 	mrdma_object_put(dev, MRDMA_OBJ_QP);
 	return 0;
 }

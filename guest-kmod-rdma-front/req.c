@@ -219,6 +219,8 @@ void mrdma_req_timeout(struct timer_list *t)
 			req->overdue = false;
 			mrdma_req_arm(qp);
 		} else {
+			/* nobody may be there any more */
+			mrdma_follow(mrdma_qp_dev(qp));
 			timed_out(qp);
 		}
 		mrdma_qp_run(qp);

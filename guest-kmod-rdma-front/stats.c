@@ -33,6 +33,7 @@ static const struct rdma_stat_desc descs[MRDMA_NR_COUNTERS] = {
 	[MRDMA_CNT_NO_BUFFER].name	= "out_of_buffer",
 	[MRDMA_CNT_REFUSED].name	= "rcvd_refused_pkts",
 	[MRDMA_CNT_ECN].name		= "np_ecn_marked_roce_packets",
+	[MRDMA_CNT_PATH_UPDATES].name	= "path_updates",
 };
 
 struct rdma_hw_stats *mrdma_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)

@@ -382,6 +382,7 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 	switch (event) {
 	case NETDEV_CHANGEADDR:
 		mrdma_macs_follow(dev);
+		mrdma_follow(dev);
 		break;
 	case NETDEV_UP:
 	case NETDEV_DOWN:
@@ -448,10 +449,13 @@ int mrdma_ib_register(struct mrdma_front *front)
 	/* ib_core fills the first two, and one for a device's statistics, of which there are none */
 	dev->ibdev.groups[2] = &parent_group;
 
+	err = mrdma_follow_init(dev);
+	if (err)
+		goto err_rx_uninit;
 	dev->netdev_nb.notifier_call = netdev_event;
 	err = register_netdevice_notifier(&dev->netdev_nb);
 	if (err)
-		goto err_rx_uninit;
+		goto err_follow_uninit;
 	/* after it, so that no change is missed */
 	rtnl_lock();
 	mrdma_macs_follow(dev);
@@ -476,6 +480,8 @@ err_unpublish:
 	ib_unregister_client(&dev->client);
 err_unregister_notifier:
 	unregister_netdevice_notifier(&dev->netdev_nb);
+err_follow_uninit:
+	mrdma_follow_uninit(dev);
 err_rx_uninit:
 	mrdma_rx_uninit(dev);
 err_free_stats:
@@ -498,6 +504,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	unregister_netdevice_notifier(&dev->netdev_nb);
 	ib_unregister_device(&dev->ibdev);
 	ib_unregister_client(&dev->client);
+	mrdma_follow_uninit(dev);
 	WRITE_ONCE(front->ib, NULL);
 	/* softirqs that have loaded it are over after this */
 	synchronize_net();

@@ -8,6 +8,7 @@
 #define TESTS_KERNEL_KERNEL_H
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -61,6 +62,7 @@ typedef struct { int counter; } atomic_t;
 #define __user
 #define __rcu
 #define __force
+#define __aligned(n)	__attribute__((aligned(n)))
 #define ____cacheline_aligned
 #define fallthrough		__attribute__((fallthrough))
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
@@ -299,6 +301,16 @@ struct xa_limit { u32 min, max; };
 static inline void *xa_load(struct xarray *xa, unsigned long index)
 {
 	return index < xa->slots ? xa->slot[index] : NULL;
+}
+
+#define XA_PRESENT	8
+static inline void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max, int filter)
+{
+	(void)filter;
+	for (; *index < xa->slots && *index <= max; ++*index)
+		if (xa_load(xa, *index))
+			return xa_load(xa, *index);
+	return NULL;
 }
 
 static inline int __xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)

@@ -610,6 +610,20 @@ enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
 	return IB_MTU_4096;
 }
 
+/* Nobody moves here, but the transport must ask. */
+void mrdma_follow(struct mrdma_dev *dev)
+{
+	container_of(dev, struct nic, dev)->followed++;
+}
+
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
+{
+	(void)sgid;
+	(void)dgid;
+	(void)dmac;
+	return false;
+}
+
 /* AH number n is the address of device n. */
 bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av)
 {
@@ -632,7 +646,10 @@ const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const 
 	(void)type;
 	(void)port;
 	(void)ndev;
-	return memcmp(gid, &nic->gid.gid, sizeof(*gid)) ? ERR_PTR(-ENOENT) : &nic->gid;
+	if (memcmp(gid, &nic->gid.gid, sizeof(*gid)))
+		return ERR_PTR(-ENOENT);
+	rdma_hold_gid_attr(&nic->gid);
+	return &nic->gid;
 }
 
 struct nic *nic_create(u8 number, u32 ring_log2)
@@ -677,6 +694,7 @@ void nic_destroy(struct nic *nic)
 	for (i = 0; i < NIC_MEMS; i++)
 		free(nic->mem[i].bytes);
 	mrdma_rx_uninit(&nic->dev);
+	KERNEL_MUST(!nic->gid.refs);
 	free_percpu(nic->dev.stats);
 	free(nic);
 }

@@ -508,6 +508,8 @@ static void dead_peer(void **state)
 	assert_int_equal(q->qp.state, IB_QPS_ERR);
 	assert_int_equal(q->wc[0][0].status, IB_WC_RETRY_EXC_ERR);
 	assert_int_equal(shares(s).dead, 1);
+	/* each time the path was looked up again */
+	assert_int_equal(s->path.front->followed, 8);
 	end_scene(s);
 }
 

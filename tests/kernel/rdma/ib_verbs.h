@@ -129,7 +129,7 @@ struct ib_mw { struct ib_device *device; struct ib_pd *pd; u32 rkey; enum ib_mw_
 /* Of a user: where the answer goes, and whose context it is */
 struct ib_udata { void *outbuf; size_t outlen; struct ib_ucontext *context; };
 
-struct ib_gid_attr { struct net_device *ndev; union ib_gid gid; enum ib_gid_type gid_type; };
+struct ib_gid_attr { struct net_device *ndev; union ib_gid gid; enum ib_gid_type gid_type; int refs; };
 
 struct ib_global_route {
 	const struct ib_gid_attr *sgid_attr;
@@ -324,9 +324,15 @@ static inline u16 rdma_get_udp_sport(u32 flow, u32 lqpn, u32 rqpn)
 const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,
 						u32 port, struct net_device *ndev);
 
+/* attr is part of a device of the test, and not constant */
+static inline void rdma_hold_gid_attr(const struct ib_gid_attr *attr)
+{
+	((struct ib_gid_attr *)attr)->refs++;
+}
+
 static inline void rdma_put_gid_attr(const struct ib_gid_attr *attr)
 {
-	(void)attr;
+	KERNEL_MUST(((struct ib_gid_attr *)attr)->refs-- > 0);
 }
 
 #endif /* TESTS_KERNEL_IB_VERBS_H */

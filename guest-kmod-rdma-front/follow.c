@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Address vectors follow routes and neighbours, as IP's packets do. A vector has the MAC
+ * addresses of its packets ready made; when a neighbour's changes (a gateway or a peer
+ * fails over, a VM moves), a route leads to another gateway, or the netdev of the source GID
+ * gets another one, work looks all vectors up again. Nothing is looked up for a packet.
+ *
+ * What makes the work run: events of neighbours, of routes in every net namespace and of
+ * netdevs; and, as an entry of a neighbour that IP does not use goes away and takes its
+ * events along, what shows that a path is broken: a request's time-out, a request that
+ * comes twice.
+ */
+#include <linux/etherdevice.h>
+#include <linux/inetdevice.h>
+#include <net/fib_notifier.h>
+#include <net/ip6_route.h>
+#include <net/neighbour.h>
+#include <net/net_namespace.h>
+#include <net/netevent.h>
+#include <net/netns/generic.h>
+#include <net/route.h>
+#include <rdma/ib_cache.h>
+
+#include "mrdma.h"
+
+/* Between an event and the work: several come together. */
+#define DELAY_MS	20
+
+static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gid_attr *sgid,
+				    const union ib_gid *dgid)
+{
+	struct rtable *rt;
+
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV4) {
+		struct flowi4 fl4 = { .flowi4_oif = oif };
+
+		memcpy(&fl4.saddr, sgid->gid.raw + 12, sizeof(fl4.saddr));
+		memcpy(&fl4.daddr, dgid->raw + 12, sizeof(fl4.daddr));
+		rt = ip_route_output_key(net, &fl4);
+		return IS_ERR(rt) ? NULL : &rt->dst;
+	}
+#if IS_ENABLED(CONFIG_IPV6)
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV6) {
+		struct flowi6 fl6 = { .flowi6_oif = oif };
+		struct dst_entry *dst;
+
+		memcpy(&fl6.saddr, sgid->gid.raw, sizeof(fl6.saddr));
+		memcpy(&fl6.daddr, dgid->raw, sizeof(fl6.daddr));
+		dst = ip6_route_output(net, NULL, &fl6);
+		if (!dst->error)
+			return dst;
+		dst_release(dst);
+	}
+#endif
+	return NULL;
+}
+
+/*
+ * The MAC address that packets from @sgid to @dgid are sent to now. Returns false if none is
+ * known: there is no route, the neighbour does not answer (it is asked), or the address is this
+ * host's. Any context but hard interrupts; does not wait.
+ */
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
+{
+	const void *daddr = dgid->raw;
+	struct neighbour *neigh;
+	struct net_device *ndev;
+	struct dst_entry *dst;
+	bool known = false;
+
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV4)
+		daddr += 12;
+	rcu_read_lock();
+	ndev = rdma_read_gid_attr_ndev_rcu(sgid);
+	if (IS_ERR(ndev))
+		goto out;
+	dst = find_route(dev_net(ndev), ndev->ifindex, sgid, dgid);
+	if (!dst)
+		goto out;
+	/* a local address has a route by the loopback device */
+	neigh = dst->dev == ndev ? dst_neigh_lookup(dst, daddr) : NULL;
+	if (neigh) {
+		/* also asks one that has not been heard of for a while */
+		neigh_event_send(neigh, NULL);
+		if (READ_ONCE(neigh->nud_state) & NUD_VALID) {
+			neigh_ha_snapshot(dmac, neigh, ndev);
+			known = is_valid_ether_addr(dmac);
+		}
+		neigh_release(neigh);
+	}
+	dst_release(dst);
+out:
+	rcu_read_unlock();
+	return known;
+}
+
+/* A path, and what was found about it; the same for many queue pairs in turn. */
+struct hop {
+	const struct ib_gid_attr *sgid;		/* referenced; NULL: none */
+	union ib_gid	dgid;
+	bool		known;
+	u8		smac[ETH_ALEN];
+	u8		dmac[ETH_ALEN];
+};
+
+static bool same(const struct hop *h, const struct ib_gid_attr *sgid, const union ib_gid *dgid)
+{
+	return h->sgid == sgid && !memcmp(&h->dgid, dgid, sizeof(*dgid));
+}
+
+static void forget(struct hop *h)
+{
+	if (h->sgid)
+		rdma_put_gid_attr(h->sgid);
+	h->sgid = NULL;
+}
+
+/* Under the lock of what has the path. */
+static void take_hop(struct hop *h, const struct ib_gid_attr *sgid, const union ib_gid *dgid)
+{
+	forget(h);
+	rdma_hold_gid_attr(sgid);
+	h->sgid = sgid;
+	h->dgid = *dgid;
+}
+
+static void look_up(struct hop *h)
+{
+	u16 vlan;
+
+	h->known = mrdma_next_hop(h->sgid, &h->dgid, h->dmac) &&
+		   !rdma_read_gid_l2_fields(h->sgid, &vlan, h->smac);
+}
+
+/* Under the lock of what has @av. */
+static void renew(struct mrdma_dev *dev, struct mrdma_av *av, const struct hop *h)
+{
+	struct ethhdr *eth = (struct ethhdr *)av->hdr;
+	bool loop;
+
+	if (!h->known || av->mcast)
+		return;
+	loop = mrdma_own_mac(dev, h->dmac);
+	if (ether_addr_equal(eth->h_dest, h->dmac) && ether_addr_equal(eth->h_source, h->smac) &&
+	    av->loop == loop)
+		return;
+	ether_addr_copy(eth->h_dest, h->dmac);
+	ether_addr_copy(eth->h_source, h->smac);
+	av->loop = loop;
+	mrdma_count(dev, MRDMA_CNT_PATH_UPDATES, 1);
+}
+
+static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
+{
+	const union ib_gid *dgid = &qp->attr.ah_attr.grh.dgid;
+	bool known;
+
+	mrdma_qp_lock(qp);
+	known = !qp->sgid || same(h, qp->sgid, dgid);
+	if (!known)
+		take_hop(h, qp->sgid, dgid);
+	mrdma_qp_unlock(qp);
+	/* not under the lock: the neighbour may be sent a packet */
+	if (!known)
+		look_up(h);
+	mrdma_qp_lock(qp);
+	if (qp->sgid && same(h, qp->sgid, dgid))
+		renew(dev, &qp->av, h);
+	mrdma_qp_unlock(qp);
+}
+
+static void follow_qps(struct mrdma_dev *dev, struct hop *h)
+{
+	unsigned long qpn = 0;
+	struct mrdma_qp *qp;
+
+	while ((qp = mrdma_qp_get_next(dev, &qpn))) {
+		follow_qp(dev, qp, h);
+		mrdma_qp_put(qp);
+		qpn++;
+		cond_resched();
+	}
+}
+
+static void follow_ahs(struct mrdma_dev *dev, struct hop *h)
+{
+	unsigned long num = 0;
+	struct mrdma_ah *ah;
+	bool known;
+
+	for (;;) {
+		xa_lock_bh(&dev->ahs);
+		ah = xa_find(&dev->ahs, &num, ULONG_MAX, XA_PRESENT);
+		known = !ah || ah->av.mcast || same(h, ah->sgid, &ah->attr.grh.dgid);
+		if (ah && known)
+			renew(dev, &ah->av, h);
+		else if (ah)
+			take_hop(h, ah->sgid, &ah->attr.grh.dgid);
+		xa_unlock_bh(&dev->ahs);
+		if (!ah)
+			break;
+		/* one that has to be looked up is taken again; it may be gone then */
+		if (known)
+			num++;
+		else
+			look_up(h);
+		cond_resched();
+	}
+}
+
+static void follow(struct work_struct *work)
+{
+	struct mrdma_dev *dev = container_of(to_delayed_work(work), struct mrdma_dev, follow);
+	unsigned long start = jiffies;
+	struct hop h = {};
+
+	follow_qps(dev, &h);
+	follow_ahs(dev, &h);
+	forget(&h);
+	/* ten thousands of paths take a while: a tenth of a CPU at most */
+	WRITE_ONCE(dev->follow_delay, max(msecs_to_jiffies(DELAY_MS), 10 * (jiffies - start)));
+}
+
+/* Some path may lead elsewhere than before. Any context. */
+void mrdma_follow(struct mrdma_dev *dev)
+{
+	schedule_delayed_work(&dev->follow, READ_ONCE(dev->follow_delay));
+}
+
+/* ---- events ---- */
+
+static LIST_HEAD(devices);
+static DEFINE_SPINLOCK(devices_lock);
+static unsigned int fib_net_id;
+
+static int netevent(struct notifier_block *nb, unsigned long event, void *arg)
+{
+	struct mrdma_dev *dev = container_of(nb, struct mrdma_dev, netevent_nb);
+	struct neighbour *neigh = arg;
+
+	if (event == NETEVENT_NEIGH_UPDATE &&
+	    (!(READ_ONCE(neigh->nud_state) & NUD_VALID) ||
+	     (neigh->dev != dev->netdev && !netdev_has_upper_dev_all_rcu(dev->netdev, neigh->dev))))
+		return NOTIFY_DONE;
+	if (event == NETEVENT_NEIGH_UPDATE || event == NETEVENT_REDIRECT)
+		mrdma_follow(dev);
+	return NOTIFY_DONE;
+}
+
+static int fib_event(struct notifier_block *nb, unsigned long event, void *arg)
+{
+	struct mrdma_dev *dev;
+
+	spin_lock_bh(&devices_lock);
+	list_for_each_entry(dev, &devices, follow_entry)
+		mrdma_follow(dev);
+	spin_unlock_bh(&devices_lock);
+	return NOTIFY_DONE;
+}
+
+static int __net_init fib_net_init(struct net *net)
+{
+	struct notifier_block *nb = net_generic(net, fib_net_id);
+
+	nb->notifier_call = fib_event;
+	return register_fib_notifier(net, nb, NULL, NULL);
+}
+
+static void __net_exit fib_net_exit(struct net *net)
+{
+	unregister_fib_notifier(net, net_generic(net, fib_net_id));
+}
+
+static struct pernet_operations fib_net_ops = {
+	.init = fib_net_init,
+	.exit = fib_net_exit,
+	.id = &fib_net_id,
+	.size = sizeof(struct notifier_block),
+};
+
+int mrdma_follow_init(struct mrdma_dev *dev)
+{
+	int err;
+
+	INIT_DELAYED_WORK(&dev->follow, follow);
+	dev->follow_delay = msecs_to_jiffies(DELAY_MS);
+	dev->netevent_nb.notifier_call = netevent;
+	err = register_netevent_notifier(&dev->netevent_nb);
+	if (err)
+		return err;
+	spin_lock_bh(&devices_lock);
+	list_add(&dev->follow_entry, &devices);
+	spin_unlock_bh(&devices_lock);
+	return 0;
+}
+
+/* No queue pair and no address handle is left. */
+void mrdma_follow_uninit(struct mrdma_dev *dev)
+{
+	spin_lock_bh(&devices_lock);
+	list_del(&dev->follow_entry);
+	spin_unlock_bh(&devices_lock);
+	unregister_netevent_notifier(&dev->netevent_nb);
+	cancel_delayed_work_sync(&dev->follow);
+}
+
+int __init mrdma_follow_register(void)
+{
+	return register_pernet_subsys(&fib_net_ops);
+}
+
+void mrdma_follow_unregister(void)
+{
+	unregister_pernet_subsys(&fib_net_ops);
+}
