@@ -2,7 +2,8 @@
 /*
  * Address handles. Each has a number, which librxe puts into its send requests; its
  * vector is built once, kept right by follow.c, and copied out under the array's lock, so a
- * handle may be destroyed while requests that name it are still queued.
+ * handle may be destroyed while requests that name it are still queued. The lock is taken with
+ * interrupts off: the connection manager makes and destroys handles under such locks of its own.
  */
 #include <rdma/ib_cache.h>
 #include <rdma/uverbs_ioctl.h>
@@ -34,12 +35,14 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
 	struct mrdma_ah *ah = to_mrdma_ah(ibah);
 	struct rxe_create_ah_resp resp = {};
+	bool sleepable = init->flags & RDMA_CREATE_AH_SLEEPABLE;
+	unsigned long flags;
 	int err;
 
 	err = check_attr(init->ah_attr);
 	if (err)
 		return err;
-	err = mrdma_av_init(dev, init->ah_attr, 0, 0, &ah->av);
+	err = mrdma_av_init(dev, init->ah_attr, 0, 0, sleepable, &ah->av);
 	if (err)
 		return err;
 	/* librxe from before AH numbers would pass a vector of its own making */
@@ -50,12 +53,15 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 		return err;
 	keep_attr(ah, init->ah_attr);
 
-	xa_lock_bh(&dev->ahs);
+	xa_lock_irqsave(&dev->ahs, flags);
 	err = __xa_alloc_cyclic(&dev->ahs, &ah->num, ah, XA_LIMIT(1, INT_MAX), &dev->next_ah,
 				GFP_ATOMIC);
-	xa_unlock_bh(&dev->ahs);
+	xa_unlock_irqrestore(&dev->ahs, flags);
 	if (err < 0)
 		goto err_put;
+	/* the connection manager's MAC address is as old as the connection */
+	if (!sleepable)
+		mrdma_follow(dev);
 	if (!udata)
 		return 0;
 	resp.ah_num = ah->num;
@@ -65,7 +71,9 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	return 0;
 
 err_erase:
-	xa_erase_bh(&dev->ahs, ah->num);
+	xa_lock_irqsave(&dev->ahs, flags);
+	__xa_erase(&dev->ahs, ah->num);
+	xa_unlock_irqrestore(&dev->ahs, flags);
 err_put:
 	rdma_put_gid_attr(ah->sgid);
 	mrdma_object_put(dev, MRDMA_OBJ_AH);
@@ -77,24 +85,30 @@ int mrdma_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
 	struct mrdma_ah *ah = to_mrdma_ah(ibah);
 	struct mrdma_av av;
+	unsigned long flags;
 	int err;
 
 	err = check_attr(attr);
 	if (err)
 		return err;
-	err = mrdma_av_init(dev, attr, 0, 0, &av);
+	err = mrdma_av_init(dev, attr, 0, 0, true, &av);
 	if (err)
 		return err;
-	xa_lock_bh(&dev->ahs);
+	xa_lock_irqsave(&dev->ahs, flags);
 	ah->av = av;
 	keep_attr(ah, attr);
-	xa_unlock_bh(&dev->ahs);
+	xa_unlock_irqrestore(&dev->ahs, flags);
 	return 0;
 }
 
 int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 {
+	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
+	unsigned long flags;
+
+	xa_lock_irqsave(&dev->ahs, flags);
 	*attr = to_mrdma_ah(ibah)->attr;
+	xa_unlock_irqrestore(&dev->ahs, flags);
 	return 0;
 }
 
@@ -102,8 +116,11 @@ int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 {
 	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
 	struct mrdma_ah *ah = to_mrdma_ah(ibah);
+	unsigned long irq_flags;
 
-	xa_erase_bh(&dev->ahs, ah->num);
+	xa_lock_irqsave(&dev->ahs, irq_flags);
+	__xa_erase(&dev->ahs, ah->num);
+	xa_unlock_irqrestore(&dev->ahs, irq_flags);
 	rdma_put_gid_attr(ah->sgid);
 	mrdma_object_put(dev, MRDMA_OBJ_AH);
 	return 0;
@@ -113,14 +130,15 @@ int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av)
 {
 	struct mrdma_ah *ah;
+	unsigned long flags;
 	bool found = false;
 
-	xa_lock_bh(&dev->ahs);
+	xa_lock_irqsave(&dev->ahs, flags);
 	ah = xa_load(&dev->ahs, num);
 	if (ah && ah->ibah.pd == pd) {
 		*av = ah->av;
 		found = true;
 	}
-	xa_unlock_bh(&dev->ahs);
+	xa_unlock_irqrestore(&dev->ahs, flags);
 	return found;
 }

@@ -8,7 +8,7 @@
  * What makes the work run: events of neighbours, of routes in every net namespace and of
  * netdevs; and, as an entry of a neighbour that IP does not use goes away and takes its
  * events along, what shows that a path is broken: a request's time-out, a request that
- * comes twice.
+ * comes twice. Then neighbours are asked as IP would ask them.
  */
 #include <linux/etherdevice.h>
 #include <linux/inetdevice.h>
@@ -23,8 +23,9 @@
 
 #include "mrdma.h"
 
-/* Between an event and the work: several come together. */
+/* Between an event and the work: several come together. After a long walk, the second. */
 #define DELAY_MS	20
+#define DELAY_MAX_MS	200
 
 static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gid_attr *sgid,
 				    const union ib_gid *dgid)
@@ -40,7 +41,7 @@ static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gi
 		return IS_ERR(rt) ? NULL : &rt->dst;
 	}
 #if IS_ENABLED(CONFIG_IPV6)
-	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV6) {
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV6 && ipv6_mod_enabled()) {
 		struct flowi6 fl6 = { .flowi6_oif = oif };
 		struct dst_entry *dst;
 
@@ -57,10 +58,11 @@ static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gi
 
 /*
  * The MAC address that packets from @sgid to @dgid are sent to now. Returns false if none is
- * known: there is no route, the neighbour does not answer (it is asked), or the address is this
- * host's. Any context but hard interrupts; does not wait.
+ * known: there is no route, the neighbour has not answered yet, or the address is this host's. A
+ * neighbour that is not known, or with @ask has not been heard of for a while, is asked. Does
+ * not wait; process context, as it may send.
  */
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
 {
 	const void *daddr = dgid->raw;
 	struct neighbour *neigh;
@@ -80,8 +82,8 @@ bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8
 	/* a local address has a route by the loopback device */
 	neigh = dst->dev == ndev ? dst_neigh_lookup(dst, daddr) : NULL;
 	if (neigh) {
-		/* also asks one that has not been heard of for a while */
-		neigh_event_send(neigh, NULL);
+		if (ask || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
+			neigh_event_send(neigh, NULL);
 		if (READ_ONCE(neigh->nud_state) & NUD_VALID) {
 			neigh_ha_snapshot(dmac, neigh, ndev);
 			known = is_valid_ether_addr(dmac);
@@ -98,6 +100,7 @@ out:
 struct hop {
 	const struct ib_gid_attr *sgid;		/* referenced; NULL: none */
 	union ib_gid	dgid;
+	bool		ask;
 	bool		known;
 	u8		smac[ETH_ALEN];
 	u8		dmac[ETH_ALEN];
@@ -128,12 +131,13 @@ static void look_up(struct hop *h)
 {
 	u16 vlan;
 
-	h->known = mrdma_next_hop(h->sgid, &h->dgid, h->dmac) &&
+	h->known = mrdma_next_hop(h->sgid, &h->dgid, h->ask, h->dmac) &&
 		   !rdma_read_gid_l2_fields(h->sgid, &vlan, h->smac);
 }
 
 /* Under the lock of what has @av. */
-static void renew(struct mrdma_dev *dev, struct mrdma_av *av, const struct hop *h)
+static void renew(struct mrdma_dev *dev, struct mrdma_av *av, struct rdma_ah_attr *attr,
+		  const struct hop *h)
 {
 	struct ethhdr *eth = (struct ethhdr *)av->hdr;
 	bool loop;
@@ -146,6 +150,7 @@ static void renew(struct mrdma_dev *dev, struct mrdma_av *av, const struct hop *
 		return;
 	ether_addr_copy(eth->h_dest, h->dmac);
 	ether_addr_copy(eth->h_source, h->smac);
+	ether_addr_copy(attr->roce.dmac, h->dmac);
 	av->loop = loop;
 	mrdma_count(dev, MRDMA_CNT_PATH_UPDATES, 1);
 }
@@ -156,7 +161,8 @@ static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
 	bool known;
 
 	mrdma_qp_lock(qp);
-	known = !qp->sgid || same(h, qp->sgid, dgid);
+	known = !qp->sgid || qp->state < IB_QPS_RTR || qp->state == IB_QPS_ERR ||
+		same(h, qp->sgid, dgid);
 	if (!known)
 		take_hop(h, qp->sgid, dgid);
 	mrdma_qp_unlock(qp);
@@ -165,7 +171,7 @@ static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
 		look_up(h);
 	mrdma_qp_lock(qp);
 	if (qp->sgid && same(h, qp->sgid, dgid))
-		renew(dev, &qp->av, h);
+		renew(dev, &qp->av, &qp->attr.ah_attr, h);
 	mrdma_qp_unlock(qp);
 }
 
@@ -184,26 +190,28 @@ static void follow_qps(struct mrdma_dev *dev, struct hop *h)
 
 static void follow_ahs(struct mrdma_dev *dev, struct hop *h)
 {
-	unsigned long num = 0;
+	unsigned long num = 0, looked_up = 0, flags;
 	struct mrdma_ah *ah;
 	bool known;
 
 	for (;;) {
-		xa_lock_bh(&dev->ahs);
+		xa_lock_irqsave(&dev->ahs, flags);
 		ah = xa_find(&dev->ahs, &num, ULONG_MAX, XA_PRESENT);
 		known = !ah || ah->av.mcast || same(h, ah->sgid, &ah->attr.grh.dgid);
 		if (ah && known)
-			renew(dev, &ah->av, h);
+			renew(dev, &ah->av, &ah->attr, h);
 		else if (ah)
 			take_hop(h, ah->sgid, &ah->attr.grh.dgid);
-		xa_unlock_bh(&dev->ahs);
+		xa_unlock_irqrestore(&dev->ahs, flags);
 		if (!ah)
 			break;
-		/* one that has to be looked up is taken again; it may be gone then */
-		if (known)
+		/* taken once more when it is looked up; it may be gone then, or lead elsewhere again */
+		if (!known)
+			look_up(h);
+		if (known || num == looked_up)
 			num++;
 		else
-			look_up(h);
+			looked_up = num;
 		cond_resched();
 	}
 }
@@ -212,19 +220,29 @@ static void follow(struct work_struct *work)
 {
 	struct mrdma_dev *dev = container_of(to_delayed_work(work), struct mrdma_dev, follow);
 	unsigned long start = jiffies;
-	struct hop h = {};
+	struct hop h = { .ask = xchg(&dev->follow_ask, false) };
 
+	if (READ_ONCE(dev->follow_stopped))
+		return;
 	follow_qps(dev, &h);
 	follow_ahs(dev, &h);
 	forget(&h);
 	/* ten thousands of paths take a while: a tenth of a CPU at most */
-	WRITE_ONCE(dev->follow_delay, max(msecs_to_jiffies(DELAY_MS), 10 * (jiffies - start)));
+	WRITE_ONCE(dev->follow_delay, clamp(10 * (jiffies - start), msecs_to_jiffies(DELAY_MS),
+					    msecs_to_jiffies(DELAY_MAX_MS)));
 }
 
 /* Some path may lead elsewhere than before. Any context. */
 void mrdma_follow(struct mrdma_dev *dev)
 {
-	schedule_delayed_work(&dev->follow, READ_ONCE(dev->follow_delay));
+	queue_delayed_work(system_unbound_wq, &dev->follow, READ_ONCE(dev->follow_delay));
+}
+
+/* Some path seems to lead nowhere: its neighbour may not have told that it has moved. */
+void mrdma_follow_broken(struct mrdma_dev *dev)
+{
+	WRITE_ONCE(dev->follow_ask, true);
+	mrdma_follow(dev);
 }
 
 /* ---- events ---- */
@@ -239,7 +257,7 @@ static int netevent(struct notifier_block *nb, unsigned long event, void *arg)
 	struct neighbour *neigh = arg;
 
 	if (event == NETEVENT_NEIGH_UPDATE &&
-	    (!(READ_ONCE(neigh->nud_state) & NUD_VALID) ||
+	    (!(READ_ONCE(neigh->nud_state) & (NUD_CONNECTED | NUD_STALE)) ||
 	     (neigh->dev != dev->netdev && !netdev_has_upper_dev_all_rcu(dev->netdev, neigh->dev))))
 		return NOTIFY_DONE;
 	if (event == NETEVENT_NEIGH_UPDATE || event == NETEVENT_REDIRECT)
@@ -258,12 +276,17 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *arg)
 	return NOTIFY_DONE;
 }
 
+/*
+ * Registering fails where routes change faster than they can be told of. A net namespace must not
+ * fail for that: time-outs do there.
+ */
 static int __net_init fib_net_init(struct net *net)
 {
 	struct notifier_block *nb = net_generic(net, fib_net_id);
 
 	nb->notifier_call = fib_event;
-	return register_fib_notifier(net, nb, NULL, NULL);
+	register_fib_notifier(net, nb, NULL, NULL);
+	return 0;
 }
 
 static void __net_exit fib_net_exit(struct net *net)
@@ -294,13 +317,20 @@ int mrdma_follow_init(struct mrdma_dev *dev)
 	return 0;
 }
 
-/* No queue pair and no address handle is left. */
-void mrdma_follow_uninit(struct mrdma_dev *dev)
+/* Before the device is unregistered: the GIDs are ib_core's again. */
+void mrdma_follow_stop(struct mrdma_dev *dev)
 {
 	spin_lock_bh(&devices_lock);
 	list_del(&dev->follow_entry);
 	spin_unlock_bh(&devices_lock);
 	unregister_netevent_notifier(&dev->netevent_nb);
+	WRITE_ONCE(dev->follow_stopped, true);
+	cancel_delayed_work_sync(&dev->follow);
+}
+
+/* No queue pair is left whose time-out could queue the work. */
+void mrdma_follow_uninit(struct mrdma_dev *dev)
+{
 	cancel_delayed_work_sync(&dev->follow);
 }
 

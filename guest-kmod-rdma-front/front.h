@@ -57,6 +57,7 @@ static inline struct mrdma_front *mrdma_netdev_front(struct net_device *dev)
 /* netdev.c */
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac);
 void mrdma_netdev_destroy(struct mrdma_front *front);
+bool mrdma_netdev_uses_vnic(struct net_device *dev);
 /* link state as carrier; link callbacks */
 void mrdma_netdev_up(struct mrdma_front *front);
 void mrdma_netdev_down(struct mrdma_front *front);

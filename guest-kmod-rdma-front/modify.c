@@ -138,7 +138,7 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 	if (mask & IB_QP_AV) {
 		u32 rqpn = mask & IB_QP_DEST_QPN ? attr->dest_qp_num : qp->attr.dest_qp_num;
 
-		err = mrdma_av_init(dev, &attr->ah_attr, ibqp->qp_num, rqpn, &av);
+		err = mrdma_av_init(dev, &attr->ah_attr, ibqp->qp_num, rqpn, true, &av);
 		if (err)
 			return err;
 	}

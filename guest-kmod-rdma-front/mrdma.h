@@ -21,7 +21,7 @@
  *                      all of an SRQ's, below a QP lock
  *   mrdma_cq.lock      the completion queue                      IRQ: innermost
  *   xa_lock of qps     QP number to QP, with a reference         BH: innermost
- *   xa_lock of ahs     AH number to AH; the vector is copied     BH: innermost
+ *   xa_lock of ahs     AH number to AH; the vector is copied     IRQ: innermost
  *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
  *                                                                before its region's
  *   mrdma_dev.mw_lock  which windows of type 2 a QP has          BH: below a window's lock
@@ -187,6 +187,8 @@ struct mrdma_dev {
 	struct list_head	follow_entry;	/* of all devices, see follow.c */
 	struct delayed_work	follow;
 	unsigned long		follow_delay;	/* jiffies, WRITE_ONCE by the work */
+	bool			follow_ask;	/* neighbours that have answered are asked again (xchg) */
+	bool			follow_stopped;	/* WRITE_ONCE: the work takes no reference any more */
 	struct ib_client	client;		/* see verbs.c */
 	int			port_state;	/* enum ib_port_state last announced */
 };
@@ -465,6 +467,7 @@ struct mrdma_qp {
 	bool			user;
 	bool			dead;		/* being destroyed: nothing is armed any more */
 	bool			waiting;	/* in line: only what is urgent goes */
+	bool			waits_for_loop;	/* in the loop's line, not the ring's */
 	bool			woken;		/* waiting ends (xchg, any context) */
 	bool			requests_first;	/* in the next run, else answers */
 	bool			polled;		/* on a list of mrdma_poll */
@@ -626,7 +629,7 @@ static inline bool mrdma_own_mac(const struct mrdma_dev *dev, const u8 *addr)
 }
 
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
-		  struct mrdma_av *av);
+		  bool sleepable, struct mrdma_av *av);
 
 struct mrdma_loop_pkt {
 	struct list_head	entry;
@@ -873,9 +876,11 @@ void mrdma_macs_follow(struct mrdma_dev *dev);
 /* ---- routes and neighbours: follow.c ---- */
 
 int mrdma_follow_init(struct mrdma_dev *dev);
+void mrdma_follow_stop(struct mrdma_dev *dev);
 void mrdma_follow_uninit(struct mrdma_dev *dev);
 void mrdma_follow(struct mrdma_dev *dev);
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac);
+void mrdma_follow_broken(struct mrdma_dev *dev);
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac);
 
 /* ---- address handles: ah.c ---- */
 

@@ -65,10 +65,10 @@ static void put_ipv6(struct mrdma_av *av, const struct ib_global_route *grh)
 
 /*
  * @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC, and
- * follow.c keeps it right in what has the vector. Of an address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
+ * follow.c keeps it right in what has the vector. @sleepable: it is looked up once more. Of an address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
  */
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
-		  struct mrdma_av *av)
+		  bool sleepable, struct mrdma_av *av)
 {
 	const struct ib_global_route *grh = &attr->grh;
 	struct udphdr udp = { .dest = htons(MRDMA_UDP_PORT) };
@@ -88,8 +88,8 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	ether_addr_copy(eth.h_dest, attr->roce.dmac);
 	/* what the kernel's connection manager resolved when it connected may be long ago */
 	mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
-	if (!mcast)
-		mrdma_next_hop(grh->sgid_attr, &grh->dgid, eth.h_dest);
+	if (!mcast && sleepable)
+		mrdma_next_hop(grh->sgid_attr, &grh->dgid, false, eth.h_dest);
 
 	memset(av, 0, sizeof(*av));
 	switch (rdma_gid_attr_network_type(grh->sgid_attr)) {
@@ -161,6 +161,7 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 		tx->pkt = mrdma_loop_reserve(dev, &qp->loop_waiter, len, t->urgent, &full);
 		if (!tx->pkt && full) {
 			qp->waiting = true;
+			qp->waits_for_loop = true;
 			return MRDMA_TX_FULL;
 		}
 		if (!tx->pkt)
@@ -182,6 +183,7 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 	if (*room)
 		return MRDMA_TX_OK;
 	qp->waiting = true;
+	qp->waits_for_loop = false;
 	return MRDMA_TX_FULL;
 }
 
@@ -300,13 +302,14 @@ void mrdma_tx_end_turn(struct mrdma_qp *qp)
 
 	lockdep_assert_held(&qp->lock);
 	/*
-	 * In line again, its next turn may have been given already. What a datagram QP has left of
-	 * a turn at the ring while it stands in the loop's line, ends after its turn there, soon.
+	 * In line again, its next turn there may have been given already. What a datagram QP has left
+	 * of a turn at the other place it must not take along into the line: QPs that wait at the
+	 * ring with turns at the loop, and the other way round, would wait for each other.
 	 */
-	if (qp->waiting)
-		return;
-	mrdma_chan_end_turn(dev->chan, &qp->waiter);
-	mrdma_loop_end_turn(dev, &qp->loop_waiter);
+	if (!qp->waiting || qp->waits_for_loop)
+		mrdma_chan_end_turn(dev->chan, &qp->waiter);
+	if (!qp->waiting || !qp->waits_for_loop)
+		mrdma_loop_end_turn(dev, &qp->loop_waiter);
 }
 
 bool mrdma_tx_holds(struct mrdma_qp *qp)

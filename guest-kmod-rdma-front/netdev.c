@@ -41,6 +41,19 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_set_mac_address	= eth_mac_addr,
 };
 
+static int is_vnic(struct net_device *dev, struct netdev_nested_priv *priv)
+{
+	return dev->netdev_ops == &netdev_ops;
+}
+
+/* Is @dev a vNIC of this module, or on top of one? RCU. */
+bool mrdma_netdev_uses_vnic(struct net_device *dev)
+{
+	struct netdev_nested_priv none = {};
+
+	return is_vnic(dev, &none) || netdev_walk_all_lower_dev_rcu(dev, is_vnic, &none);
+}
+
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac)
 {
 	struct net_device *dev;

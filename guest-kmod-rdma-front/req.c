@@ -220,7 +220,7 @@ void mrdma_req_timeout(struct timer_list *t)
 			mrdma_req_arm(qp);
 		} else {
 			/* nobody may be there any more */
-			mrdma_follow(mrdma_qp_dev(qp));
+			mrdma_follow_broken(mrdma_qp_dev(qp));
 			timed_out(qp);
 		}
 		mrdma_qp_run(qp);

@@ -347,7 +347,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
 	/* the answer may have gone astray, and may again */
-	mrdma_follow(mrdma_qp_dev(qp));
+	mrdma_follow_broken(mrdma_qp_dev(qp));
 	if (!(mrdma_op[p->op].flags & MOP_ANSWERED)) {
 		resp->ack_pending = true;
 		return;

@@ -152,11 +152,34 @@ static int enable_driver(struct ib_device *ibdev)
 	return 0;
 }
 
+/*
+ * "rdma link add NAME type rxe netdev VNIC" makes a second RDMA device with the GIDs of this
+ * one, and no packet for it would come: RoCE for the vNIC's MAC addresses is this device's. ib_core
+ * lets nobody refuse the command, so the device goes as soon as it has come.
+ */
+static void refuse_rxe(struct ib_device *ibdev)
+{
+	struct net_device *netdev;
+
+	if (ibdev->ops.driver_id != RDMA_DRIVER_RXE || !ibdev->port_data || !ibdev->ops.dealloc_driver)
+		return;
+	rcu_read_lock();
+	netdev = rcu_dereference(ibdev->port_data[1].netdev);
+	if (netdev && mrdma_netdev_uses_vnic(netdev)) {
+		ibdev_err(ibdev, "%s has an RDMA device already, or a netdev below it has, which gets its RoCE packets: %s is removed, use rxe_mos0\n",
+			  netdev_name(netdev), dev_name(&ibdev->dev));
+		ib_unregister_device_queued(ibdev);
+	}
+	rcu_read_unlock();
+}
+
 /* ib_uverbs has taken the device in: away with the driver id. */
 static int client_add(struct ib_device *ibdev)
 {
 	if (ibdev->ops.enable_driver == enable_driver)
 		ibdev->ops.driver_id = RDMA_DRIVER_UNKNOWN;
+	else
+		refuse_rxe(ibdev);
 	/* nothing to remember: no remove is wanted */
 	return -EOPNOTSUPP;
 }
@@ -377,12 +400,13 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 	struct ib_event ev = { .device = &dev->ibdev, .element.port_num = 1 };
 	int state;
 
+	if (event == NETDEV_CHANGEADDR)
+		mrdma_follow(dev);
 	if (netdev_notifier_info_to_dev(arg) != dev->netdev)
 		return NOTIFY_DONE;
 	switch (event) {
 	case NETDEV_CHANGEADDR:
 		mrdma_macs_follow(dev);
-		mrdma_follow(dev);
 		break;
 	case NETDEV_UP:
 	case NETDEV_DOWN:
@@ -422,7 +446,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	lockdep_set_class(&dev->mems.xa_lock, &mems_class);
-	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	ida_init(&dev->srqs);
 	mrdma_loop_init(dev);
 	mrdma_mcast_init(dev);
@@ -480,6 +504,7 @@ err_unpublish:
 	ib_unregister_client(&dev->client);
 err_unregister_notifier:
 	unregister_netdevice_notifier(&dev->netdev_nb);
+	mrdma_follow_stop(dev);
 err_follow_uninit:
 	mrdma_follow_uninit(dev);
 err_rx_uninit:
@@ -502,6 +527,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 		return;
 	/* before it flushes what events have queued in ib_core: none comes after that */
 	unregister_netdevice_notifier(&dev->netdev_nb);
+	mrdma_follow_stop(dev);
 	ib_unregister_device(&dev->ibdev);
 	ib_unregister_client(&dev->client);
 	mrdma_follow_uninit(dev);

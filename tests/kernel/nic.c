@@ -611,14 +611,15 @@ enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
 }
 
 /* Nobody moves here, but the transport must ask. */
-void mrdma_follow(struct mrdma_dev *dev)
+void mrdma_follow_broken(struct mrdma_dev *dev)
 {
 	container_of(dev, struct nic, dev)->followed++;
 }
 
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
 {
 	(void)sgid;
+	(void)ask;
 	(void)dgid;
 	(void)dmac;
 	return false;
@@ -635,7 +636,7 @@ bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mr
 
 	(void)pd;
 	attr.grh.dgid.raw[15] = num;
-	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 0, 0, av);
+	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 0, 0, true, av);
 }
 
 const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,

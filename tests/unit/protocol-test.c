@@ -472,11 +472,11 @@ static void path_headers(void **state)
 	struct mrdma_av av;
 
 	(void)state;
-	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, &av), 0);
+	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, true, &av), 0);
 	assert_int_equal(av.hdr[IP_AT + 1], 0xbc);
 	assert_int_equal(av.hdr[IP_AT + 8], 1);
 	attr.grh.hop_limit = 17;
-	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, &av), 0);
+	assert_int_equal(mrdma_av_init(&p.nic[0]->dev, &attr, 1, 1, true, &av), 0);
 	assert_int_equal(av.hdr[IP_AT + 8], 17);
 }
 

@@ -160,6 +160,18 @@ beside() {
 			(timeout 20 ibv_rc_pingpong -d rxe_x -g $i -n 50 >/dev/null 2>&1 &); sleep 1; timeout 20 ibv_rc_pingpong -d rxe_x -g $i -n 50 10.99.0.1'
 }
 check "rdma_rxe on a veth beside it: both carry traffic" beside
+# On the vNIC, or on top of it, it would get no packet.
+no_second() {
+	on front -t 40 'set -e
+		ip link add mv0 link $1 type macvlan && ip addr add 10.98.0.1/24 dev mv0 && ip link set mv0 up
+		for d in $1 mv0; do
+			dmesg -C; rdma link add rxe_y type rxe netdev $d
+			i=0; while rdma link show | grep rxe_y; do i=$((i + 1)); [ $i -lt 50 ] || exit 1; sleep 0.1; done
+			dmesg | grep "$d has an RDMA device already.*rxe_y is removed"
+		done
+		ip link del mv0' "$front_dev" && pingpong rc peer front $peer_ip $front_ip
+}
+check "rdma_rxe on the netdev, or on a macvlan on top of it: removed, with a reason" no_second
 check "rdma link del of this device is refused" on front "! rdma link del $front_rdma"
 rxe_goes() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -d $front_rdma -w 40 -k -q 2 -s 5 -z 100000 -o write,read,send $peer_ip" || return

@@ -93,7 +93,9 @@ vlan_on_upper() {
 check "VLAN on that bridge: RC and rdma_cm" vlan_on_upper
 on peer 'ip link del v7'
 on front 'ip link del up0.7'
-unbridged() { on front "ip link del up0" && addresses_to $front_dev; }
+# What undoes nothing when --case left out what it undoes.
+undone() { ! on front 'ip link show up0 >/dev/null 2>&1'; }
+unbridged() { undone || on front "ip link del up0" && addresses_to $front_dev; }
 check "the netdev leaves the bridge" unbridged
 check "the bridge's GID is the netdev's again: RC" upper_pp rc peer front $peer_ip $front_ip
 
@@ -103,7 +105,7 @@ bonded() { # OPTIONS
 		ip link set $front_dev down && ip link set $front_dev master up0 && cat /sys/class/net/$front_dev/address" | tee /dev/stderr | grep -q 02:00:00:00:77:02 &&
 		addresses_to up0
 }
-unbonded() { on front "ip link del up0 && ip link set $front_dev up && cat /sys/class/net/$front_dev/address" | tee /dev/stderr | grep -q "$front_mac" && addresses_to $front_dev; }
+unbonded() { undone || on front "ip link del up0 && ip link set $front_dev up && cat /sys/class/net/$front_dev/address" | tee /dev/stderr | grep -q "$front_mac" && addresses_to $front_dev; }
 # The listener in the peer, by its link-local address on the way of DEVICE.
 link_local_cm() { # DEVICE
 	local ll
@@ -186,6 +188,72 @@ readdressed() {
 }
 check "the netdev gets another MAC address, while up" readdressed 02:00:00:00:77:03
 check "and its own again" readdressed $front_mac
+
+### Paths that change under open connections
+
+# Two gateways in the peer, each in a net namespace, and behind them a bridge with a stock rxe of its own.
+gateways() {
+	on peer -t 100 "set -e
+		ip link add r0 type bridge && ip addr add 10.99.0.2/24 dev r0 && ip addr add fd99::2/64 dev r0 nodad && ip link set r0 up
+		for i in 1 2; do
+			ip netns add g\$i
+			ip link add link $peer_dev name mv\$i address 02:00:00:00:99:0\$i netns g\$i type macvlan mode bridge
+			ip link add t\$i type veth peer name u\$i netns g\$i
+			ip link set t\$i master r0 && ip link set t\$i up
+			ip netns exec g\$i sh -ec 'ip link set lo up
+				for s in ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/mv\$0/arp_notify ipv6/conf/mv\$0/ndisc_notify; do echo 1 >/proc/sys/net/\$s; done
+				ip addr add 10.77.0.1\$0/24 dev mv\$0; ip addr add fd77::1\$0/64 dev mv\$0 nodad; ip link set mv\$0 up
+				ip addr add 10.99.0.1\$0/24 dev u\$0; ip addr add fd99::1\$0/64 dev u\$0 nodad; ip link set u\$0 up' \$i
+		done
+		rdma link add rxe_r type rxe netdev r0" && way 1 && on front -t 60 'for a in 10.99.0.2 fd99::2; do
+			i=0; until ping -q -c 1 -W 1 $a; do i=$((i + 1)); [ $i -lt 20 ] || exit 1; done
+		done'
+}
+# way N: both ends go by gateway N. rxe looks for a route by its own netdev.
+way() {
+	on front "ip route replace 10.99.0.0/24 via 10.77.0.1$1 && ip -6 route replace fd99::/64 via fd77::1$1" &&
+		on peer "ip route replace 10.77.0.0/24 via 10.99.0.1$1 dev r0 metric 2000 && ip -6 route replace fd77::/64 via fd99::1$1 dev r0 metric 2000"
+}
+no_gateways() {
+	on front 'ip route del 10.99.0.0/24; ip -6 route del fd99::/64'
+	on peer 'rdma link del rxe_r; ip route del 10.77.0.0/24 metric 2000; ip -6 route del fd77::/64 metric 2000; ip netns del g1; ip netns del g2; ip link del r0'
+}
+# received_by GATEWAY: packets from the wire, ever
+received_by() { on peer "ip netns exec g$1 cat /proc/net/dev" | sed -n "s/^ *mv$1: *[0-9]* *\([0-9]*\).*/\1/p"; }
+
+# moves GATEWAY CHANGE OPTIONS...: after CHANGE, what verbs-check sends goes by GATEWAY, and none of its connections breaks.
+moves() {
+	local gateway=$1 change=$2 seen=0 rc=0
+	shift 2
+	start_on peer vcs '/tmp/verbs-check -w 60 -d rxe_r' &&
+		start_on front vcc "/tmp/verbs-check -w 40 -k -s 200 -t 16 -q 2 -z 20000 $* 10.99.0.2" && under_way 100 || return
+	$change && seen=$(received_by $gateway) && under_way 100 || rc=1
+	(($(received_by $gateway) - seen >= 50)) || { echo "gateway $gateway received $seen packets, and then $(received_by $gateway)"; rc=1; }
+	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
+	end_of front vcc 40 || rc=1
+	end_of peer vcs 30 || rc=1
+	return $rc
+}
+mac_of() { on peer "ip -n g$1 link set mv$1 address $2"; }
+# The one that is left takes nothing any more.
+changes_over() { on peer "ip -n g$2 link set mv$2 down; ip -n g$2 link set u$2 down" && way $1; }
+back_again() {
+	on peer "for i in 1 2; do ip -n g\$i link set mv\$i up; ip -n g\$i link set u\$i up; ip -n g\$i addr replace fd77::1\$i/64 dev mv\$i nodad; ip -n g\$i addr replace fd99::1\$i/64 dev u\$i nodad; done" && way 1
+}
+put_tool verbs-check front peer
+PREPARES+=' gateways back_again '
+if check "two gateways to a network behind the peer" gateways; then
+	check "a gateway gets another MAC address and says so: RC goes on" moves 1 'mac_of 1 02:00:00:00:99:11' -o write,read,send,add
+	check "again, IPv6" moves 1 'mac_of 1 02:00:00:00:99:21' -6 -o write,read,send,add
+	check "and datagrams and UC" moves 1 'mac_of 1 02:00:00:00:99:31' -l -o ud,uc
+	check "the route changes to the other gateway: RC goes on" moves 2 'changes_over 2 1' -o write,read,send,add
+	check "both gateways are there again" back_again
+	check "the route changes to the other gateway: datagrams and UC" moves 2 'changes_over 2 1' -l -o ud,uc
+	check "both gateways are there once more" back_again
+	check "the route changes to the other gateway, IPv6" moves 2 'changes_over 2 1' -6 -o write,read,send,add
+	check "the path's changes are counted" on front "[ \$(cat /sys/class/infiniband/$(rdma_dev front)/ports/1/hw_counters/path_updates) -ge 6 ]"
+fi
+no_gateways
 
 ### The RDMA device's names
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Options, the agreement between client and server, and the loop of rounds. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static const char usage[] =
 "       verbs-check [OPTIONS] HOST       client\n"
 "\n"
 "Exchanges random messages over RC, UC and UD queue pairs and checks every byte on both ends, guard bytes around them too.\n"
+"SIGUSR1 to either ends both as if the seconds were over.\n"
 "Last line: N messages, N bytes, N wrong. Exit 0: none wrong; 1: some wrong; 2: could not run or a request failed; 3: stuck.\n"
 "\n"
 "  -s, --seconds N      stop after N seconds (10)\n"
@@ -150,12 +152,30 @@ static void agree(struct vc *vc)
 	vc_note("seed %llu", (unsigned long long)vc->cfg.seed);
 }
 
+/* It stays blocked: no call is interrupted. */
+static void block_end(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool told_to_end(void)
+{
+	sigset_t set;
+
+	return !sigpending(&set) && sigismember(&set, SIGUSR1);
+}
+
 static void rounds(struct vc *vc)
 {
 	double end = vc_now() + vc->cfg.seconds;
 	uint32_t round = 0, stop = 0, theirs;
 	bool rc = vc->cfg.ops & VC_RC_OPS, ud = vc->cfg.ops & (1u << VC_UD), uc = vc->cfg.ops & (1u << VC_UC);
 
+	block_end();
 	while (!stop) {
 		vc_make_plan(vc, round);
 		if (rc)
@@ -165,7 +185,8 @@ static void rounds(struct vc *vc)
 		if (uc && (!rc || round % 3 == 1))
 			vc_uc_round(vc, round);
 		round++;
-		stop = (vc->cfg.seconds && vc_now() >= end) || (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong;
+		stop = (vc->cfg.seconds && vc_now() >= end) || (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong ||
+		       told_to_end();
 		/* Either side may end it: a wrong byte is seen by one of them only. */
 		vc_swap(vc, &stop, &theirs, sizeof(stop));
 		stop |= theirs;
