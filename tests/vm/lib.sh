@@ -34,7 +34,11 @@ chosen() { [[ $1 == *"$CASE"* ]]; }
 # What passed counts if it was asked for; what failed counts always.
 pass() { ! chosen "$*" || { PASSED=$((PASSED + 1)); say "ok      $*"; }; }
 fail() { FAILED=$((FAILED + 1)); say "FAILED  $*"; }
-skip() { SKIPPED=$((SKIPPED + 1)); say "skipped $*"; }
+skip() {
+	chosen "$*" || return 0
+	SKIPPED=$((SKIPPED + 1))
+	say "skipped $*"
+}
 
 # Cannot go on: what was not run counts as failed.
 vm_abort() {
