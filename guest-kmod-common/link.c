@@ -44,7 +44,7 @@ static void bell_handler(void *arg, unsigned int n)
 
 	if (n == MSR_BELL_LINK)
 		mos_link_kick(link);
-	else if (READ_ONCE(link->up))
+	else if (smp_load_acquire(&link->up))	/* partner: smp_store_release in go_up() */
 		/* else there may be no poll yet; all are scheduled when it goes up */
 		link->cfg.ops->bell(link, &link->queue[n - MSR_BELL_QUEUE(0)]);
 }
@@ -264,16 +264,16 @@ static void attach(struct mos_link *link, const struct msr_link_peer *seen)
 
 	if (seen->epoch == link->refused_epoch || time_before(jiffies, link->retry_at))
 		return;
-	memcpy(&link->copy, link->peer, sizeof(link->copy));
-	barrier();
+	msr_section_copy(&link->copy, link->peer);
+	/* and only then whether it is still the section of the incarnation that was seen */
+	smp_rmb();
+	if (msr_load(&link->peer->epoch) != seen->epoch)
+		return;
 	verdict = msr_check_section(&link->copy, MSR_ROLE_FRONT + MSR_ROLE_BACK - link->cfg.role,
 				    link->cfg.size);
 	if (verdict == MSR_SECTION_OK)
 		verdict = msr_check_join(&link->mine, &link->copy);
 	if (verdict != MSR_SECTION_OK) {
-		/* it may have been rewritten under our eyes, which is no fault */
-		if (msr_load(&link->peer->epoch) != seen->epoch)
-			return;
 		report_section(link, verdict);
 		refuse(link, seen->epoch, MSR_FAULT_SECTION);
 		return;
@@ -293,7 +293,8 @@ static void go_up(struct mos_link *link)
 	link->ups++;
 	link->up_at = jiffies;
 	msr_store(&link->own->broken, MSR_FAULT_NONE);
-	WRITE_ONCE(link->up, true);
+	/* partner: smp_load_acquire in mos_link_usable() and bell_handler(): the rings are attached */
+	smp_store_release(&link->up, true);
 	link->cfg.ops->up(link);
 	tell_peer(link);
 	dev_info(link->cfg.dev, "link to the %s is up\n", peer_name(link));

@@ -11,8 +11,9 @@
  *   queue's to-ring lock whatever its user has (netdev tx lock, chan lock; BH off): q->tx, to_ring
  *                        counters. Innermost.
  *   NAPI of a queue      q->rx, from_ring counters: at most one poll at a time.
- *   link->up             written under link->lock; a to-ring user reads it under the queue's lock, a
- *                        poll reads it; the down callback makes sure that all who saw true are done.
+ *   link->up             written under link->lock (released, for it publishes the attached rings); a
+ *                        to-ring user reads it under the queue's lock, a poll reads it (acquired); the
+ *                        down callback makes sure that all who saw true are done.
  *   link->fault_claimed  who swaps it from 0 owns fault_* until the next "down".
  */
 #ifndef MOS_LINK_H
@@ -137,7 +138,8 @@ struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel
 /* May rings be used? See the lock table. */
 static inline bool mos_link_usable(const struct mos_link *link)
 {
-	return READ_ONCE(link->up) && !READ_ONCE(link->faulted);
+	/* partner: smp_store_release in go_up() */
+	return smp_load_acquire(&link->up) && !READ_ONCE(link->faulted);
 }
 
 /*
