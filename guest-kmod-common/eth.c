@@ -16,6 +16,7 @@
 #define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
 #define LINEAR_MAX	2048	/* longer frames go into pages */
 #define HEADER_COPY	256	/* of which this much is linear */
+#define CSUM_AT_MAX	1024	/* where in a frame the checksum is at most (SPEC.md) */
 #define TCP_SEGMENT_MIN	8	/* of a super-frame; smaller ones would make thousands of one */
 #define UDP_SEGMENTS_MAX 128	/* of a super-frame (SPEC.md); Linux's UDP_MAX_SEGMENTS may change */
 
@@ -87,6 +88,9 @@ netdev_features_t mos_eth_features_check(struct sk_buff *skb, struct net_device 
 	const struct skb_shared_info *info = skb_shinfo(skb);
 
 	features = vlan_features_check(skb, features);
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    (u32)skb_checksum_start_offset(skb) + skb->csum_offset > CSUM_AT_MAX)
+		return features & ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
 	/* what GRO has merged may have tiny segments, or a checksum that is verified, not to be made */
 	if (skb_is_gso(skb) &&
 	    (skb->ip_summed != CHECKSUM_PARTIAL ||
@@ -184,7 +188,9 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 
 	skb_reset_mac_header(skb);
 	if (d->flags & MSR_FRAME_CSUM_PARTIAL) {
-		if (f->csum_start < ETH_HLEN + sizeof(struct iphdr) ||
+		/* what is pulled below is of the size of headers, not of a frame of 64 KiB */
+		if ((u32)f->csum_start + f->csum_offset > CSUM_AT_MAX ||
+		    f->csum_start < ETH_HLEN + sizeof(struct iphdr) ||
 		    !pskb_may_pull(skb, (u32)f->csum_start + f->csum_offset + sizeof(__sum16)) ||
 		    !skb_partial_csum_set(skb, f->csum_start, f->csum_offset))
 			return false;
