@@ -29,6 +29,10 @@ static netdev_tx_t mnet_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mnet *mnet = mnet_from_netdev(dev);
 
+	/*
+	 * Whose lock is held. A mapping that somebody changed behind mnet_select_queue (tc's skbedit) costs its packets:
+	 * a frame in the RoCE queue is dropped and counted, RoCE in the other is a frame to the front's stack.
+	 */
 	if (skb_get_queue_mapping(skb) == MNET_TXQ_ROCE)
 		return mnet_roce_xmit(&mnet->roce, skb);
 	return mos_eth_xmit(&mnet->eth, skb);
@@ -60,13 +64,16 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_set_mac_address	= eth_mac_addr,
 };
 
-/* The other end of a cable has an address of its own; derived, so that it is the same after a restart. */
+/*
+ * The other end of a cable has an address of its own; derived, so that it is the same after a restart. It is locally
+ * administered, and not lower than QEMU's (52:54:00): a bridge takes the lowest of its ports', which shall be the NIC's.
+ */
 static void set_address(struct net_device *dev, const u8 *front_mac)
 {
 	u8 mac[ETH_ALEN];
 
 	ether_addr_copy(mac, front_mac);
-	mac[0] ^= 0x02;
+	mac[0] = (mac[0] | 0x02) ^ 0x04;
 	if (is_valid_ether_addr(mac))
 		eth_hw_addr_set(dev, mac);
 	else
