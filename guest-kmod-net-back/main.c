@@ -179,6 +179,8 @@ static struct platform_driver driver = {
 	.driver = {
 		.name			= KBUILD_MODNAME,
 		.acpi_match_table	= ids,
+		/* mnet_init looks at probe_result */
+		.probe_type		= PROBE_FORCE_SYNCHRONOUS,
 	},
 };
 

@@ -284,6 +284,8 @@ static struct pci_driver driver = {
 	.remove		= remove,
 	.shutdown	= shutdown,
 	.driver.pm	= pm_sleep_ptr(&pm_ops),
+	/* mrdma_init looks at probe_result */
+	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
 };
 
 /* Value of no_ipi_broadcast= on a command line; the last one counts, as for the kernel. */
