@@ -13,6 +13,8 @@
 #include <linux/etherdevice.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/udp.h>
 
@@ -23,9 +25,16 @@
 #include "roce.h"
 
 #define RELEASE_BATCH	16
-/* packets: some bursts, so that the NIC is never idle, and less than qdiscs call a standing queue */
-#define FLYING_MAX	256
-#define FLYING_LOW	128
+
+/*
+ * In packets, for that is what qdiscs count: 256 are some bursts, so that the NIC is never idle, and
+ * leave room to other traffic in the shortest common queue (pfifo_fast's 1000). Bandwidth times the
+ * time that a packet is under way may want more, 1 MiB of path MTU 4096 being 84 us at 100 Gb/s: a NIC
+ * that reports sent packets late, or a qdisc that delays them (netem). Whoever sets it knows the NIC.
+ */
+static unsigned int roce_in_flight = 256;
+module_param(roce_in_flight, uint, 0644);
+MODULE_PARM_DESC(roce_in_flight, "RoCE packets that stack and NIC may hold at a time (default 256)");
 
 /* A burst whose descriptor and headers have been copied and checked. */
 struct burst {
@@ -102,12 +111,24 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
 }
 
+/* Not so few that as many as half of them can be in packet_done() at the same time: none would see that it is the last. */
+static int in_flight_max(void)
+{
+	return clamp(READ_ONCE(roce_in_flight), max(64u, 2 * nr_cpu_ids), 1u << 20);
+}
+
+/* When half has come back the poll goes on: not for each packet. */
+static int in_flight_low(void)
+{
+	return in_flight_max() / 2;
+}
+
 /* Destructor: any context. The queue may be gone after the last decrement. */
 static void packet_done(struct sk_buff *skb)
 {
 	struct mnet_roce_queue *rq = skb_shinfo(skb)->destructor_arg;
 
-	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= FLYING_LOW &&
+	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= in_flight_low() &&
 	    xchg(&rq->paused, 0)) {
 		/* in a task nothing would look at the softirq before the next interrupt */
 		bool task = !in_interrupt() && !irqs_disabled();
@@ -124,7 +145,7 @@ static void packet_done(struct sk_buff *skb)
 /* Poll: true when it has to end here; one of the packets that fly brings it back. */
 static bool pause(struct mnet_roce_queue *rq)
 {
-	if (atomic_read(&rq->flying) < FLYING_MAX)
+	if (atomic_read(&rq->flying) < in_flight_max())
 		return false;
 	WRITE_ONCE(rq->paused, 1);
 	/*
@@ -132,7 +153,7 @@ static bool pause(struct mnet_roce_queue *rq)
 	 * but few have, none may be left to see it
 	 */
 	smp_mb();
-	if (atomic_read(&rq->flying) <= FLYING_LOW && xchg(&rq->paused, 0))
+	if (atomic_read(&rq->flying) <= in_flight_low() && xchg(&rq->paused, 0))
 		return false;
 	mos_stat_add(rq->q->from_ring, MOS_STAT_FULL, 1);
 	return true;
@@ -148,8 +169,13 @@ void mnet_roce_settle(struct mnet_roce_queue *rq)
 				 atomic_read(&rq->flying));
 		usleep_range(1000, 2000);
 	}
-	/* and for the destructor that counted down last */
+	/*
+	 * And for the destructors that counted down last, which are in this module's text still: in a
+	 * softirq or with preemption off, or in a task that was preempted on its way out. That it had
+	 * preemption off until the count was down would not do, for enabling it is where it goes.
+	 */
 	synchronize_rcu();
+	synchronize_rcu_tasks();
 }
 
 /* Packet @i of the burst, with @len bytes of payload at @off; NULL: no memory. */
