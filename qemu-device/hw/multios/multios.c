@@ -73,11 +73,11 @@ static void set_state(MultiOSState *s, MultiOSBackState state)
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
 }
 
-/* What its vCPUs asked for until now is not for the next kernel. */
+/* What its vCPUs and the timer asked for until now is not for the next kernel. */
 static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
-    qatomic_and(&s->pending, ~MULTIOS_DO_BY_BACK);
+    qatomic_and(&s->pending, ~(MULTIOS_DO_BY_BACK | MULTIOS_DO_AGAIN));
     s->restart_waits = false;
     timer_del(&s->restart_timer);
 }
