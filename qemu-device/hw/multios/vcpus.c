@@ -19,6 +19,7 @@
 #include "hw/multios/multios.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/qdev-core.h"
+#include "hw/xen/xen.h"
 #include "system/cpus.h"
 #include "system/hw_accel.h"
 #include "system/kvm.h"
@@ -62,7 +63,10 @@ static CPUState *back_cpu(MultiOSState *s, unsigned nth)
 /*
  * A triple fault, or what KVM cannot execute, in the vCPU's thread: this vCPU
  * must not go on, and what the others and the devices of the back do is settled
- * in the main loop.
+ * in the main loop. With one thread for all vCPUs (TCG with thread=single or
+ * -icount) current_cpu may be another one, even the front's, when a machine
+ * check shuts this vCPU down: that is work of the thread, not of a vCPU that
+ * runs. So no cpu_stop_current().
  */
 static void shutdown_back(CPUState *cs, void *opaque)
 {
@@ -71,7 +75,8 @@ static void shutdown_back(CPUState *cs, void *opaque)
     BQL_LOCK_GUARD();
     trace_multios_cpu_shutdown(cs->cpu_index);
     cs->held = true;
-    cpu_stop_current();
+    cs->stop = true;
+    cpu_exit(cs);
     multios_request(s, MULTIOS_DO_CRASH);
 }
 
@@ -107,6 +112,14 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
                    "(hv-*), it must have none: a machine has one set of their "
                    "MSRs, and the back's kernel would take it from the front");
         error_append_hint(errp, "Leave hv-* out of -cpu\n");
+        return false;
+    }
+    if (xen_mode != XEN_DISABLED) {
+        error_setg(errp, "multios: -accel kvm has xen-version, it must not: "
+                   "a machine has one set of Xen's shared pages and event "
+                   "channels, and the back's kernel would take it from the "
+                   "front");
+        error_append_hint(errp, "Leave xen-version out of -accel kvm\n");
         return false;
     }
     if (cpu->phys_bits && cpu->phys_bits < MULTIOS_PHYS_BITS) {

@@ -165,6 +165,13 @@ for hv in hv-relaxed hv-passthrough hv-spinlocks=0x1fff; do
 		"${PC[@]}" -cpu "qemu64,$hv" -device "$(mos)"
 done
 
+# Where KVM is of no use, or knows no Xen, QEMU goes on with the next accelerator and has heard of Xen all the same.
+name="Xen emulation of KVM"
+if [[ $name == *"$text"* ]]; then
+	ACCEL=kvm,xen-version=0x4000a run "${PC[@]}" -accel qtest -device "$(mos)"
+	verdict "$name" $((rc == 1 && $(grep -c 'multios: -accel kvm has xen-version, it must not' <<<"$out") == 1))
+fi
+
 bad "APIC IDs that MSIs do not reach" 'the last vCPU of the back has APIC ID 255, it must be at most 254' \
 	-machine q35 -m 1G -smp 256 -cpu qemu64,+x2apic -device "$(mos)"
 

@@ -673,6 +673,7 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/executing/ports", test_ports);
     qtest_add_func("/multios/executing/lint", test_lint);
     qtest_add_func("/multios/executing/smi", test_smi);
+    qtest_add_func("/multios/executing/one-thread", test_one_thread);
     ret = g_test_run();
     unlink(kernel_path);
     unlink(firmware_path);
