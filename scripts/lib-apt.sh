@@ -40,13 +40,14 @@ apt_sources() {
 	printf 'Types: deb-src\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' "$main" "$APT_KEYRING"
 }
 
-# apt_suite_sources SUITE: any suite of Debian, from where the host has its own. Its date does not matter here, its signature
-# does: a mirror that stands still is as good.
+# apt_suite_sources SUITE [TYPES]: any suite of Debian, its packages or what TYPES says, from where the host has its own. Its
+# date does not matter here, its signature does: a mirror that stands still is as good.
 apt_suite_sources() {
 	local main
 	main=$(apt_uri "$(host_codename)")
 	[[ -n $main ]] || die "the host's apt sources have no Debian $(host_codename) main (see 'apt-get indextargets')"
-	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nCheck-Valid-Until: no\nSigned-By: %s\n' "$main" "$1" "$APT_KEYRING"
+	printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nCheck-Valid-Until: no\nSigned-By: %s\n' "${2:-deb}" "$main" "$1" \
+		"$APT_KEYRING"
 }
 
 # papt CMD...: an apt command that sees the private apt only.
@@ -132,7 +133,7 @@ apt_download() {
 	done
 }
 
-# apt_fetch_source PKG DIR: the newest source package's files (.dsc and tarballs) of the deb-src suite into DIR.
+# apt_fetch_source PKG[=VERSION] DIR: a source package's files (.dsc and tarballs), the newest's or VERSION's, into DIR.
 apt_fetch_source() {
-	(cd "$2" && step "fetching the source of $1" "$MULTIOS_CACHE/log/source-$1.log" papt apt-get source -q --download-only --only-source "$1")
+	(cd "$2" && step "fetching the source of $1" "$MULTIOS_CACHE/log/source-${1%%=*}.log" papt apt-get source -q --download-only --only-source "$1")
 }

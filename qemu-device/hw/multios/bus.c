@@ -18,17 +18,13 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
-#include "exec/address-spaces.h"
-#include "hw/boards.h"
-#include "hw/hotplug.h"
 #include "hw/i386/apic_internal.h"
+#include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
 #include "hw/pci/pci_bridge.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_host.h"
 #include "hw/pci-host/gpex.h"
-#include "hw/qdev-properties.h"
-#include "hw/sysbus.h"
 
 #define TYPE_MULTIOS_PCIHOST "multios-pcihost"
 
@@ -41,7 +37,8 @@ static const char *root_bus_path(PCIHostState *host, PCIBus *bus)
     return "0001:00";
 }
 
-static void multios_pcihost_class_init(ObjectClass *klass, void *data)
+static void multios_pcihost_class_init(ObjectClass *klass,
+                                       MultiOSClassData *data)
 {
     PCI_HOST_BRIDGE_CLASS(klass)->root_bus_path = root_bus_path;
     DEVICE_CLASS(klass)->desc = "multios PCIe host bridge of the back OS";

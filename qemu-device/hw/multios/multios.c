@@ -13,16 +13,13 @@
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
-#include "exec/address-spaces.h"
-#include "hw/boards.h"
-#include "hw/hotplug.h"
 #include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
+#include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci-host/q35.h"
-#include "hw/qdev-properties.h"
 #include "migration/blocker.h"
 #include "net/util.h"
 #include "qapi/visitor.h"
@@ -545,7 +542,8 @@ static const Property multios_properties[] = {
     DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
 };
 
-static void multios_class_init(ObjectClass *klass, void *data)
+static void multios_class_init(ObjectClass *klass,
+                               MultiOSClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);

@@ -11,10 +11,9 @@
 #include "qemu/log.h"
 #include "qapi/error.h"
 #include "chardev/char.h"
-#include "exec/address-spaces.h"
 #include "hw/char/serial-mm.h"
+#include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
-#include "hw/qdev-properties.h"
 #include "trace.h"
 
 #define SLP_EN              0x20
