@@ -202,6 +202,23 @@ fine "the back's vCPU far from its memory: warned" 'vCPU 1 of the back is on NUM
 quiet "the back's vCPU where its memory is" 'NUMA' \
 	"${numa[@]}" -numa node,memdev=n0,cpus=1 -numa node,memdev=n1,cpus=0 -device "$(mos)"
 
+# what libvirt gives to a machine beside the device
+head -c 1M /dev/zero >"$tmp/disk"
+libvirt=(-machine "q35,memory-backend=ram" -m 1G -smp 2 -sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+	-object "memory-backend-memfd,id=ram,size=1G,share=on,host-nodes=0,policy=preferred" -vnc "unix:$tmp/vnc,password=on"
+	-device "pcie-root-port,id=rp1,chassis=1,addr=2" -device "qemu-xhci,id=usb,bus=rp1" -device "usb-tablet,bus=usb.0"
+	-device "virtio-vga,addr=1" -device i6300esb -device pvpanic-pci -device vmcoreinfo
+	-object "rng-random,id=rng,filename=/dev/urandom" -device "virtio-rng-pci,rng=rng")
+for aio in threads native io_uring; do
+	fine "a machine as libvirt makes it, aio=$aio" 'monitor' "${libvirt[@]}" -device "$(mos)" \
+		-blockdev "driver=file,filename=$tmp/disk,node-name=d0,aio=$aio,cache.direct=on" -device virtio-blk-pci,drive=d0
+done
+for d in vhost-user-fs-pci vhost-user-blk-pci vhost-vsock-pci vhost-vdpa-device-pci vfio-pci tpm-crb ich9-usb-ehci1 usb-storage nvme \
+	virtio-gpu-pci virtio-scsi-pci virtio-mem-pci ivshmem-doorbell; do
+	fine "the device $d is there" "$d options" -machine none -device "$d,help"
+done
+bad "vhost without its socket" 'vhost-user netdev requires|chardev.*not found' "${PC[@]}" -netdev vhost-user,id=n0,chardev=none -device "$(mos)"
+
 # the device's place
 MONITOR=$'info qtree\nquit' fine "the default slot" 'addr = 10\.0' "${PC[@]}" -device "$(mos)" -device pcie-root-port,addr=1,chassis=1
 bad "the slot is taken" 'slot 16 function 0 .*(not available|already)' "${PC[@]}" -device edu,addr=0x10 -device "$(mos)"
