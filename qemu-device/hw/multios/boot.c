@@ -200,8 +200,8 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
      * their own (6.13) one of them may print while the port is exchanged.
      */
     if (s->back_console) {
-        g_string_append_printf(cmd, " console=uart,mmio,0x%x,115200",
-                               MULTIOS_UART_BASE);
+        g_string_append_printf(cmd, " console=uart,mmio,0x%" PRIx64 ",115200",
+                               (uint64_t)MULTIOS_UART_BASE);
     }
     /* The user's behind ours: they may end with " -- " and init's arguments. */
     g_string_append_c(cmd, ' ');
