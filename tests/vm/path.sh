@@ -38,7 +38,7 @@ fi
 check_eq "the front's RDMA user space is as Debian packed it" \
 	"$(on front -t 120 'dpkg -V libibverbs1 librdmacm1 ibverbs-providers ibverbs-utils rdmacm-utils perftest rdma-core' | grep -vE ' /usr/share/(doc|man|locale|info)/' | xargs)" ""
 
-### The back's end of the cable: an address of its own, none that belongs to a maker of NICs, and not the one that a bridge takes
+### The back's end of the cable: an address of its own, no NIC maker's, and not the one that a bridge takes
 
 check "the back's netdev has a locally administered address of its own, and the bridge the NIC's" on back "
 	mac=\$(cat /sys/class/net/mos0/address)
