@@ -21,6 +21,7 @@
 #include <net/route.h>
 #include <rdma/ib_cache.h>
 
+#include "follow.h"
 #include "mrdma.h"
 
 /* Between an event and the work: several come together. After a long walk, the second. */
@@ -69,6 +70,7 @@ bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bo
 	struct net_device *ndev;
 	struct dst_entry *dst;
 	bool known = false;
+	u8 mac[ETH_ALEN];
 
 	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV4)
 		daddr += 12;
@@ -85,12 +87,14 @@ bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bo
 		if (ask || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
 			neigh_event_send(neigh, NULL);
 		if (READ_ONCE(neigh->nud_state) & NUD_VALID) {
-			neigh_ha_snapshot(dmac, neigh, ndev);
-			known = is_valid_ether_addr(dmac);
+			neigh_ha_snapshot(mac, neigh, ndev);
+			known = is_valid_ether_addr(mac);
 		}
 		neigh_release(neigh);
 	}
 	dst_release(dst);
+	if (known)
+		ether_addr_copy(dmac, mac);
 out:
 	rcu_read_unlock();
 	return known;

@@ -873,15 +873,6 @@ void mrdma_macs_init(struct mrdma_dev *dev);
 void mrdma_macs_uninit(struct mrdma_dev *dev);
 void mrdma_macs_follow(struct mrdma_dev *dev);
 
-/* ---- routes and neighbours: follow.c ---- */
-
-int mrdma_follow_init(struct mrdma_dev *dev);
-void mrdma_follow_stop(struct mrdma_dev *dev);
-void mrdma_follow_uninit(struct mrdma_dev *dev);
-void mrdma_follow(struct mrdma_dev *dev);
-void mrdma_follow_broken(struct mrdma_dev *dev);
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac);
-
 /* ---- address handles: ah.c ---- */
 
 int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_udata *udata);
@@ -903,12 +894,5 @@ u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
 
 struct rdma_hw_stats *mrdma_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
 int mrdma_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
-
-/* ---- rdma resource show: res.c ---- */
-
-int mrdma_fill_res_qp(struct sk_buff *msg, struct ib_qp *ibqp);
-int mrdma_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
-int mrdma_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
-int mrdma_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq);
 
 #endif /* MRDMA_H */

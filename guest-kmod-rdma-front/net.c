@@ -12,6 +12,7 @@
 #include <rdma/ib_addr.h>
 #include <rdma/ib_cache.h>
 
+#include "follow.h"
 #include "mrdma.h"
 #include "trace.h"
 

@@ -8,6 +8,7 @@
  */
 #include <linux/jiffies.h>
 
+#include "follow.h"
 #include "mrdma.h"
 #include "trace.h"
 

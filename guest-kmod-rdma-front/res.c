@@ -7,6 +7,7 @@
 #include <rdma/restrack.h>
 
 #include "mrdma.h"
+#include "res.h"
 
 struct field {
 	const char	*name;

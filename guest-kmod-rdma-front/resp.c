@@ -9,6 +9,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 
+#include "follow.h"
 #include "mrdma.h"
 
 /*

@@ -19,8 +19,10 @@
 #include <rdma/ib_marshall.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "follow.h"
 #include "kcompat.h"
 #include "mrdma.h"
+#include "res.h"
 
 /* <rdma/rdma_user_rxe.h>, as librxe knows it */
 #define UVERBS_ABI_VER	2

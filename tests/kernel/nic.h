@@ -7,6 +7,7 @@
 #ifndef TESTS_KERNEL_NIC_H
 #define TESTS_KERNEL_NIC_H
 
+#include "../../guest-kmod-rdma-front/follow.h"
 #include "../../guest-kmod-rdma-front/mrdma.h"
 
 #define NIC_MEMS	8

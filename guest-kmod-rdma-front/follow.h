@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Address vectors follow routes and neighbours, see follow.c. */
+#ifndef MRDMA_FOLLOW_H
+#define MRDMA_FOLLOW_H
+
+#include <rdma/ib_verbs.h>
+
+struct mrdma_dev;
+
+int mrdma_follow_init(struct mrdma_dev *dev);
+/* Before the device is unregistered: no GID is referenced any more. */
+void mrdma_follow_stop(struct mrdma_dev *dev);
+void mrdma_follow_uninit(struct mrdma_dev *dev);
+/* Some path may lead elsewhere. Any context. */
+void mrdma_follow(struct mrdma_dev *dev);
+/* Some path seems to lead nowhere. Any context. */
+void mrdma_follow_broken(struct mrdma_dev *dev);
+/* Process context; returns false if the MAC address is not known now, and leaves @dmac alone. */
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac);
+
+#endif /* MRDMA_FOLLOW_H */
