@@ -36,6 +36,7 @@ static inline void mos_irq_move_in_process_context(unsigned int irq)
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define system_percpu_wq	system_wq
+#define system_dfl_wq		system_unbound_wq
 #endif
 
 /* from 6.14 on the library's crc32_le() is the fastest there is, before it the crypto API's */

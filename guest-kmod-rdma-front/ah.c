@@ -127,7 +127,7 @@ int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 	return 0;
 }
 
-/* The vector of a user's AH, if it is of the same protection domain. */
+/* Copies the vector of AH @num. Returns false if it is not of protection domain @pd, or gone. */
 bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mrdma_av *av)
 {
 	struct mrdma_ah *ah;

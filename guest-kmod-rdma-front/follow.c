@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Address vectors follow routes and neighbours, as IP's packets do. A vector has the MAC
- * addresses of its packets ready made; when a neighbour's changes (a gateway or a peer
- * fails over, a VM moves), a route leads to another gateway, or the netdev of the source GID
- * gets another one, work looks all vectors up again. Nothing is looked up for a packet.
+ * addresses of its packets ready made. When a neighbour's MAC address changes (a gateway or a peer
+ * fails over, a VM moves), a route leads to another gateway, or the netdev of the source GID gets
+ * another MAC address, a work item looks up all vectors again. Nothing is looked up for a packet.
  *
- * What makes the work run: events of neighbours, of routes in every net namespace and of
- * netdevs; and, as an entry of a neighbour that IP does not use goes away and takes its
- * events along, what shows that a path is broken: a request's time-out, a request that
- * comes twice. Then neighbours are asked as IP would ask them.
+ * The work runs after events of neighbours, of routes in every net namespace, and of netdevs.
+ * The kernel drops neighbour entries that IP does not use, and sends no events for them then. So
+ * signs of a broken path start the work as well, which then asks the neighbours as IP would: a
+ * request's time-out, and a request that comes twice. UC and UD show neither.
+ *
+ * Not told of: a nexthop object (ip nexthop) that changes under its routes, and a neighbour that
+ * moves without announcing it. The first is found by a time-out, the second as slowly as IP finds it.
  */
 #include <linux/etherdevice.h>
 #include <linux/inetdevice.h>
@@ -22,9 +25,13 @@
 #include <rdma/ib_cache.h>
 
 #include "follow.h"
+#include "kcompat.h"
 #include "mrdma.h"
 
-/* Between an event and the work: several come together. After a long walk, the second. */
+/*
+ * Delay between an event and the work, so that several events share one walk. It grows with the
+ * length of the last walk, up to the maximum.
+ */
 #define DELAY_MS	20
 #define DELAY_MAX_MS	200
 
@@ -59,7 +66,8 @@ static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gi
 
 /*
  * The MAC address that packets from @sgid to @dgid are sent to now. Returns false if none is
- * known: there is no route, the neighbour has not answered yet, or the address is this host's. A
+ * known: the neighbour has not answered yet, or the address is this host's, or, in IPv6, there is
+ * no route (IPv4 takes the destination for a neighbour then). A
  * neighbour that is not known, or with @ask has not been heard of for a while, is asked. Does
  * not wait; process context, as it may send.
  */
@@ -146,15 +154,19 @@ static void renew(struct mrdma_dev *dev, struct mrdma_av *av, struct rdma_ah_att
 	struct ethhdr *eth = (struct ethhdr *)av->hdr;
 	bool loop;
 
-	if (!h->known || av->mcast)
+	/*
+	 * An address that ib_core has not told gid.c of: of a netdev on top of the vNIC that has
+	 * changed its own. Nothing would come back to it.
+	 */
+	if (!h->known || av->mcast || !mrdma_own_mac(dev, h->smac))
 		return;
+	ether_addr_copy(attr->roce.dmac, h->dmac);
 	loop = mrdma_own_mac(dev, h->dmac);
 	if (ether_addr_equal(eth->h_dest, h->dmac) && ether_addr_equal(eth->h_source, h->smac) &&
 	    av->loop == loop)
 		return;
 	ether_addr_copy(eth->h_dest, h->dmac);
 	ether_addr_copy(eth->h_source, h->smac);
-	ether_addr_copy(attr->roce.dmac, h->dmac);
 	av->loop = loop;
 	mrdma_count(dev, MRDMA_CNT_PATH_UPDATES, 1);
 }
@@ -231,7 +243,7 @@ static void follow(struct work_struct *work)
 	follow_qps(dev, &h);
 	follow_ahs(dev, &h);
 	forget(&h);
-	/* ten thousands of paths take a while: a tenth of a CPU at most */
+	/* ten times the walk, if that is not too long for a connection whose peer moves next */
 	WRITE_ONCE(dev->follow_delay, clamp(10 * (jiffies - start), msecs_to_jiffies(DELAY_MS),
 					    msecs_to_jiffies(DELAY_MAX_MS)));
 }
@@ -239,7 +251,7 @@ static void follow(struct work_struct *work)
 /* Some path may lead elsewhere than before. Any context. */
 void mrdma_follow(struct mrdma_dev *dev)
 {
-	queue_delayed_work(system_unbound_wq, &dev->follow, READ_ONCE(dev->follow_delay));
+	queue_delayed_work(system_dfl_wq, &dev->follow, READ_ONCE(dev->follow_delay));
 }
 
 /* Some path seems to lead nowhere: its neighbour may not have told that it has moved. */
@@ -281,8 +293,8 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *arg)
 }
 
 /*
- * Registering fails where routes change faster than they can be told of. A net namespace must not
- * fail for that: time-outs do there.
+ * Registering fails if the routes keep changing while they are dumped. The net namespace is created
+ * all the same; its paths are followed by neighbours' events and time-outs only.
  */
 static int __net_init fib_net_init(struct net *net)
 {
@@ -321,7 +333,7 @@ int mrdma_follow_init(struct mrdma_dev *dev)
 	return 0;
 }
 
-/* Before the device is unregistered: the GIDs are ib_core's again. */
+/* After return the work holds no GID; queue pairs and address handles hold theirs to their end. */
 void mrdma_follow_stop(struct mrdma_dev *dev)
 {
 	spin_lock_bh(&devices_lock);

@@ -8,7 +8,7 @@
 struct mrdma_dev;
 
 int mrdma_follow_init(struct mrdma_dev *dev);
-/* Before the device is unregistered: no GID is referenced any more. */
+/* Before the device is unregistered. After return the work holds no GID. */
 void mrdma_follow_stop(struct mrdma_dev *dev);
 void mrdma_follow_uninit(struct mrdma_dev *dev);
 /* Some path may lead elsewhere. Any context. */

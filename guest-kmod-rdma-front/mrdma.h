@@ -617,7 +617,7 @@ void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
 enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				      const struct mrdma_tmpl *t);
 void mrdma_tx_end(struct mrdma_tx *tx);
-/* @qp's turn, if it had one and does not wait again, is over. */
+/* Gives back what is left of @qp's turns, but not at the place in whose line it stands again. */
 void mrdma_tx_end_turn(struct mrdma_qp *qp);
 /* Is what @qp sent last as a requester still here, in the ring? */
 bool mrdma_tx_holds(struct mrdma_qp *qp);

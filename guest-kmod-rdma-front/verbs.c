@@ -168,7 +168,7 @@ static void refuse_rxe(struct ib_device *ibdev)
 	rcu_read_lock();
 	netdev = rcu_dereference(ibdev->port_data[1].netdev);
 	if (netdev && mrdma_netdev_uses_vnic(netdev)) {
-		ibdev_err(ibdev, "%s has an RDMA device already, or a netdev below it has, which gets its RoCE packets: %s is removed, use rxe_mos0\n",
+		ibdev_err(ibdev, "%s has an RDMA device already, or a netdev below it has, which gets its RoCE packets: %s is removed, use that one\n",
 			  netdev_name(netdev), dev_name(&ibdev->dev));
 		ib_unregister_device_queued(ibdev);
 	}

@@ -57,7 +57,7 @@ struct nic {
 	struct mrdma_dev dev;
 	struct net_device netdev;
 	struct ib_gid_attr gid;
-	u32 followed;		/* calls of mrdma_follow() */
+	u32 followed;		/* calls of mrdma_follow_broken() */
 	struct ib_pd pd, other_pd;
 	struct mrdma_ucontext uctx;
 	struct nic_mem mem[NIC_MEMS];

@@ -93,7 +93,7 @@ vlan_on_upper() {
 check "VLAN on that bridge: RC and rdma_cm" vlan_on_upper
 on peer 'ip link del v7'
 on front 'ip link del up0.7'
-# What undoes nothing when --case left out what it undoes.
+# undone: there is no up0, for --case left out the check that makes it.
 undone() { ! on front 'ip link show up0 >/dev/null 2>&1'; }
 unbridged() { undone || on front "ip link del up0" && addresses_to $front_dev; }
 check "the netdev leaves the bridge" unbridged
