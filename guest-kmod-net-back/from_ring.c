@@ -171,8 +171,8 @@ void mnet_roce_settle(struct mnet_roce_queue *rq)
 	}
 	/*
 	 * And for the destructors that counted down last, which are in this module's text still: in a
-	 * softirq or with preemption off, or in a task that was preempted on its way out. That it had
-	 * preemption off until the count was down would not do, for enabling it is where it goes.
+	 * softirq or with preemption off, or in a task that was preempted on its way out. Disabling
+	 * preemption in packet_done() would not help: enabling it is still code of this module.
 	 */
 	synchronize_rcu();
 	synchronize_rcu_tasks();

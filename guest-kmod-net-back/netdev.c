@@ -66,14 +66,14 @@ static const struct net_device_ops netdev_ops = {
 
 /*
  * The other end of a cable has an address of its own; derived, so that it is the same after a restart. It is locally
- * administered, and not lower than QEMU's (52:54:00): a bridge takes the lowest of its ports', which shall be the NIC's.
+ * administered, and high, as libvirt's for taps: a bridge takes the lowest of its ports', which shall be the NIC's.
  */
 static void set_address(struct net_device *dev, const u8 *front_mac)
 {
 	u8 mac[ETH_ALEN];
 
 	ether_addr_copy(mac, front_mac);
-	mac[0] = (mac[0] | 0x02) ^ 0x04;
+	mac[0] = front_mac[0] == 0xfe ? 0xfa : 0xfe;
 	if (is_valid_ether_addr(mac))
 		eth_hw_addr_set(dev, mac);
 	else
