@@ -127,7 +127,7 @@ lab() {
 
 # vm_up ARGS...: a lab that was started with just these arguments, running already or anew.
 vm_up() {
-	local args="$* ${UP_ARGS[*]}" log=$VM_BUILD/$SUITE-up.log
+	local args="$* ${UP_ARGS[*]}${MULTIOS_QEMU:+ $MULTIOS_QEMU}" log=$VM_BUILD/$SUITE-up.log
 	if [[ -f $LAB_DIR/config && $(cat "$VM_BUILD/$LAB.args" 2>/dev/null) == "$args" ]] && lab status >/dev/null 2>&1; then
 		say "using the lab that runs: $args"
 	else
