@@ -31,6 +31,19 @@ static void keep_attr(struct mrdma_ah *ah, const struct rdma_ah_attr *attr)
 	ah->sgid = attr->grh.sgid_attr;
 }
 
+/* @ah has a number, or none could be given to it. */
+static void forget(struct mrdma_dev *dev, struct mrdma_ah *ah)
+{
+	unsigned long flags;
+
+	xa_lock_irqsave(&dev->ahs, flags);
+	if (ah->num)
+		__xa_erase(&dev->ahs, ah->num);
+	xa_unlock_irqrestore(&dev->ahs, flags);
+	rdma_put_gid_attr(ah->sgid);
+	mrdma_object_put(dev, MRDMA_OBJ_AH);
+}
+
 int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_udata *udata)
 {
 	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
@@ -59,7 +72,7 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 				GFP_ATOMIC);
 	xa_unlock_irqrestore(&dev->ahs, flags);
 	if (err < 0)
-		goto err_put;
+		goto err_forget;
 	/* the connection manager's MAC address is as old as the connection */
 	if (!sleepable)
 		mrdma_follow(dev);
@@ -68,16 +81,11 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	resp.ah_num = ah->num;
 	err = ib_copy_to_udata(udata, &resp, sizeof(resp));
 	if (err)
-		goto err_erase;
+		goto err_forget;
 	return 0;
 
-err_erase:
-	xa_lock_irqsave(&dev->ahs, flags);
-	__xa_erase(&dev->ahs, ah->num);
-	xa_unlock_irqrestore(&dev->ahs, flags);
-err_put:
-	rdma_put_gid_attr(ah->sgid);
-	mrdma_object_put(dev, MRDMA_OBJ_AH);
+err_forget:
+	forget(dev, ah);
 	return err;
 }
 
@@ -115,15 +123,7 @@ int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 
 int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 {
-	struct mrdma_dev *dev = to_mrdma_dev(ibah->device);
-	struct mrdma_ah *ah = to_mrdma_ah(ibah);
-	unsigned long irq_flags;
-
-	xa_lock_irqsave(&dev->ahs, irq_flags);
-	__xa_erase(&dev->ahs, ah->num);
-	xa_unlock_irqrestore(&dev->ahs, irq_flags);
-	rdma_put_gid_attr(ah->sgid);
-	mrdma_object_put(dev, MRDMA_OBJ_AH);
+	forget(to_mrdma_dev(ibah->device), to_mrdma_ah(ibah));
 	return 0;
 }
 

@@ -181,10 +181,13 @@ static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
 		same(h, qp->sgid, dgid);
 	if (!known)
 		take_hop(h, qp->sgid, dgid);
+	else if (qp->sgid && same(h, qp->sgid, dgid))
+		renew(dev, &qp->av, &qp->attr.ah_attr, h);
 	mrdma_qp_unlock(qp);
+	if (known)
+		return;
 	/* not under the lock: the neighbour may be sent a packet */
-	if (!known)
-		look_up(h);
+	look_up(h);
 	mrdma_qp_lock(qp);
 	if (qp->sgid && same(h, qp->sgid, dgid))
 		renew(dev, &qp->av, &qp->attr.ah_attr, h);

@@ -66,8 +66,9 @@ static void put_ipv6(struct mrdma_av *av, const struct ib_global_route *grh)
 
 /*
  * @attr's source GID is referenced by the caller; ib_core has resolved the destination's MAC, and
- * follow.c keeps it right in what has the vector. @sleepable: the caller may
- * sleep, and the MAC address is looked up again. Of an address handle, which any QP may use to any other, @lqpn and @rqpn are 0.
+ * follow.c keeps it right in what has the vector. @sleepable: the caller may sleep, and the MAC
+ * address is looked up again. Of an address handle, which any QP may use to any other, @lqpn and
+ * @rqpn are 0.
  */
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  bool sleepable, struct mrdma_av *av)
