@@ -184,6 +184,7 @@ struct mrdma_dev {
 	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
 	struct notifier_block	netdev_nb;
 	struct notifier_block	netevent_nb;
+	struct ib_event_handler	gid_handler;	/* see follow.c */
 	struct list_head	follow_entry;	/* of all devices, see follow.c */
 	struct delayed_work	follow;
 	unsigned long		follow_delay;	/* jiffies, WRITE_ONCE by the work */
@@ -202,7 +203,14 @@ struct mrdma_pd {
 };
 
 /* Address vector: all bytes before the BTH, ready to copy */
+/* A netdev by name: neither a reference nor a pointer that may be another netdev's later */
+struct mrdma_netdev_id {
+	u64			net_cookie;
+	int			ifindex;	/* 0: none */
+};
+
 struct mrdma_av {
+	struct mrdma_netdev_id	source;		/* the source GID's netdev */
 	u8			hdr[MRDMA_MAX_L4] __aligned(2);
 	u8			len;		/* bytes of hdr in use */
 	u8			l3;		/* offset of the IP header */

@@ -616,6 +616,12 @@ void mrdma_follow_broken(struct mrdma_dev *dev)
 	container_of(dev, struct nic, dev)->followed++;
 }
 
+struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid)
+{
+	(void)gid;
+	return (struct mrdma_netdev_id){ .ifindex = 1 };
+}
+
 bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
 {
 	(void)sgid;
