@@ -642,7 +642,7 @@ bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mr
 
 	(void)pd;
 	attr.grh.dgid.raw[15] = num;
-	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 0, 0, true, av);
+	return num < 16 && !mrdma_av_init(dev, &attr, 0, 0, true, av);
 }
 
 const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,
