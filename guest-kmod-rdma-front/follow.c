@@ -18,8 +18,11 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/inetdevice.h>
+#include <net/addrconf.h>
+#include <net/arp.h>
 #include <net/fib_notifier.h>
 #include <net/ip6_route.h>
+#include <net/ndisc.h>
 #include <net/neighbour.h>
 #include <net/net_namespace.h>
 #include <net/netevent.h>
@@ -69,14 +72,41 @@ static struct dst_entry *find_route(struct net *net, int oif, const struct ib_gi
 	return NULL;
 }
 
+/* A request from @sgid, which its netdev's present MAC address is learned from. */
+static void solicit(struct neighbour *neigh, const struct ib_gid_attr *sgid)
+{
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV4) {
+		__be32 to, from;
+
+		memcpy(&to, neigh->primary_key, sizeof(to));
+		memcpy(&from, sgid->gid.raw + 12, sizeof(from));
+		arp_send(ARPOP_REQUEST, ETH_P_ARP, to, neigh->dev, from, NULL,
+			 neigh->dev->dev_addr, NULL);
+		return;
+	}
+#if IS_ENABLED(CONFIG_IPV6)
+	if (rdma_gid_attr_network_type(sgid) == RDMA_NETWORK_IPV6 && ipv6_mod_enabled()) {
+		const struct in6_addr *to = (const struct in6_addr *)neigh->primary_key;
+		const struct in6_addr *from = (const struct in6_addr *)sgid->gid.raw;
+		struct in6_addr group;
+		struct sk_buff *skb = ndisc_ns_create(neigh->dev, to, from, 0);
+
+		addrconf_addr_solict_mult(to, &group);
+		if (skb)
+			ndisc_send_skb(skb, &group, from);
+	}
+#endif
+}
+
 /*
  * The MAC address that packets from @sgid to @dgid are sent to now. Returns false if none is
  * known: the neighbour has not answered yet, or the address is this host's, or, in IPv6, there is
- * no route (IPv4 takes the destination for a neighbour then). A
- * neighbour that is not known, or with @ask has not been heard of for a while, is asked. Does
- * not wait; process context, as it may send.
+ * no route (IPv4 takes the destination for a neighbour then). A neighbour that is not known, or
+ * with @ask has not been heard of for a while, is asked. With @announce it gets a request from
+ * the very address @sgid: IP's own may come from another address of the netdev.
  */
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
+static bool next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask,
+		     bool announce, u8 *dmac)
 {
 	const void *daddr = dgid->raw;
 	struct neighbour *neigh;
@@ -97,6 +127,8 @@ bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bo
 	/* a local address has a route by the loopback device */
 	neigh = dst->dev == ndev ? dst_neigh_lookup(dst, daddr) : NULL;
 	if (neigh) {
+		if (announce)
+			solicit(neigh, sgid);
 		if (ask || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
 			neigh_event_send(neigh, NULL);
 		if (READ_ONCE(neigh->nud_state) & NUD_VALID) {
@@ -111,6 +143,12 @@ bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bo
 out:
 	rcu_read_unlock();
 	return known;
+}
+
+/* As above. Does not wait; process context, as it may send. */
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
+{
+	return next_hop(sgid, dgid, false, false, dmac);
 }
 
 struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid)
@@ -136,6 +174,7 @@ struct hop {
 	union ib_gid	dgid;
 	bool		ask;
 	bool		known;
+	u8		smac_before[ETH_ALEN];	/* the vector's */
 	u8		smac[ETH_ALEN];
 	u8		dmac[ETH_ALEN];
 };
@@ -163,6 +202,7 @@ static void take_hop(struct hop *h, const struct ib_gid_attr *sgid, const struct
 	rdma_hold_gid_attr(sgid);
 	h->sgid = sgid;
 	h->source = av->source;
+	ether_addr_copy(h->smac_before, ((const struct ethhdr *)av->hdr)->h_source);
 	h->dgid = *dgid;
 }
 
@@ -196,9 +236,11 @@ static void look_up(struct mrdma_dev *dev, struct hop *h)
 	u16 vlan;
 
 	h->now = gid_now(dev, h);
-	h->known = h->now && !rdma_read_gid_l2_fields(h->now, &vlan, h->smac) &&
-		   (rdma_is_multicast_addr((struct in6_addr *)h->dgid.raw) ||
-		    mrdma_next_hop(h->now, &h->dgid, h->ask, h->dmac));
+	h->known = h->now && !rdma_read_gid_l2_fields(h->now, &vlan, h->smac);
+	if (!h->known || rdma_is_multicast_addr((struct in6_addr *)h->dgid.raw))
+		return;
+	h->known = next_hop(h->now, &h->dgid, h->ask, !ether_addr_equal(h->smac, h->smac_before),
+			    h->dmac);
 }
 
 /* Under the lock of what has @av and @sgid. */

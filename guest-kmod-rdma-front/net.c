@@ -92,7 +92,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	/* what the kernel's connection manager resolved when it connected may be long ago */
 	mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
 	if (!mcast && sleepable)
-		mrdma_next_hop(grh->sgid_attr, &grh->dgid, false, eth.h_dest);
+		mrdma_next_hop(grh->sgid_attr, &grh->dgid, eth.h_dest);
 
 	memset(av, 0, sizeof(*av));
 	av->source = mrdma_gid_netdev(grh->sgid_attr);

@@ -622,10 +622,9 @@ struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid)
 	return (struct mrdma_netdev_id){ .ifindex = 1 };
 }
 
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
 {
 	(void)sgid;
-	(void)ask;
 	(void)dgid;
 	(void)dmac;
 	return false;
