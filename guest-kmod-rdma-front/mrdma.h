@@ -796,7 +796,7 @@ int mrdma_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata);
 int mrdma_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 			const struct ib_recv_wr **bad_wr);
 
-/* ---- memory: mr.c, mw.c ---- */
+/* ---- memory: mem.c, mr.c, mw.c ---- */
 
 enum mrdma_dir {
 	MRDMA_FROM_MR,
@@ -815,10 +815,10 @@ int mrdma_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
 int mrdma_mr_fast_reg(struct mrdma_qp *qp, u32 key, int access);
 int mrdma_mr_invalidate(struct mrdma_qp *qp, u32 key, bool remote);
 /* For the peer. 0, or -EACCES: no such key, domain, right or range */
-int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
-int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access);
-int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
-		  enum mrdma_dir dir);
+int mrdma_mem_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
+int mrdma_mem_check_key(struct mrdma_qp *qp, u32 key, int access);
+int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
+		   enum mrdma_dir dir);
 
 enum mrdma_atomic_kind {
 	MRDMA_CMP_SWAP,
@@ -834,7 +834,7 @@ struct mrdma_atomic {
 };
 
 /* Also -EINVAL: not aligned */
-int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op);
+int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op);
 
 /* For work requests */
 int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,

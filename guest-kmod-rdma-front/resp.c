@@ -166,8 +166,8 @@ static enum mrdma_take rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p,
 	mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
 	if (job->length > MRDMA_MAX_MSG)
 		return MRDMA_TAKE_TOO_LONG;
-	if (job->length && mrdma_mr_check(qp, job->rkey, job->va, job->length,
-					  IB_ACCESS_REMOTE_READ))
+	if (job->length && mrdma_mem_check(qp, job->rkey, job->va, job->length,
+					   IB_ACCESS_REMOTE_READ))
 		return MRDMA_TAKE_NO_ACCESS;
 	*npkts = read_pkts(qp, job->length);
 	return MRDMA_TAKE_OK;
@@ -190,8 +190,8 @@ static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *
 		.swap_add = be64_to_cpu(eth.swap_add),
 		.compare = be64_to_cpu(eth.compare),
 	};
-	err = mrdma_mr_atomic(qp, be32_to_cpu(eth.rkey), be64_to_cpu(eth.va),
-			      IB_ACCESS_REMOTE_ATOMIC, &op);
+	err = mrdma_mem_atomic(qp, be32_to_cpu(eth.rkey), be64_to_cpu(eth.va),
+			       IB_ACCESS_REMOTE_ATOMIC, &op);
 	if (err)
 		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
 	job->atomic = true;
@@ -219,7 +219,7 @@ static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_p
 		return MRDMA_TAKE_REFUSED;
 	/* eight bytes as they are: no number with an order of bytes */
 	memcpy(&op.swap_add, p->data, sizeof(op.swap_add));
-	err = mrdma_mr_atomic(qp, rkey, va, IB_ACCESS_REMOTE_WRITE, &op);
+	err = mrdma_mem_atomic(qp, rkey, va, IB_ACCESS_REMOTE_WRITE, &op);
 	if (err)
 		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
 	return MRDMA_TAKE_OK;
@@ -247,8 +247,8 @@ static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p
 	level = bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK;
 	if (!access || (qp->attr.qp_access_flags & access) != access || level > MRDMA_FETH_MR)
 		return MRDMA_TAKE_REFUSED;
-	err = level == MRDMA_FETH_MR ? mrdma_mr_check_key(qp, rkey, access) :
-				       mrdma_mr_check(qp, rkey, va, len, access);
+	err = level == MRDMA_FETH_MR ? mrdma_mem_check_key(qp, rkey, access) :
+				       mrdma_mem_check(qp, rkey, va, len, access);
 	if (err)
 		return MRDMA_TAKE_NO_ACCESS;
 	/* before the answer: orders the stores of earlier packets for whoever learns of it */
@@ -326,8 +326,8 @@ static bool redo(struct mrdma_qp *qp, const struct mrdma_piece *p, struct mrdma_
 		if (job->length > MRDMA_MAX_MSG ||
 		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
 			return false;
-		return !job->length || !mrdma_mr_check(qp, job->rkey, job->va, job->length,
-						       IB_ACCESS_REMOTE_READ);
+		return !job->length || !mrdma_mem_check(qp, job->rkey, job->va, job->length,
+							IB_ACCESS_REMOTE_READ);
 	case MOP_ATOMIC:
 		job->atomic = true;
 		return find_result(resp, p->psn, &job->orig);
@@ -502,8 +502,8 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	if (result == MRDMA_TX_FULL)
 		return result;
 	if (result == MRDMA_TX_OK) {
-		if (mrdma_mr_copy(qp, job->rkey, job->va + job->off, payload, bytes,
-				  IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
+		if (mrdma_mem_copy(qp, job->rkey, job->va + job->off, payload, bytes,
+				   IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
 			/* it has had the first answer, and what it sent then took the key back */
 			if (job->again) {
 				qp->resp.job_tail++;

@@ -74,15 +74,15 @@ static enum mrdma_take take_write(struct mrdma_qp *qp, const struct mrdma_piece 
 		resp->len = 0;
 		if (resp->total > MRDMA_MAX_MSG)
 			return MRDMA_TAKE_TOO_LONG;
-		if (resp->total && mrdma_mr_check(qp, resp->rkey, resp->va, resp->total,
-						  IB_ACCESS_REMOTE_WRITE))
+		if (resp->total && mrdma_mem_check(qp, resp->rkey, resp->va, resp->total,
+						   IB_ACCESS_REMOTE_WRITE))
 			return MRDMA_TAKE_NO_ACCESS;
 	}
 	if (p->len > resp->total - resp->len ||
 	    (flags & MOP_END && p->len != resp->total - resp->len))
 		return MRDMA_TAKE_TOO_LONG;
-	if (mrdma_mr_copy(qp, resp->rkey, resp->va + resp->len, (void *)p->data, p->len,
-			  IB_ACCESS_REMOTE_WRITE, MRDMA_TO_MR))
+	if (mrdma_mem_copy(qp, resp->rkey, resp->va + resp->len, (void *)p->data, p->len,
+			   IB_ACCESS_REMOTE_WRITE, MRDMA_TO_MR))
 		return MRDMA_TAKE_NO_ACCESS;
 	resp->len += p->len;
 	return MRDMA_TAKE_OK;

@@ -68,13 +68,13 @@ static int copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int acces
 	return 0;
 }
 
-int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access)
+int mrdma_mem_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access)
 {
 	return find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, len, access) ? 0 : -EACCES;
 }
 
 /* Any part of it will do. */
-int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access)
+int mrdma_mem_check_key(struct mrdma_qp *qp, u32 key, int access)
 {
 	struct nic *nic = nic_of(qp->ibqp.device);
 	u32 i;
@@ -86,7 +86,7 @@ int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access)
 	return -EACCES;
 }
 
-int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
+int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
 {
 	lockdep_assert_held(&qp->lock);
 	return copy(qp->ibqp.pd, key, va, buf, len, access, dir);
@@ -112,7 +112,7 @@ int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32
 	return len ? -EACCES : 0;
 }
 
-int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
+int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
 {
 	struct nic_mem *m = find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, sizeof(u64), access);
 	u64 v;
