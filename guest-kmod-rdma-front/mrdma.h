@@ -651,7 +651,7 @@ void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *
 void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w);
 void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_waiter *w);
 
-/* ---- receiving: rx.c ---- */
+/* ---- received bursts: burst.c ---- */
 
 /* A checked burst: headers are a private copy, payload is the sender's memory */
 struct mrdma_burst {
@@ -688,17 +688,19 @@ struct mrdma_piece {
 };
 
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
+/* As a GID: where a packet goes, by its IP header. */
+void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
+/* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
+u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
+
+/* ---- receiving: rx.c ---- */
+
 u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
 enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
 				  const struct mrdma_burst *b);
 void mrdma_rx_flush(struct mrdma_dev *dev);
 int mrdma_rx_init(struct mrdma_dev *dev);
 void mrdma_rx_uninit(struct mrdma_dev *dev);
-
-/* As a GID: where a packet goes, by its IP header. */
-void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
-/* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
-u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
 /* ---- the port, the device's limits: verbs.c ---- */
 
