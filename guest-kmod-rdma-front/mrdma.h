@@ -708,7 +708,7 @@ int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
-/* ---- queue pairs: qp.c, modify.c; post.c, requester, completer, responder ---- */
+/* ---- queue pairs: qp.c, modify.c; post.c, sq.c, requester, completer, responder ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -730,8 +730,15 @@ void mrdma_qp_reset(struct mrdma_qp *qp);
 
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		    const struct ib_send_wr **bad_wr);
+
+bool mrdma_sq_opcode_ok(const struct mrdma_qp *qp, u32 opcode, u32 flags);
 bool mrdma_sq_pull(struct mrdma_qp *qp);
+void mrdma_swqe_put_operands(struct mrdma_swqe *w, u64 compare_add, u64 swap);
 int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len);
+void mrdma_sq_done(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_sq_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_sq_done_local(struct mrdma_qp *qp);
+void mrdma_sq_flush(struct mrdma_qp *qp);
 
 u32 mrdma_raw_max(const struct mrdma_dev *dev);
 enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w);
@@ -748,10 +755,6 @@ void mrdma_req_timeout(struct timer_list *t);
 void mrdma_req_rnr_timeout(struct timer_list *t);
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
-void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status);
-void mrdma_comp_local(struct mrdma_qp *qp);
-void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status);
-void mrdma_sq_flush(struct mrdma_qp *qp);
 
 int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		    const struct ib_recv_wr **bad_wr);

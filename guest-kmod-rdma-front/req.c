@@ -145,7 +145,7 @@ static void timed_out(struct mrdma_qp *qp)
 
 	if (!req->retry) {
 		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY_EXCEEDED, 1);
-		mrdma_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
+		mrdma_sq_fail(qp, IB_WC_RETRY_EXC_ERR);
 		return;
 	}
 	req->retry--;
@@ -280,16 +280,6 @@ static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 
 	memcpy(t->ext + t->ext_first, &reth, sizeof(reth));
 	t->ext_first += sizeof(reth);
-}
-
-/* @len bytes of a request's data from @off on */
-int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len)
-{
-	if (w->inline_data) {
-		memcpy(to, w->inline_data + off, len);
-		return 0;
-	}
-	return mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, off, to, len, MRDMA_FROM_MR);
 }
 
 static void sent(struct mrdma_qp *qp, const struct mrdma_tx *tx, u32 pkts)
@@ -455,7 +445,7 @@ static void done_unanswered(struct mrdma_qp *qp, struct mrdma_dev *dev)
 {
 	qp->sq.cur++;
 	mrdma_count(dev, MRDMA_CNT_SENDS, 1);
-	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	mrdma_sq_done(qp, IB_WC_SUCCESS);
 }
 
 static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w,
@@ -674,7 +664,7 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 	sq->numbered++;
 	sq->cur++;
 	*budget -= min(*budget, 1024u);
-	mrdma_comp_local(qp);
+	mrdma_sq_done_local(qp);
 	return STEP_ON;
 }
 
@@ -731,7 +721,7 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 				break;
 			}
 			mrdma_count(tx->dev, MRDMA_CNT_SEND_ERR, 1);
-			mrdma_comp_fail(qp, w->status);
+			mrdma_sq_fail(qp, w->status);
 			break;
 		}
 		if (mrdma_wr_local(w->opcode)) {
