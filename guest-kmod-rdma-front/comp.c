@@ -25,7 +25,7 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 static void catch_up(struct mrdma_qp *qp)
 {
 	if (mrdma_psn_cmp(qp->req.una, qp->req.psn) > 0)
-		mrdma_req_seek(qp);
+		mrdma_retry_seek(qp);
 }
 
 /*
@@ -57,7 +57,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		finish(qp, w);
 	}
 	if (req->una != una)
-		mrdma_req_progress(qp);
+		mrdma_retry_progress(qp);
 	catch_up(qp);
 	return ok;
 }
@@ -69,7 +69,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 
 	/* the packet before it is the last that was accepted */
 	if (!acked(qp, mrdma_psn_add(psn, MRDMA_PSN_MASK))) {
-		mrdma_req_gap(qp);
+		mrdma_retry_gap(qp);
 		return;
 	}
 	if (qp->sq.tail == qp->sq.numbered || mrdma_psn_cmp(psn, qp->req.una) < 0)
@@ -87,8 +87,8 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 		/* 7 means without end */
 		if (qp->req.rnr_retry != 7)
 			qp->req.rnr_retry--;
-		mrdma_req_seek(qp);
-		mrdma_req_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
+		mrdma_retry_seek(qp);
+		mrdma_retry_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
 		return;
 	}
 
@@ -97,7 +97,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 		/* said once by the responder; twice without progress is the network's doing */
 		mrdma_count(dev, MRDMA_CNT_RCV_SEQ_ERR, 1);
 		if (!qp->req.went_back)
-			mrdma_req_retry(qp);
+			mrdma_retry_go_back(qp);
 		return;
 	case MRDMA_NAK_INVALID_REQ:
 		status = IB_WC_REM_INV_REQ_ERR;
@@ -130,7 +130,7 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	switch (syndrome & MRDMA_AETH_TYPE_MASK) {
 	case MRDMA_AETH_ACK:
 		if (!acked(qp, p->psn))
-			mrdma_req_gap(qp);
+			mrdma_retry_gap(qp);
 		break;
 	case MRDMA_AETH_RNR:
 	case MRDMA_AETH_NAK:
@@ -166,7 +166,7 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 			break;
 		}
 		finish(qp, w);
-		mrdma_req_progress(qp);
+		mrdma_retry_progress(qp);
 	}
 	/* whatever the caller makes of the answer */
 	catch_up(qp);
@@ -188,7 +188,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 		finish(qp, w);
 	else
 		req->una = mrdma_psn_add(psn, 1);
-	mrdma_req_progress(qp);
+	mrdma_retry_progress(qp);
 	catch_up(qp);
 }
 
@@ -204,7 +204,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	if (!w)
 		return false;
 	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
-		mrdma_req_gap(qp);
+		mrdma_retry_gap(qp);
 		return false;
 	}
 	skip = mrdma_psn_diff(req->una, p->psn);
@@ -266,7 +266,7 @@ static void rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		return;
 	if (p->psn != req->una) {
 		if (mrdma_psn_cmp(p->psn, req->una) > 0)
-			mrdma_req_gap(qp);
+			mrdma_retry_gap(qp);
 		return;
 	}
 	if (w->opcode != IB_WR_ATOMIC_CMP_AND_SWP && w->opcode != IB_WR_ATOMIC_FETCH_AND_ADD) {

@@ -373,6 +373,8 @@ struct mrdma_srq {
 	bool			user;
 };
 
+#define MRDMA_WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
+
 struct mrdma_req {
 	u32			psn;		/* of the next packet */
 	u32			next_psn;	/* of the next request to be numbered */
@@ -708,7 +710,7 @@ int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
-/* ---- queue pairs: qp.c, modify.c; post.c, sq.c, requester, completer, responder ---- */
+/* ---- queue pairs: qp.c, modify.c; run.c, post.c, sq.c, retry.c, requester, completer, responder ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -724,9 +726,12 @@ void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
 void mrdma_qp_error(struct mrdma_qp *qp);
+void mrdma_qp_reset(struct mrdma_qp *qp);
+
 /* Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
-void mrdma_qp_reset(struct mrdma_qp *qp);
+void mrdma_qp_run_init(struct mrdma_qp *qp);
+void mrdma_qp_run_stop(struct mrdma_qp *qp);
 
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		    const struct ib_send_wr **bad_wr);
@@ -745,14 +750,15 @@ enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w
 
 void mrdma_req_reset(struct mrdma_qp *qp);
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
-void mrdma_req_seek(struct mrdma_qp *qp);
-void mrdma_req_retry(struct mrdma_qp *qp);
-void mrdma_req_gap(struct mrdma_qp *qp);
-void mrdma_req_progress(struct mrdma_qp *qp);
-void mrdma_req_rnr(struct mrdma_qp *qp, u8 code);
-void mrdma_req_arm(struct mrdma_qp *qp);
-void mrdma_req_timeout(struct timer_list *t);
-void mrdma_req_rnr_timeout(struct timer_list *t);
+
+void mrdma_retry_seek(struct mrdma_qp *qp);
+void mrdma_retry_go_back(struct mrdma_qp *qp);
+void mrdma_retry_gap(struct mrdma_qp *qp);
+void mrdma_retry_progress(struct mrdma_qp *qp);
+void mrdma_retry_rnr(struct mrdma_qp *qp, u8 code);
+void mrdma_retry_arm(struct mrdma_qp *qp);
+bool mrdma_retry_expired(struct mrdma_qp *qp);
+bool mrdma_retry_rnr_expired(struct mrdma_qp *qp);
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 
