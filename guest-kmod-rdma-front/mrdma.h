@@ -572,7 +572,7 @@ static inline u32 mrdma_read_end(const struct mrdma_swqe *w, u32 off)
 	return min(w->length, round_down(off, MRDMA_READ_BYTES) + MRDMA_READ_BYTES);
 }
 
-/* ---- sending: net.c, loop.c ---- */
+/* ---- sending: tx.c ---- */
 
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
@@ -630,8 +630,13 @@ static inline bool mrdma_own_mac(const struct mrdma_dev *dev, const u8 *addr)
 	return msr_mac_listed(&dev->macs.table, addr);
 }
 
+/* ---- address vectors: av.c ---- */
+
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  bool sleepable, struct mrdma_av *av);
+enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
+
+/* ---- packets to this very device: loop.c ---- */
 
 struct mrdma_loop_pkt {
 	struct list_head	entry;
@@ -704,11 +709,10 @@ void mrdma_rx_flush(struct mrdma_dev *dev);
 int mrdma_rx_init(struct mrdma_dev *dev);
 void mrdma_rx_uninit(struct mrdma_dev *dev);
 
-/* ---- the port, the device's limits: verbs.c ---- */
+/* ---- the device's limits: object.c ---- */
 
 int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
 /* ---- queue pairs: qp.c, modify.c; run.c, post.c, sq.c, retry.c, requester, completer, responder ---- */
 

@@ -27,24 +27,6 @@
 /* <rdma/rdma_user_rxe.h>, as librxe knows it */
 #define UVERBS_ABI_VER	2
 
-static enum ib_mtu link_mtu(const struct net_device *netdev)
-{
-	int mtu = READ_ONCE(netdev->mtu) - MRDMA_WIRE_OVERHEAD;
-
-	if (mtu >= 4096)
-		return IB_MTU_4096;
-	if (mtu >= 2048)
-		return IB_MTU_2048;
-	if (mtu >= 1024)
-		return IB_MTU_1024;
-	return mtu >= 512 ? IB_MTU_512 : IB_MTU_256;
-}
-
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
-{
-	return link_mtu(dev->netdev);
-}
-
 static enum ib_port_state port_state(const struct net_device *netdev)
 {
 	return netif_running(netdev) && netif_carrier_ok(netdev) ? IB_PORT_ACTIVE : IB_PORT_DOWN;
@@ -106,7 +88,7 @@ static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *at
 	attr->phys_state = attr->state == IB_PORT_ACTIVE ? IB_PORT_PHYS_STATE_LINK_UP :
 							   IB_PORT_PHYS_STATE_DISABLED;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = link_mtu(dev->netdev);
+	attr->active_mtu = mrdma_active_mtu(dev);
 	attr->gid_tbl_len = MRDMA_GID_TBL;
 	attr->ip_gids = true;
 	attr->port_cap_flags = IB_PORT_CM_SUP;
@@ -258,24 +240,6 @@ static void dealloc_ucontext(struct ib_ucontext *uctx)
  */
 static void disassociate_ucontext(struct ib_ucontext *uctx)
 {
-}
-
-static const int max_objects[MRDMA_NR_OBJECTS] = {
-	[MRDMA_OBJ_PD] = MRDMA_MAX_PD,
-	[MRDMA_OBJ_CQ] = MRDMA_MAX_CQ,
-	[MRDMA_OBJ_QP] = MRDMA_MAX_QP,
-	[MRDMA_OBJ_AH] = MRDMA_MAX_AH,
-};
-
-/* One more of them, up to what query_device() announces */
-int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what)
-{
-	return atomic_add_unless(&dev->objects[what], 1, max_objects[what]) ? 0 : -ENOMEM;
-}
-
-void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
-{
-	atomic_dec(&dev->objects[what]);
 }
 
 static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)

@@ -604,12 +604,6 @@ void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
 	KERNEL_MUST(dev->objects[what].counter-- > 0);
 }
 
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
-{
-	(void)dev;
-	return IB_MTU_4096;
-}
-
 /* Nobody moves here, but the transport must ask. */
 void mrdma_follow_broken(struct mrdma_dev *dev)
 {
