@@ -714,7 +714,7 @@ void mrdma_rx_uninit(struct mrdma_dev *dev);
 int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
 
-/* ---- queue pairs: qp.c, modify.c; run.c, post.c, sq.c, retry.c, requester, completer, responder ---- */
+/* ---- queue pairs: qp.c, modify.c; run.c, post.c, sq.c, retry.c, requester, completer, responders ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -774,20 +774,20 @@ void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
 
-/* take.c: why a packet was not taken */
-enum mrdma_take {
-	MRDMA_TAKE_OK,
-	MRDMA_TAKE_NO_RECV,
-	MRDMA_TAKE_REFUSED,	/* not allowed on this QP, or makes no sense */
-	MRDMA_TAKE_TOO_LONG,
-	MRDMA_TAKE_NO_ACCESS,	/* key, right or range */
-	MRDMA_TAKE_INVALIDATE,	/* the key was not to be invalidated */
-	MRDMA_TAKE_LOCAL,	/* the receive request's own memory */
+/* place.c: why a packet was not placed */
+enum mrdma_place {
+	MRDMA_PLACE_OK,
+	MRDMA_PLACE_NO_RECV,
+	MRDMA_PLACE_REFUSED,	/* not allowed on this QP, or makes no sense */
+	MRDMA_PLACE_TOO_LONG,
+	MRDMA_PLACE_NO_ACCESS,	/* key, right or range */
+	MRDMA_PLACE_INVALIDATE,	/* the key was not to be invalidated */
+	MRDMA_PLACE_LOCAL,	/* the receive request's own memory */
 };
 
-bool mrdma_take_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
-enum mrdma_take mrdma_take_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
-bool mrdma_take_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
+enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
+bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status);
 void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 
