@@ -714,7 +714,7 @@ void mrdma_rx_uninit(struct mrdma_dev *dev);
 int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
 
-/* ---- queue pairs: qp.c, modify.c; run.c, post.c, sq.c, retry.c, requester, completer, responders ---- */
+/* ---- queue pairs: qp.c, qp_verbs.c; run.c, post.c, sq.c, retry.c, requester, completer, responders ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -730,7 +730,6 @@ void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
 void mrdma_qp_error(struct mrdma_qp *qp);
-void mrdma_qp_reset(struct mrdma_qp *qp);
 
 /* Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
