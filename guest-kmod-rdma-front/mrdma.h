@@ -730,6 +730,8 @@ void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
 void mrdma_qp_error(struct mrdma_qp *qp);
+void mrdma_qp_complete(struct mrdma_qp *qp, struct mrdma_cq *cq, const struct ib_wc *wc,
+		       bool solicited);
 
 /* Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
@@ -877,7 +879,7 @@ int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period);
 u32 mrdma_cq_unpolled(const struct mrdma_cq *cq);
 void mrdma_cq_raise_error(struct mrdma_cq *cq);
 int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
-void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
+bool mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
 
 /* ---- GIDs and their MAC addresses: gid.c ---- */
 

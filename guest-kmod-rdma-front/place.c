@@ -110,7 +110,7 @@ static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	}
 	resp->have_wqe = false;
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RECVS, 1);
-	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p->solicited);
+	mrdma_qp_complete(qp, to_mrdma_cq(qp->ibqp.recv_cq), &wc, p->solicited);
 }
 
 /* One or more packets of a SEND or WRITE, in sequence. At its end the receiver is told. */
@@ -143,6 +143,6 @@ bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status)
 	if (!resp->have_wqe)
 		return false;
 	resp->have_wqe = false;
-	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+	mrdma_qp_complete(qp, to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
 	return true;
 }

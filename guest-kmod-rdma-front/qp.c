@@ -120,3 +120,21 @@ void mrdma_qp_error(struct mrdma_qp *qp)
 	qp->state = IB_QPS_ERR;
 	tasklet_schedule(&qp->task);
 }
+
+/*
+ * Posts a completion of @qp. A QP whose completion is lost ends in the error state: a work queue
+ * that cannot report is in catastrophic error (IBTA volume 1, section 11.6.3).
+ */
+void mrdma_qp_complete(struct mrdma_qp *qp, struct mrdma_cq *cq, const struct ib_wc *wc,
+		       bool solicited)
+{
+	lockdep_assert_held(&qp->lock);
+	if (likely(mrdma_cq_post(cq, wc, solicited)))
+		return;
+	/* raised for the first completion that is lost, see mrdma_cq_raise_error() */
+	mrdma_qp_event(qp, IB_EVENT_CQ_ERR);
+	if (qp->state != IB_QPS_ERR) {
+		mrdma_qp_event(qp, IB_EVENT_QP_FATAL);
+		mrdma_qp_error(qp);
+	}
+}

@@ -118,7 +118,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 			   MRDMA_TO_MR))
 		wc.status = IB_WC_LOC_PROT_ERR;
 	mrdma_count(dev, MRDMA_CNT_RECVS, 1);
-	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, p.solicited);
+	mrdma_qp_complete(qp, to_mrdma_cq(qp->ibqp.recv_cq), &wc, p.solicited);
 	if (wc.status != IB_WC_SUCCESS)
 		mrdma_qp_error(qp);
 	return;

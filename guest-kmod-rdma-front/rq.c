@@ -99,7 +99,7 @@ static void flush_one(struct mrdma_qp *qp)
 		.port_num = 1,
 	};
 
-	mrdma_cq_post(to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
+	mrdma_qp_complete(qp, to_mrdma_cq(qp->ibqp.recv_cq), &wc, false);
 }
 
 /*

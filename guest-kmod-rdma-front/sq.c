@@ -261,7 +261,7 @@ void mrdma_sq_done(struct mrdma_qp *qp, enum ib_wc_status status)
 	/* partner: the load-acquire in post_kernel; the slot is not read any more */
 	smp_store_release(&sq->tail, sq->tail + 1);
 	if (tell)
-		mrdma_cq_post(to_mrdma_cq(qp->ibqp.send_cq), &wc, false);
+		mrdma_qp_complete(qp, to_mrdma_cq(qp->ibqp.send_cq), &wc, false);
 }
 
 /* The oldest request ends with an error, and the QP with it. */

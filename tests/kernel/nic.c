@@ -176,7 +176,7 @@ void mrdma_queue_destroy(struct mrdma_queue *q)
 	q->buf = NULL;
 }
 
-void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
+bool mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 {
 	struct nic_qp *q = container_of(wc->qp, struct nic_qp, qp.ibqp);
 	bool recv = wc->opcode & IB_WC_RECV;
@@ -186,6 +186,7 @@ void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 	KERNEL_MUST(cq == (recv ? &q->rcq : &q->scq));
 	q->wc[recv][q->nwc[recv] % NIC_MAX_WC] = *wc;
 	q->nwc[recv]++;
+	return true;
 }
 
 /* No raw packet QPs here: they are no part of the transport. */
