@@ -138,6 +138,11 @@ enum mrdma_object {
 	MRDMA_NR_OBJECTS,
 };
 
+/* Receiver of what the loop carries; returns the units of work that it cost, as mrdma_rx_burst(). */
+typedef u32 (*mrdma_loop_rx)(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
+/* End of a batch */
+typedef void (*mrdma_loop_rx_end)(struct mrdma_dev *dev);
+
 /* Packets to this very device, see loop.c */
 struct mrdma_loop {
 	spinlock_t		lock;		/* protects: the fields below */
@@ -145,6 +150,8 @@ struct mrdma_loop {
 	struct mrdma_turns	turns;		/* of those who wait for room */
 	u32			bytes;		/* queued */
 	struct tasklet_struct	task;
+	mrdma_loop_rx		rx;
+	mrdma_loop_rx_end	rx_end;
 };
 
 /* MAC addresses that GIDs have, see gid.c */
@@ -646,7 +653,7 @@ struct mrdma_loop_pkt {
 
 #define MRDMA_LOOP_BURST	(12u << 10)	/* payload bytes: four pages with its headers */
 
-void mrdma_loop_init(struct mrdma_dev *dev);
+void mrdma_loop_init(struct mrdma_dev *dev, mrdma_loop_rx rx, mrdma_loop_rx_end rx_end);
 void mrdma_loop_stop(struct mrdma_dev *dev);
 /* NULL with *full: too much under way, @w stands in line; NULL: no memory */
 struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, struct mrdma_waiter *w, u32 len,
@@ -699,15 +706,6 @@ bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma
 void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
 /* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
 u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
-
-/* ---- receiving: rx.c ---- */
-
-u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
-enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
-				  const struct mrdma_burst *b);
-void mrdma_rx_flush(struct mrdma_dev *dev);
-int mrdma_rx_init(struct mrdma_dev *dev);
-void mrdma_rx_uninit(struct mrdma_dev *dev);
 
 /* ---- the device's limits: object.c ---- */
 
@@ -904,7 +902,9 @@ void mrdma_mcast_uninit(struct mrdma_dev *dev);
 int mrdma_attach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 int mrdma_detach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av);
-u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
+typedef enum mrdma_counter (*mrdma_mcast_fn)(struct mrdma_dev *dev, struct mrdma_qp *qp,
+					     const struct mrdma_burst *b);
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mcast_fn deliver);
 
 /* ---- counters: stats.c ---- */
 

@@ -11,6 +11,7 @@
 #include <rdma/ib_cache.h>
 
 #include "mrdma.h"
+#include "rx.h"
 #include "trace.h"
 
 #define FLUSH_BYTES	(1u << 20)	/* sent at the end of a batch, more or less */
@@ -166,8 +167,8 @@ static enum mrdma_counter deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
 }
 
 /* Takes over the reference. Where the packet is to be counted */
-enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
-				  const struct mrdma_burst *b)
+static enum mrdma_counter rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
+				   const struct mrdma_burst *b)
 {
 	enum mrdma_counter where;
 
@@ -237,7 +238,7 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 	where = MRDMA_CNT_NO_QP;
 	if (b.mcast) {
 		if (qpn == MRDMA_MCAST_QPN && mrdma_op[b.op_first].flags & MOP_UD)
-			n = mrdma_mcast_rx(dev, &b);
+			n = mrdma_mcast_rx(dev, &b, rx_to_qp);
 		else
 			n = 0;
 		if (n)
@@ -245,7 +246,7 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 	} else {
 		qp = mrdma_qp_get(dev, qpn);
 		if (qp)
-			where = mrdma_rx_to_qp(dev, qp, &b);
+			where = rx_to_qp(dev, qp, &b);
 	}
 out:
 	mrdma_count(dev, where, d->burst.nseg);
@@ -272,23 +273,11 @@ void mrdma_rx_flush(struct mrdma_dev *dev)
 	}
 }
 
-u32 mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data)
+/* From the ring: as mrdma_rx_burst(), if the port is up. */
+u32 mrdma_rx(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
 {
-	/* partner: the store-release in mrdma_ib_register; the device is complete */
-	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
-
-	if (!dev)
-		return 1;
 	if (likely(netif_running(dev->netdev)))
 		return mrdma_rx_burst(dev, d, data);
 	mrdma_count(dev, MRDMA_CNT_PORT_DOWN, d->burst.nseg);
 	return 1;
-}
-
-void mrdma_rx_end(struct mrdma_front *front)
-{
-	struct mrdma_dev *dev = READ_ONCE(front->ib);
-
-	if (dev)
-		mrdma_rx_flush(dev);
 }

@@ -23,6 +23,7 @@
 #include "kcompat.h"
 #include "mrdma.h"
 #include "res.h"
+#include "rx.h"
 
 /* <rdma/rdma_user_rxe.h>, as librxe knows it */
 #define UVERBS_ABI_VER	2
@@ -414,7 +415,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	lockdep_set_class(&dev->mems.xa_lock, &mems_class);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	ida_init(&dev->srqs);
-	mrdma_loop_init(dev);
+	mrdma_loop_init(dev, mrdma_rx_burst, mrdma_rx_flush);
 	mrdma_mcast_init(dev);
 	mrdma_macs_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
@@ -455,7 +456,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	err = ib_register_client(&dev->client);
 	if (err)
 		goto err_unregister_notifier;
-	/* partner: the load-acquire in mrdma_rx; what is set up above is seen by packets */
+	/* partner: the load-acquire in receive_burst; what is set up above is seen by packets */
 	smp_store_release(&front->ib, dev);
 	/* no parent device and no DMA device: see the file's head and ib_dma_*() */
 	err = ib_register_device(&dev->ibdev, "rxe_mos%d", NULL);

@@ -210,7 +210,7 @@ bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 	return false;
 }
 
-u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mcast_fn deliver)
 {
 	struct nic *nic = container_of(dev, struct nic, dev);
 	u32 i, n = 0;
@@ -218,7 +218,7 @@ u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 	for (i = 0; i < NIC_QPS; i++)
 		if (nic->qp[i] && nic->qp[i]->qp.ibqp.qp_type == IB_QPT_UD) {
 			kref_get(&nic->qp[i]->qp.ref);
-			mrdma_rx_to_qp(dev, &nic->qp[i]->qp, b);
+			deliver(dev, &nic->qp[i]->qp, b);
 			n++;
 		}
 	return n;
@@ -308,6 +308,18 @@ static void init_rings(struct nic *nic)
 	KERNEL_MUST(msr_rx_arm(&nic->back_rx) == MSR_EMPTY);
 }
 
+static u32 receive(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data)
+{
+	return mrdma_rx(&container_of(ch, struct nic, front.chan)->dev, d, data);
+}
+
+static void receive_end(struct mrdma_chan *ch)
+{
+	mrdma_rx_flush(&container_of(ch, struct nic, front.chan)->dev);
+}
+
+static const struct mrdma_chan_ops chan_ops = { .rx = receive, .rx_end = receive_end };
+
 static void create_rings(struct nic *nic, u32 ring_log2)
 {
 	u32 ring_off = 2 * MSR_PAGE, data_off;
@@ -327,7 +339,7 @@ static void create_rings(struct nic *nic, u32 ring_log2)
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	KERNEL_MUST(nic->section[0] != MAP_FAILED);
 	nic->section[1] = nic->section[0] + nic->section_size;
-	mrdma_chan_init(&nic->front.chan, &nic->front, q);
+	mrdma_chan_init(&nic->front.chan, &nic->netdev, q, &chan_ops);
 	init_rings(nic);
 	q->link->up = true;
 	mrdma_chan_up(&nic->front.chan);
@@ -519,12 +531,12 @@ struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 
 void nic_deliver(struct nic *nic, const struct nic_pkt *pkt)
 {
-	mrdma_rx(&nic->front, &pkt->d, pkt->data);
+	mrdma_rx(&nic->dev, &pkt->d, pkt->data);
 }
 
 void nic_end(struct nic *nic)
 {
-	mrdma_rx_end(&nic->front);
+	mrdma_rx_flush(&nic->dev);
 }
 
 /* ---- what runs by itself ---- */
@@ -668,9 +680,8 @@ struct nic *nic_create(u8 number, u32 ring_log2)
 	nic->pd.device = nic->other_pd.device = &nic->dev.ibdev;
 	nic->uctx.ibuc.device = &nic->dev.ibdev;
 	create_rings(nic, ring_log2);
-	mrdma_loop_init(&nic->dev);
+	mrdma_loop_init(&nic->dev, mrdma_rx_burst, mrdma_rx_flush);
 	KERNEL_MUST(!mrdma_rx_init(&nic->dev));
-	nic->front.ib = &nic->dev;
 	return nic;
 }
 
