@@ -185,7 +185,7 @@ static int poll(struct napi_struct *napi, int budget)
 		mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
 		mos_stat_add(q->from_ring, MOS_STAT_PACKETS, d.burst.nseg);
 		mos_stat_add(q->from_ring, MOS_STAT_BYTES, d.len);
-		work += mrdma_rx(ch->front, &d, q->rx.data + d.off);
+		work += ch->ops->rx(ch, &d, q->rx.data + d.off);
 		if (++kept == RELEASE_BATCH) {
 			mos_queue_release(q, kept);
 			kept = 0;
@@ -194,20 +194,21 @@ static int poll(struct napi_struct *napi, int budget)
 	if (kept)
 		mos_queue_release(q, kept);
 	if (work)
-		mrdma_rx_end(ch->front);
+		ch->ops->rx_end(ch);
 	/* the last one may have cost more than was left */
 	return mos_queue_poll_end(q, napi, result, &d, min(work, budget), budget);
 }
 
-void mrdma_chan_init(struct mrdma_chan *ch, struct mrdma_front *front, struct mos_queue *q)
+void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
+		     const struct mrdma_chan_ops *ops)
 {
-	ch->front = front;
+	ch->ops = ops;
 	ch->q = q;
 	ch->limit = min(BULK_BYTES, 1u << (q->info.data_log2 - 1));
 	ch->slot_cost = ch->limit >> q->info.ring_log2;
 	spin_lock_init(&ch->lock);
 	mrdma_turns_init(&ch->turns);
-	netif_napi_add(front->netdev, &ch->napi, poll);
+	netif_napi_add(netdev, &ch->napi, poll);
 }
 
 void mrdma_chan_bell(struct mrdma_chan *ch)

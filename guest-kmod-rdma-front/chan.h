@@ -13,11 +13,22 @@
 #include "turns.h"
 
 struct mrdma_chan;
-struct mrdma_front;
+
+/* What the channel calls with what has come, in NAPI softirq */
+struct mrdma_chan_ops {
+	/*
+	 * @data is valid during the call only, and can change while it is read; @d passed
+	 * msr_check_desc(), its meaning did not. Returns the units of work that it cost: a
+	 * multicast datagram is copied for every member of its group.
+	 */
+	u32 (*rx)(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data);
+	/* End of a batch: coalesced acknowledgements go out now. */
+	void (*rx_end)(struct mrdma_chan *ch);
+};
 
 /*
- * Sending. Takes the queue's lock, BH off. False: the link is down and nothing is locked; the packet
- * is lost as on a pulled cable.
+ * Sending. Takes the queue's lock, BH off. False: the link is down and nothing is locked; the
+ * packet is lost as on a pulled cable.
  */
 bool mrdma_chan_lock(struct mrdma_chan *ch);
 /*
@@ -42,14 +53,5 @@ void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w);
 void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w);
 /* Does the back still have to take the burst that ends at position @end? BH off. */
 bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end);
-
-/*
- * Implemented by the RDMA part, called in NAPI softirq. @data is valid during the call only, and can
- * change while it is read; @d passed msr_check_desc(), its meaning did not. Returns the units of
- * work that it cost: a multicast datagram is copied for every member of its group.
- */
-u32 mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data);
-/* end of a batch: send coalesced acknowledgements now */
-void mrdma_rx_end(struct mrdma_front *front);
 
 #endif /* MRDMA_CHAN_H */

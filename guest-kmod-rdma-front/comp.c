@@ -1,117 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Completer: acknowledgements, READ responses and results of atomic operations against the
- * requests under way, completions of the send queue, and its flush.
+ * requests under way.
  */
 #include "mrdma.h"
-
-static enum ib_wc_opcode wc_opcode(u8 opcode)
-{
-	switch (opcode) {
-	case IB_WR_RDMA_WRITE:
-	case IB_WR_RDMA_WRITE_WITH_IMM:
-		return IB_WC_RDMA_WRITE;
-	case IB_WR_RDMA_READ:
-		return IB_WC_RDMA_READ;
-	case IB_WR_ATOMIC_CMP_AND_SWP:
-		return IB_WC_COMP_SWAP;
-	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return IB_WC_FETCH_ADD;
-	case IB_WR_ATOMIC_WRITE:
-		return IB_WC_ATOMIC_WRITE;
-	case IB_WR_FLUSH:
-		return IB_WC_FLUSH;
-	case IB_WR_LOCAL_INV:
-		return IB_WC_LOCAL_INV;
-	case IB_WR_REG_MR:
-		return IB_WC_REG_MR;
-	case IB_WR_BIND_MW:
-		return IB_WC_BIND_MW;
-	default:
-		return IB_WC_SEND;
-	}
-}
-
-/* Completes the oldest request; a successful one tells only if it was asked to. */
-void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status)
-{
-	struct mrdma_sq *sq = &qp->sq;
-	struct mrdma_swqe *w = mrdma_swqe(sq, sq->tail);
-	bool tell = status != IB_WC_SUCCESS || qp->sig_type == IB_SIGNAL_ALL_WR ||
-		    w->flags & IB_SEND_SIGNALED;
-	struct ib_wc wc;
-
-	lockdep_assert_held(&qp->lock);
-	if (tell)
-		wc = (struct ib_wc) {
-			.wr_id = w->wr_id,
-			.status = status,
-			.opcode = wc_opcode(w->opcode),
-			.byte_len = w->length,
-			.qp = &qp->ibqp,
-			.port_num = 1,
-		};
-	/* the slot is free before the completion can be seen: who polls it may post */
-	if (qp->user)
-		mrdma_queue_set_cons(&sq->q, sq->tail + 1);
-	/* partner: the load-acquire in post_kernel; the slot is not read any more */
-	smp_store_release(&sq->tail, sq->tail + 1);
-	if (tell)
-		mrdma_cq_post(to_mrdma_cq(qp->ibqp.send_cq), &wc, false);
-}
-
-/* The oldest request ends with an error, and the QP with it. */
-void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status)
-{
-	struct mrdma_sq *sq = &qp->sq;
-
-	lockdep_assert_held(&qp->lock);
-	/* what failed unsent was still the cursor's, and perhaps without a number */
-	if (sq->numbered == sq->tail)
-		sq->numbered++;
-	if (sq->cur == sq->tail)
-		sq->cur++;
-	mrdma_comp_done(qp, status);
-	if (qp->ibqp.qp_type != IB_QPT_RC) {
-		/* a datagram's sender stops, its receiver goes on; unless the completion overran its queue */
-		if (qp->state == IB_QPS_ERR)
-			return;
-		qp->state = IB_QPS_SQE;
-		mrdma_sq_flush(qp);
-		return;
-	}
-	mrdma_qp_error(qp);
-}
-
-/* State SQE or ERR: all that is posted ends unsent. */
-void mrdma_sq_flush(struct mrdma_qp *qp)
-{
-	struct mrdma_sq *sq = &qp->sq;
-	u32 n;
-
-	/* a user that keeps posting waits for its next doorbell */
-	for (n = 0; n <= sq->mask; n++) {
-		if (sq->tail == sq->pulled && !mrdma_sq_pull(qp))
-			break;
-		mrdma_comp_done(qp, IB_WC_WR_FLUSH_ERR);
-	}
-	sq->cur = sq->tail;
-	sq->numbered = sq->tail;
-	qp->req.off = 0;
-	qp->req.rnr_wait = false;
-}
-
-/* Operations on keys that were done when their turn came, and are the oldest now */
-void mrdma_comp_local(struct mrdma_qp *qp)
-{
-	struct mrdma_sq *sq = &qp->sq;
-
-	while (sq->tail != sq->numbered && mrdma_wr_local(mrdma_swqe(sq, sq->tail)->opcode)) {
-		if (sq->cur == sq->tail)
-			sq->cur++;
-		mrdma_comp_done(qp, IB_WC_SUCCESS);
-	}
-}
 
 static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
@@ -125,15 +17,15 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 		qp->sq.cur++;
 		req->off = 0;
 	}
-	mrdma_comp_done(qp, IB_WC_SUCCESS);
-	mrdma_comp_local(qp);
+	mrdma_sq_done(qp, IB_WC_SUCCESS);
+	mrdma_sq_done_local(qp);
 }
 
 /* Done ahead of the cursor: it had gone back too far. Nothing is sent from behind what is done. */
 static void catch_up(struct mrdma_qp *qp)
 {
 	if (mrdma_psn_cmp(qp->req.una, qp->req.psn) > 0)
-		mrdma_req_seek(qp);
+		mrdma_retry_seek(qp);
 }
 
 /*
@@ -165,7 +57,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		finish(qp, w);
 	}
 	if (req->una != una)
-		mrdma_req_progress(qp);
+		mrdma_retry_progress(qp);
 	catch_up(qp);
 	return ok;
 }
@@ -177,7 +69,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 
 	/* the packet before it is the last that was accepted */
 	if (!acked(qp, mrdma_psn_add(psn, MRDMA_PSN_MASK))) {
-		mrdma_req_gap(qp);
+		mrdma_retry_gap(qp);
 		return;
 	}
 	if (qp->sq.tail == qp->sq.numbered || mrdma_psn_cmp(psn, qp->req.una) < 0)
@@ -189,14 +81,14 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 			return;
 		if (!qp->req.rnr_retry) {
 			mrdma_count(dev, MRDMA_CNT_RNR_EXCEEDED, 1);
-			mrdma_comp_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
+			mrdma_sq_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
 			return;
 		}
 		/* 7 means without end */
 		if (qp->req.rnr_retry != 7)
 			qp->req.rnr_retry--;
-		mrdma_req_seek(qp);
-		mrdma_req_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
+		mrdma_retry_seek(qp);
+		mrdma_retry_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
 		return;
 	}
 
@@ -205,7 +97,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 		/* said once by the responder; twice without progress is the network's doing */
 		mrdma_count(dev, MRDMA_CNT_RCV_SEQ_ERR, 1);
 		if (!qp->req.went_back)
-			mrdma_req_retry(qp);
+			mrdma_retry_go_back(qp);
 		return;
 	case MRDMA_NAK_INVALID_REQ:
 		status = IB_WC_REM_INV_REQ_ERR;
@@ -220,7 +112,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 		status = IB_WC_BAD_RESP_ERR;
 		break;
 	}
-	mrdma_comp_fail(qp, status);
+	mrdma_sq_fail(qp, status);
 }
 
 static u8 piece_syndrome(const struct mrdma_piece *p)
@@ -238,7 +130,7 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	switch (syndrome & MRDMA_AETH_TYPE_MASK) {
 	case MRDMA_AETH_ACK:
 		if (!acked(qp, p->psn))
-			mrdma_req_gap(qp);
+			mrdma_retry_gap(qp);
 		break;
 	case MRDMA_AETH_RNR:
 	case MRDMA_AETH_NAK:
@@ -270,11 +162,11 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 			break;
 		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
 			/* what has this number is answered by an ACK */
-			mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+			mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 			break;
 		}
 		finish(qp, w);
-		mrdma_req_progress(qp);
+		mrdma_retry_progress(qp);
 	}
 	/* whatever the caller makes of the answer */
 	catch_up(qp);
@@ -296,7 +188,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 		finish(qp, w);
 	else
 		req->una = mrdma_psn_add(psn, 1);
-	mrdma_req_progress(qp);
+	mrdma_retry_progress(qp);
 	catch_up(qp);
 }
 
@@ -312,7 +204,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	if (!w)
 		return false;
 	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
-		mrdma_req_gap(qp);
+		mrdma_retry_gap(qp);
 		return false;
 	}
 	skip = mrdma_psn_diff(req->una, p->psn);
@@ -327,7 +219,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	if (w->opcode == IB_WR_FLUSH || w->opcode == IB_WR_ATOMIC_WRITE) {
 		/* answered as a READ of nothing */
 		if (p->op != IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY || p->len) {
-			mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+			mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 			return false;
 		}
 		answered(qp, w, end_psn, 1, true);
@@ -340,7 +232,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	 */
 	if (!skip && p->psn != req->rd_again &&
 	    !(off % MRDMA_READ_BYTES) != !!(mrdma_op[p->op].flags & MOP_START)) {
-		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
 	}
 	last = end_psn == w->last_psn;
@@ -350,12 +242,12 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	if (w->opcode != IB_WR_RDMA_READ ||
 	    mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
 	    end != !!(mrdma_op[p->op].flags & MOP_END)) {
-		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
 	}
 	if (p->len && mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, off, (void *)p->data,
 				     p->len, MRDMA_TO_MR)) {
-		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
+		mrdma_sq_fail(qp, IB_WC_LOC_PROT_ERR);
 		return false;
 	}
 	answered(qp, w, end_psn, p->npkts, end);
@@ -374,18 +266,18 @@ static void rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		return;
 	if (p->psn != req->una) {
 		if (mrdma_psn_cmp(p->psn, req->una) > 0)
-			mrdma_req_gap(qp);
+			mrdma_retry_gap(qp);
 		return;
 	}
 	if (w->opcode != IB_WR_ATOMIC_CMP_AND_SWP && w->opcode != IB_WR_ATOMIC_FETCH_AND_ADD) {
-		mrdma_comp_fail(qp, IB_WC_BAD_RESP_ERR);
+		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return;
 	}
 	memcpy(&ack, p->ext + sizeof(struct mrdma_aeth), sizeof(ack));
 	orig = be64_to_cpu(ack.orig);
 	if (mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, 0, &orig, sizeof(orig),
 			   MRDMA_TO_MR)) {
-		mrdma_comp_fail(qp, IB_WC_LOC_PROT_ERR);
+		mrdma_sq_fail(qp, IB_WC_LOC_PROT_ERR);
 		return;
 	}
 	answered(qp, w, p->psn, 1, true);

@@ -259,22 +259,22 @@ static bool event_due(struct mrdma_cq *cq, bool urgent)
 	return true;
 }
 
-/* Caller holds the lock of the QP that completes. */
-void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
+/*
+ * Under the lock of the QP that completes. Returns false if the queue is full, or overran before:
+ * the completion is lost.
+ */
+bool mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 {
 	bool urgent = solicited || wc->status != IB_WC_SUCCESS;
-	struct mrdma_qp *qp = to_mrdma_qp(wc->qp);
-	bool notify = false, first = false, lost;
+	bool notify = false, lost;
 	unsigned long flags;
 
-	lockdep_assert_held(&qp->lock);
 	trace_mrdma_complete(wc, solicited);
 	spin_lock_irqsave(&cq->lock, flags);
 	lost = cq->overrun || mrdma_cq_unpolled(cq) == cq->mask;
 	if (unlikely(lost)) {
-		first = !cq->overrun;
+		cq->err_event |= !cq->overrun;
 		cq->overrun = true;
-		cq->err_event |= first;
 	} else {
 		if (cq->user)
 			put_user_wc(cq, wc);
@@ -289,18 +289,10 @@ void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 
 	if (notify)
 		tell(cq);
-	if (likely(!lost))
-		return;
-	if (first)
-		mrdma_qp_event(qp, IB_EVENT_CQ_ERR);
-	if (qp->state != IB_QPS_ERR) {
-		/* a work queue that cannot report is in catastrophic error (IBTA vol. 1, 11.6.3) */
-		mrdma_qp_event(qp, IB_EVENT_QP_FATAL);
-		mrdma_qp_error(qp);
-	}
+	return !lost;
 }
 
-/* Without a QP lock: the event that mrdma_cq_post has left behind. */
+/* Without a QP lock: the event, one for each queue, that mrdma_cq_post has left behind. */
 void mrdma_cq_raise_error(struct mrdma_cq *cq)
 {
 	struct ib_event ev = {

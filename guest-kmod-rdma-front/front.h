@@ -25,7 +25,7 @@
 struct mrdma_dev;
 
 struct mrdma_chan {
-	struct mrdma_front *front;
+	const struct mrdma_chan_ops *ops;
 	struct mos_queue *q;
 	spinlock_t lock;		/* protects q's to-ring side and turns */
 	struct mrdma_turns turns;
@@ -55,7 +55,8 @@ static inline struct mrdma_front *mrdma_netdev_front(struct net_device *dev)
 }
 
 /* netdev.c */
-int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac);
+int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
+			const struct mrdma_chan_ops *ops);
 void mrdma_netdev_destroy(struct mrdma_front *front);
 bool mrdma_netdev_uses_vnic(struct net_device *dev);
 /* link state as carrier; link callbacks */
@@ -63,7 +64,8 @@ void mrdma_netdev_up(struct mrdma_front *front);
 void mrdma_netdev_down(struct mrdma_front *front);
 
 /* chan.c; the netdev must be there */
-void mrdma_chan_init(struct mrdma_chan *ch, struct mrdma_front *front, struct mos_queue *q);
+void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
+		     const struct mrdma_chan_ops *ops);
 void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);

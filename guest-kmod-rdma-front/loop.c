@@ -45,19 +45,19 @@ static void deliver(struct tasklet_struct *t)
 		spin_unlock(&loop->lock);
 		if (!pkt)
 			break;
-		n += mrdma_rx_burst(dev, &pkt->d, pkt->data);
+		n += loop->rx(dev, &pkt->d, pkt->data);
 		kfree(pkt);
 	}
 	/* before what has come makes others send */
 	spin_lock(&loop->lock);
 	give_turns(loop);
 	spin_unlock(&loop->lock);
-	mrdma_rx_flush(dev);
+	loop->rx_end(dev);
 	if (n >= LOOP_BUDGET)
 		tasklet_schedule(&loop->task);
 }
 
-void mrdma_loop_init(struct mrdma_dev *dev)
+void mrdma_loop_init(struct mrdma_dev *dev, mrdma_loop_rx rx, mrdma_loop_rx_end rx_end)
 {
 	struct mrdma_loop *loop = &dev->loop;
 
@@ -65,6 +65,8 @@ void mrdma_loop_init(struct mrdma_dev *dev)
 	INIT_LIST_HEAD(&loop->pkts);
 	mrdma_turns_init(&loop->turns);
 	tasklet_setup(&loop->task, deliver);
+	loop->rx = rx;
+	loop->rx_end = rx_end;
 }
 
 /* All QPs are gone: nobody sends or waits. */

@@ -16,6 +16,7 @@
 #include <asm/setup.h>
 
 #include "front.h"
+#include "rx.h"
 #include "../guest-kmod-common/regs.h"
 
 /* Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone. */
@@ -32,6 +33,29 @@ static const char *state_name(u32 state)
 
 	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
 }
+
+/* Softirq. Packets come before the RDMA device is there, and after it. */
+static u32 receive_burst(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data)
+{
+	struct mrdma_front *front = container_of(ch, struct mrdma_front, chan);
+	/* partner: the store-release in mrdma_ib_register; the device is complete */
+	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
+
+	return dev ? mrdma_rx(dev, d, data) : 1;
+}
+
+static void receive_end(struct mrdma_chan *ch)
+{
+	struct mrdma_dev *dev = READ_ONCE(container_of(ch, struct mrdma_front, chan)->ib);
+
+	if (dev)
+		mrdma_rx_flush(dev);
+}
+
+static const struct mrdma_chan_ops chan_ops = {
+	.rx = receive_burst,
+	.rx_end = receive_end,
+};
 
 static irqreturn_t hard_interrupt(int irq, void *data)
 {
@@ -155,7 +179,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		goto err_free;
 	mos_reg_read_mac(front->regs, mac);
-	err = mrdma_netdev_create(front, mac);
+	err = mrdma_netdev_create(front, mac, &chan_ops);
 	if (err)
 		goto err_link;
 	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);

@@ -171,8 +171,11 @@ bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 	return wanted;
 }
 
-/* Softirq. One packet for every QP of its group; returns how many there are. */
-u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
+/*
+ * One packet for every QP of its group: @deliver takes over a reference to the QP. Softirq. Returns
+ * how many there are.
+ */
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mcast_fn deliver)
 {
 	union ib_gid mgid;
 	struct member *m;
@@ -186,7 +189,7 @@ u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 		list_for_each_entry_rcu(m, &g->members, entry) {
 			/* the member's own reference is given up after this section at the earliest */
 			kref_get(&m->qp->ref);
-			mrdma_rx_to_qp(dev, m->qp, b);
+			deliver(dev, m->qp, b);
 			n++;
 		}
 	}

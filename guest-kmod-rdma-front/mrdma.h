@@ -140,6 +140,11 @@ enum mrdma_object {
 	MRDMA_NR_OBJECTS,
 };
 
+/* Receiver of what the loop carries; returns the units of work that it cost, as mrdma_rx_burst(). */
+typedef u32 (*mrdma_loop_rx)(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
+/* End of a batch */
+typedef void (*mrdma_loop_rx_end)(struct mrdma_dev *dev);
+
 /* Packets to this very device, see loop.c */
 struct mrdma_loop {
 	spinlock_t		lock;		/* protects: the fields below */
@@ -147,6 +152,8 @@ struct mrdma_loop {
 	struct mrdma_turns	turns;		/* of those who wait for room */
 	u32			bytes;		/* queued */
 	struct tasklet_struct	task;
+	mrdma_loop_rx		rx;
+	mrdma_loop_rx_end	rx_end;
 };
 
 /* MAC addresses that GIDs have, see gid.c */
@@ -389,6 +396,8 @@ struct mrdma_srq {
 	bool			user;
 };
 
+#define MRDMA_WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
+
 struct mrdma_req {
 	u32			psn;		/* of the next packet */
 	u32			next_psn;	/* of the next request to be numbered */
@@ -586,7 +595,7 @@ static inline u32 mrdma_read_end(const struct mrdma_swqe *w, u32 off)
 	return min(w->length, round_down(off, MRDMA_READ_BYTES) + MRDMA_READ_BYTES);
 }
 
-/* ---- sending: net.c, loop.c ---- */
+/* ---- sending: tx.c ---- */
 
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
@@ -644,8 +653,13 @@ static inline bool mrdma_own_mac(const struct mrdma_dev *dev, const u8 *addr)
 	return msr_mac_listed(&dev->macs.table, addr);
 }
 
+/* ---- address vectors: av.c ---- */
+
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  bool sleepable, struct mrdma_av *av);
+enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
+
+/* ---- packets to this very device: loop.c ---- */
 
 struct mrdma_loop_pkt {
 	struct list_head	entry;
@@ -655,7 +669,7 @@ struct mrdma_loop_pkt {
 
 #define MRDMA_LOOP_BURST	(12u << 10)	/* payload bytes: four pages with its headers */
 
-void mrdma_loop_init(struct mrdma_dev *dev);
+void mrdma_loop_init(struct mrdma_dev *dev, mrdma_loop_rx rx, mrdma_loop_rx_end rx_end);
 void mrdma_loop_stop(struct mrdma_dev *dev);
 /* NULL with *full: too much under way, @w stands in line; NULL: no memory */
 struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, struct mrdma_waiter *w, u32 len,
@@ -667,7 +681,7 @@ void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *
 void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w);
 void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_waiter *w);
 
-/* ---- receiving: rx.c ---- */
+/* ---- received bursts: burst.c ---- */
 
 /* A checked burst: headers are a private copy, payload is the sender's memory */
 struct mrdma_burst {
@@ -704,25 +718,17 @@ struct mrdma_piece {
 };
 
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
-u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
-enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
-				  const struct mrdma_burst *b);
-void mrdma_rx_flush(struct mrdma_dev *dev);
-int mrdma_rx_init(struct mrdma_dev *dev);
-void mrdma_rx_uninit(struct mrdma_dev *dev);
-
 /* As a GID: where a packet goes, by its IP header. */
 void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
 /* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
 u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
-/* ---- the port, the device's limits: verbs.c ---- */
+/* ---- the device's limits: object.c ---- */
 
 int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what);
 void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what);
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
-/* ---- queue pairs: qp.c, modify.c; post.c, requester, completer, responder ---- */
+/* ---- queue pairs: qp.c, qp_verbs.c; run.c, post.c, sq.c, retry.c, requester, completer, responders ---- */
 
 int mrdma_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
@@ -738,34 +744,42 @@ void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 void mrdma_qp_event(struct mrdma_qp *qp, enum ib_event_type event);
 void mrdma_qp_error(struct mrdma_qp *qp);
+void mrdma_qp_complete(struct mrdma_qp *qp, struct mrdma_cq *cq, const struct ib_wc *wc,
+		       bool solicited);
+
 /* Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
-void mrdma_qp_reset(struct mrdma_qp *qp);
+void mrdma_qp_run_init(struct mrdma_qp *qp);
+void mrdma_qp_run_stop(struct mrdma_qp *qp);
 
 int mrdma_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		    const struct ib_send_wr **bad_wr);
+
+bool mrdma_sq_opcode_ok(const struct mrdma_qp *qp, u32 opcode, u32 flags);
 bool mrdma_sq_pull(struct mrdma_qp *qp);
+void mrdma_swqe_put_operands(struct mrdma_swqe *w, u64 compare_add, u64 swap);
 int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len);
+void mrdma_sq_done(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_sq_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+void mrdma_sq_done_local(struct mrdma_qp *qp);
+void mrdma_sq_flush(struct mrdma_qp *qp);
 
 u32 mrdma_raw_max(const struct mrdma_dev *dev);
 enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w);
 
 void mrdma_req_reset(struct mrdma_qp *qp);
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
-void mrdma_req_seek(struct mrdma_qp *qp);
-void mrdma_req_retry(struct mrdma_qp *qp);
-void mrdma_req_gap(struct mrdma_qp *qp);
-void mrdma_req_progress(struct mrdma_qp *qp);
-void mrdma_req_rnr(struct mrdma_qp *qp, u8 code);
-void mrdma_req_arm(struct mrdma_qp *qp);
-void mrdma_req_timeout(struct timer_list *t);
-void mrdma_req_rnr_timeout(struct timer_list *t);
+
+void mrdma_retry_seek(struct mrdma_qp *qp);
+void mrdma_retry_go_back(struct mrdma_qp *qp);
+void mrdma_retry_gap(struct mrdma_qp *qp);
+void mrdma_retry_progress(struct mrdma_qp *qp);
+void mrdma_retry_rnr(struct mrdma_qp *qp, u8 code);
+void mrdma_retry_arm(struct mrdma_qp *qp);
+bool mrdma_retry_expired(struct mrdma_qp *qp);
+bool mrdma_retry_rnr_expired(struct mrdma_qp *qp);
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
-void mrdma_comp_done(struct mrdma_qp *qp, enum ib_wc_status status);
-void mrdma_comp_local(struct mrdma_qp *qp);
-void mrdma_comp_fail(struct mrdma_qp *qp, enum ib_wc_status status);
-void mrdma_sq_flush(struct mrdma_qp *qp);
 
 int mrdma_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		    const struct ib_recv_wr **bad_wr);
@@ -775,20 +789,20 @@ void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget);
 
-/* take.c: why a packet was not taken */
-enum mrdma_take {
-	MRDMA_TAKE_OK,
-	MRDMA_TAKE_NO_RECV,
-	MRDMA_TAKE_REFUSED,	/* not allowed on this QP, or makes no sense */
-	MRDMA_TAKE_TOO_LONG,
-	MRDMA_TAKE_NO_ACCESS,	/* key, right or range */
-	MRDMA_TAKE_INVALIDATE,	/* the key was not to be invalidated */
-	MRDMA_TAKE_LOCAL,	/* the receive request's own memory */
+/* place.c: why a packet was not placed */
+enum mrdma_place {
+	MRDMA_PLACE_OK,
+	MRDMA_PLACE_NO_RECV,
+	MRDMA_PLACE_REFUSED,	/* not allowed on this QP, or makes no sense */
+	MRDMA_PLACE_TOO_LONG,
+	MRDMA_PLACE_NO_ACCESS,	/* key, right or range */
+	MRDMA_PLACE_INVALIDATE,	/* the key was not to be invalidated */
+	MRDMA_PLACE_LOCAL,	/* the receive request's own memory */
 };
 
-bool mrdma_take_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
-enum mrdma_take mrdma_take_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
-bool mrdma_take_fail(struct mrdma_qp *qp, enum ib_wc_status status);
+bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
+enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
+bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status);
 void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 
@@ -812,7 +826,7 @@ int mrdma_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata);
 int mrdma_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 			const struct ib_recv_wr **bad_wr);
 
-/* ---- memory: mr.c, mw.c ---- */
+/* ---- memory: mem.c, mr.c, mw.c ---- */
 
 enum mrdma_dir {
 	MRDMA_FROM_MR,
@@ -831,10 +845,10 @@ int mrdma_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
 int mrdma_mr_fast_reg(struct mrdma_qp *qp, u32 key, int access);
 int mrdma_mr_invalidate(struct mrdma_qp *qp, u32 key, bool remote);
 /* For the peer. 0, or -EACCES: no such key, domain, right or range */
-int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
-int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access);
-int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
-		  enum mrdma_dir dir);
+int mrdma_mem_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access);
+int mrdma_mem_check_key(struct mrdma_qp *qp, u32 key, int access);
+int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
+		   enum mrdma_dir dir);
 
 enum mrdma_atomic_kind {
 	MRDMA_CMP_SWAP,
@@ -850,7 +864,7 @@ struct mrdma_atomic {
 };
 
 /* Also -EINVAL: not aligned */
-int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op);
+int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op);
 
 /* For work requests */
 int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off,
@@ -879,7 +893,7 @@ int mrdma_modify_cq(struct ib_cq *ibcq, u16 count, u16 period);
 u32 mrdma_cq_unpolled(const struct mrdma_cq *cq);
 void mrdma_cq_raise_error(struct mrdma_cq *cq);
 int mrdma_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
-void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
+bool mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited);
 
 /* ---- GIDs and their MAC addresses: gid.c ---- */
 
@@ -904,7 +918,9 @@ void mrdma_mcast_uninit(struct mrdma_dev *dev);
 int mrdma_attach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 int mrdma_detach_mcast(struct ib_qp *ibqp, union ib_gid *mgid, u16 lid);
 bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av);
-u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b);
+typedef enum mrdma_counter (*mrdma_mcast_fn)(struct mrdma_dev *dev, struct mrdma_qp *qp,
+					     const struct mrdma_burst *b);
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mcast_fn deliver);
 
 /* ---- counters: stats.c ---- */
 

@@ -54,7 +54,8 @@ bool mrdma_netdev_uses_vnic(struct net_device *dev)
 	return is_vnic(dev, &none) || netdev_walk_all_lower_dev_rcu(dev, is_vnic, &none);
 }
 
-int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac)
+int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
+			const struct mrdma_chan_ops *ops)
 {
 	struct net_device *dev;
 
@@ -67,7 +68,7 @@ int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac)
 	dev->netdev_ops = &netdev_ops;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	mos_eth_init(&front->eth, dev, mos_link_queue(&front->link, MSR_CHAN_ETH, 0), 0);
-	mrdma_chan_init(&front->chan, front, mos_link_queue(&front->link, MSR_CHAN_ROCE, 0));
+	mrdma_chan_init(&front->chan, dev, mos_link_queue(&front->link, MSR_CHAN_ROCE, 0), ops);
 	return 0;
 }
 

@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Requester: turns send requests into bursts. A request is numbered when its
- * first packet goes out; going back (go-back-N) only moves the cursor to the
+ * first packet goes out; going back (retry.c) only moves the cursor to the
  * oldest packet without acknowledgement. Bytes under way are bounded so that a slow
- * receiver is not flooded, and bounded closer after a loss; an acknowledgement is asked for at the end of messages
- * and at least every ACK_EVERY bytes, so that the window never closes without one.
+ * receiver is not flooded, and bounded closer after a loss; an acknowledgement is asked for at
+ * the end of messages and at least every ACK_EVERY bytes, so that the window never closes
+ * without one.
  */
 #include <linux/jiffies.h>
 
-#include "follow.h"
 #include "mrdma.h"
-#include "trace.h"
 
-#define WINDOW_BYTES	(512u << 10)	/* unacknowledged payload of SEND and WRITE */
-#define WINDOW_MIN_PKTS	16u
 #define ACK_EVERY	(64u << 10)	/* bytes at most without AckReq */
 #define ACK_EVERY_MSGS	16		/* and a small message counts as so many bytes' part */
-
-/* RNR timer field in microseconds (IBTA volume 1, table 45) */
-static const u32 rnr_usecs[32] = {
-	655360, 10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640, 960, 1280, 1920,
-	2560, 3840, 5120, 7680, 10240, 15360, 20480, 30720, 40960, 61440, 81920, 122880,
-	163840, 245760, 327680, 491520,
-};
 
 void mrdma_req_reset(struct mrdma_qp *qp)
 {
@@ -42,7 +32,7 @@ void mrdma_req_reset(struct mrdma_qp *qp)
 	memset(req, 0, sizeof(*req));
 	req->retry = qp->attr.retry_cnt;
 	req->rnr_retry = qp->attr.rnr_retry;
-	req->window = WINDOW_BYTES;
+	req->window = MRDMA_WINDOW_BYTES;
 	req->rd_again = U32_MAX;
 }
 
@@ -61,215 +51,6 @@ static void number_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 	qp->sq.numbered++;
 }
 
-/* Moves the cursor to the oldest packet without acknowledgement. */
-void mrdma_req_seek(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-	struct mrdma_sq *sq = &qp->sq;
-	struct mrdma_swqe *w;
-
-	req->psn = req->una;
-	req->off = 0;
-	req->rd_out = 0;
-	req->rd_pkts = 0;
-	req->noack_bytes = 0;
-	for (sq->cur = sq->tail; sq->cur != sq->numbered; sq->cur++) {
-		w = mrdma_swqe(sq, sq->cur);
-		if (mrdma_psn_cmp(req->una, w->last_psn) <= 0) {
-			req->off = mrdma_psn_diff(req->una, w->first_psn) * qp->mtu;
-			break;
-		}
-	}
-}
-
-static void start_timer(struct mrdma_qp *qp, unsigned long when)
-{
-	qp->req.armed = true;
-	mod_timer(&qp->timer, when);
-}
-
-void mrdma_req_arm(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-	u64 ns;
-
-	if (!qp->attr.timeout || qp->dead)
-		return;
-	/*
-	 * The specification allows one to four times the nominal time (9.7.6): twice
-	 * at first, four times when that brought nothing. A peer may be software whose CPU
-	 * is not scheduled for a while, and programs ask for as little as 67 ms.
-	 */
-	ns = (u64)(4096 * 2) << (qp->attr.timeout + (req->retry < qp->attr.retry_cnt));
-	req->deadline = jiffies + nsecs_to_jiffies(ns) + 1;
-	if (!req->armed)
-		start_timer(qp, req->deadline);
-}
-
-static void go_back(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY, 1);
-	trace_mrdma_retry(qp, false);
-	req->went_back = true;
-	req->gap = false;
-	req->timing = false;
-	req->gap_until = jiffies + max(2u, req->srtt / 4);
-	/* all that was behind the loss went in vain: have less there next time */
-	req->window = max(req->window / 2, WINDOW_MIN_PKTS * qp->mtu);
-	mrdma_req_seek(qp);
-}
-
-/*
- * Back to the oldest packet, as something in front of what came is missing. Of itself that costs no retry: on a
- * busy machine late answers would use up all of them within milliseconds. But without progress it
- * does not put off the timer either, which charges one each time that it expires.
- */
-void mrdma_req_retry(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	req->overdue = req->went_back;
-	go_back(qp);
-	if (!req->overdue)
-		mrdma_req_arm(qp);
-	else if (qp->attr.timeout && !req->armed && !qp->dead)
-		start_timer(qp, req->deadline);
-}
-
-/* No progress for the time of a retry; the counter runs out. */
-static void timed_out(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	if (!req->retry) {
-		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY_EXCEEDED, 1);
-		mrdma_comp_fail(qp, IB_WC_RETRY_EXC_ERR);
-		return;
-	}
-	req->retry--;
-	req->overdue = false;
-	go_back(qp);
-	mrdma_req_arm(qp);
-}
-
-/*
- * A gap in what comes back. After going back, what was under way before still arrives,
- * out of order by nature; to go back again for it would ask for everything once
- * more with every packet. So for two round trips gaps are only noted.
- */
-void mrdma_req_gap(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RCV_SEQ_ERR, 1);
-	if (!time_before(jiffies, req->gap_until)) {
-		mrdma_req_retry(qp);
-		return;
-	}
-	if (!req->gap && !qp->dead) {
-		req->gap = true;
-		start_timer(qp, req->gap_until);
-	}
-}
-
-void mrdma_req_progress(struct mrdma_qp *qp)
-{
-	struct mrdma_req *req = &qp->req;
-
-	if (req->timing) {
-		u32 rtt = min_t(unsigned long, jiffies - req->sent_at, HZ);
-
-		req->srtt += rtt - req->srtt / 8;
-		req->timing = false;
-	}
-	req->retry = qp->attr.retry_cnt;
-	req->went_back = false;
-	req->overdue = false;
-	req->gap = false;
-	req->probing = false;
-	req->window = min(req->window + req->window / 8, WINDOW_BYTES);
-	if (req->una != req->max_psn)
-		mrdma_req_arm(qp);
-}
-
-/*
- * Is the peer not to blame for the time that has passed, as what it should have answered has
- * not gone out? Either nothing was sent since the cursor went back (the QP waits for its turn),
- * or it still lies in the ring (the back takes nothing).
- */
-static bool held_up(struct mrdma_qp *qp)
-{
-	return qp->req.psn == qp->req.una || mrdma_tx_holds(qp);
-}
-
-void mrdma_req_timeout(struct timer_list *t)
-{
-	struct mrdma_qp *qp = timer_container_of(qp, t, timer);
-	struct mrdma_req *req = &qp->req;
-
-	mrdma_qp_lock(qp);
-	req->armed = false;
-	if (qp->dead || (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) ||
-	    req->una == req->max_psn || req->rnr_wait)
-		goto out;
-	if (qp->attr.timeout && !time_before(jiffies, req->deadline)) {
-		if (held_up(qp)) {
-			/* what goes out next starts the time anew */
-			req->overdue = false;
-			mrdma_req_arm(qp);
-		} else {
-			/* nobody may be there any more */
-			mrdma_follow_broken(mrdma_qp_dev(qp));
-			timed_out(qp);
-		}
-		mrdma_qp_run(qp);
-	} else if (req->gap && !time_before(jiffies, req->gap_until)) {
-		/* noted, and nothing has filled it since */
-		mrdma_req_retry(qp);
-		mrdma_qp_run(qp);
-	} else if (qp->attr.timeout) {
-		/* there was progress since it was started */
-		start_timer(qp, req->gap && time_before(req->gap_until, req->deadline) ?
-				req->gap_until : req->deadline);
-	} else if (req->gap) {
-		start_timer(qp, req->gap_until);
-	}
-out:
-	mrdma_qp_unlock(qp);
-}
-
-void mrdma_req_rnr_timeout(struct timer_list *t)
-{
-	struct mrdma_qp *qp = timer_container_of(qp, t, rnr_timer);
-
-	mrdma_qp_lock(qp);
-	if (!qp->dead && qp->req.rnr_wait) {
-		qp->req.rnr_wait = false;
-		mrdma_req_seek(qp);
-		mrdma_req_arm(qp);
-		mrdma_qp_run(qp);
-	}
-	mrdma_qp_unlock(qp);
-}
-
-/*
- * The responder had no receive request: wait as long as it asked for. What follows the refused
- * packet would go in vain as well, so that one goes out alone until it is acknowledged, and then
- * fewer than before.
- */
-void mrdma_req_rnr(struct mrdma_qp *qp, u8 code)
-{
-	if (qp->dead)
-		return;
-	trace_mrdma_retry(qp, true);
-	qp->req.rnr_wait = true;
-	qp->req.probing = true;
-	qp->req.window = max(qp->req.window / 2, WINDOW_MIN_PKTS * qp->mtu);
-	mod_timer(&qp->rnr_timer, jiffies + usecs_to_jiffies(rnr_usecs[code & 31]) + 1);
-}
-
 static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 {
 	struct mrdma_reth reth = {
@@ -282,23 +63,13 @@ static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 	t->ext_first += sizeof(reth);
 }
 
-/* @len bytes of a request's data from @off on */
-int mrdma_swqe_copy(struct mrdma_qp *qp, const struct mrdma_swqe *w, u32 off, u8 *to, u32 len)
-{
-	if (w->inline_data) {
-		memcpy(to, w->inline_data + off, len);
-		return 0;
-	}
-	return mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, off, to, len, MRDMA_FROM_MR);
-}
-
 static void sent(struct mrdma_qp *qp, const struct mrdma_tx *tx, u32 pkts)
 {
 	struct mrdma_req *req = &qp->req;
 
 	/* the first packet under way starts the clock */
 	if (!req->overdue && (!req->armed || req->una == req->psn))
-		mrdma_req_arm(qp);
+		mrdma_retry_arm(qp);
 	if (req->psn == req->max_psn && req->una == req->psn) {
 		req->timing = true;
 		req->sent_at = jiffies;
@@ -353,7 +124,7 @@ static enum step send_read(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 
 	if (!may_ask(qp, w))
 		return w->status == IB_WC_SUCCESS ? STEP_STOP : STEP_ON;
-	if (req->rd_pkts && req->rd_pkts + pkts > WINDOW_BYTES / qp->mtu)
+	if (req->rd_pkts && req->rd_pkts + pkts > MRDMA_WINDOW_BYTES / qp->mtu)
 		return STEP_STOP;
 	/* after a loss only what has not arrived is asked for again */
 	put_reth(&t, w->rdma.va + req->off, w->rdma.rkey, bytes);
@@ -455,7 +226,7 @@ static void done_unanswered(struct mrdma_qp *qp, struct mrdma_dev *dev)
 {
 	qp->sq.cur++;
 	mrdma_count(dev, MRDMA_CNT_SENDS, 1);
-	mrdma_comp_done(qp, IB_WC_SUCCESS);
+	mrdma_sq_done(qp, IB_WC_SUCCESS);
 }
 
 static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w,
@@ -674,7 +445,7 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 	sq->numbered++;
 	sq->cur++;
 	*budget -= min(*budget, 1024u);
-	mrdma_comp_local(qp);
+	mrdma_sq_done_local(qp);
 	return STEP_ON;
 }
 
@@ -686,7 +457,7 @@ static bool ask_for_ack(struct mrdma_qp *qp)
 {
 	if (!qp->req.noack_bytes)
 		return false;
-	mrdma_req_seek(qp);
+	mrdma_retry_seek(qp);
 	return true;
 }
 
@@ -731,7 +502,7 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 				break;
 			}
 			mrdma_count(tx->dev, MRDMA_CNT_SEND_ERR, 1);
-			mrdma_comp_fail(qp, w->status);
+			mrdma_sq_fail(qp, w->status);
 			break;
 		}
 		if (mrdma_wr_local(w->opcode)) {

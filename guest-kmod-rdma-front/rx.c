@@ -11,6 +11,7 @@
 #include <rdma/ib_cache.h>
 
 #include "mrdma.h"
+#include "rx.h"
 #include "trace.h"
 
 #define FLUSH_BYTES	(1u << 20)	/* sent at the end of a batch, more or less */
@@ -111,29 +112,6 @@ static bool check_ops(const struct mrdma_burst *b, const struct mrdma_bth *bth)
 	       first->ext == b->ext_first && last->ext == b->ext_last && !pad;
 }
 
-void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid)
-{
-	__be32 addr;
-
-	if (ipv6) {
-		memcpy(gid, ip + offsetof(struct ipv6hdr, daddr), sizeof(*gid));
-		return;
-	}
-	memcpy(&addr, ip + offsetof(struct iphdr, daddr), sizeof(addr));
-	ipv6_addr_set_v4mapped(addr, (struct in6_addr *)gid);
-}
-
-u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3)
-{
-	__be16 tci;
-
-	if (l3 == ETH_HLEN)
-		return 0xffff;
-	memcpy(&tci, hdr + ETH_HLEN, sizeof(tci));
-	/* a tag for the priority's sake names no VLAN */
-	return ntohs(tci) & VLAN_VID_MASK ?: 0xffff;
-}
-
 /*
  * A packet of a connection comes from where the QP is connected to and goes to the QP's own
  * address, in its VLAN.
@@ -191,8 +169,8 @@ static enum mrdma_counter deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
 }
 
 /* Takes over the reference. Where the packet is to be counted */
-enum mrdma_counter mrdma_rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
-				  const struct mrdma_burst *b)
+static enum mrdma_counter rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
+				   const struct mrdma_burst *b)
 {
 	enum mrdma_counter where;
 
@@ -264,7 +242,7 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 	where = MRDMA_CNT_NO_QP;
 	if (b.mcast) {
 		if (qpn == MRDMA_MCAST_QPN && mrdma_op[b.op_first].flags & MOP_UD)
-			n = mrdma_mcast_rx(dev, &b);
+			n = mrdma_mcast_rx(dev, &b, rx_to_qp);
 		else
 			n = 0;
 		if (n)
@@ -272,7 +250,7 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 	} else {
 		qp = mrdma_qp_get(dev, qpn);
 		if (qp)
-			where = mrdma_rx_to_qp(dev, qp, &b);
+			where = rx_to_qp(dev, qp, &b);
 	}
 out:
 	mrdma_count(dev, where, d->burst.nseg);
@@ -309,70 +287,11 @@ void mrdma_rx_flush(struct mrdma_dev *dev)
 	}
 }
 
-/* Piece @i of a burst: the first packet, those between, the last. */
-bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p)
+/* From the ring: as mrdma_rx_burst(), if the port is up. */
+u32 mrdma_rx(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
 {
-	const u8 *ext = b->hdr + b->bth + sizeof(struct mrdma_bth);
-	u32 body = (b->nseg - 1) * b->seg_len;	/* bytes before the last packet's */
-
-	switch (i) {
-	case 0:
-		*p = (struct mrdma_piece) {
-			.op = b->op_first,
-			.npkts = 1,
-			.psn = b->psn,
-			.ext = ext,
-			.data = b->payload,
-			.len = b->nseg == 1 ? b->len : b->seg_len,
-			.ack_req = b->nseg == 1 && b->ack_req,
-			.solicited = b->nseg == 1 && b->solicited,
-		};
-		return true;
-	case 1:
-		if (b->nseg < 2)
-			return false;
-		/* with two packets there is none between: an empty piece */
-		*p = (struct mrdma_piece) {
-			.op = b->op_mid,
-			.npkts = b->nseg - 2,
-			.psn = mrdma_psn_add(b->psn, 1),
-			.data = b->payload + b->seg_len,
-			.len = (b->nseg - 2) * b->seg_len,
-		};
-		return true;
-	case 2:
-		*p = (struct mrdma_piece) {
-			.op = b->op_last,
-			.npkts = 1,
-			.psn = mrdma_psn_add(b->psn, b->nseg - 1),
-			.ext = ext + b->ext_first,
-			.data = b->payload + body,
-			.len = b->len - body,
-			.ack_req = b->ack_req,
-			.solicited = b->solicited,
-		};
-		return true;
-	}
-	return false;
-}
-
-u32 mrdma_rx(struct mrdma_front *front, const struct msr_desc *d, const u8 *data)
-{
-	/* partner: the store-release in mrdma_ib_register; the device is complete */
-	struct mrdma_dev *dev = smp_load_acquire(&front->ib);
-
-	if (!dev)
-		return 1;
 	if (likely(netif_running(dev->netdev)))
 		return mrdma_rx_burst(dev, d, data);
 	mrdma_count(dev, MRDMA_CNT_PORT_DOWN, d->burst.nseg);
 	return 1;
-}
-
-void mrdma_rx_end(struct mrdma_front *front)
-{
-	struct mrdma_dev *dev = READ_ONCE(front->ib);
-
-	if (dev)
-		mrdma_rx_flush(dev);
 }

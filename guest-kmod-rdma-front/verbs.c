@@ -23,27 +23,10 @@
 #include "kcompat.h"
 #include "mrdma.h"
 #include "res.h"
+#include "rx.h"
 
 /* <rdma/rdma_user_rxe.h>, as librxe knows it */
 #define UVERBS_ABI_VER	2
-
-static enum ib_mtu link_mtu(const struct net_device *netdev)
-{
-	int mtu = READ_ONCE(netdev->mtu) - MRDMA_WIRE_OVERHEAD;
-
-	if (mtu >= 4096)
-		return IB_MTU_4096;
-	if (mtu >= 2048)
-		return IB_MTU_2048;
-	if (mtu >= 1024)
-		return IB_MTU_1024;
-	return mtu >= 512 ? IB_MTU_512 : IB_MTU_256;
-}
-
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
-{
-	return link_mtu(dev->netdev);
-}
 
 static enum ib_port_state port_state(const struct net_device *netdev)
 {
@@ -106,7 +89,7 @@ static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *at
 	attr->phys_state = attr->state == IB_PORT_ACTIVE ? IB_PORT_PHYS_STATE_LINK_UP :
 							   IB_PORT_PHYS_STATE_DISABLED;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = link_mtu(dev->netdev);
+	attr->active_mtu = mrdma_active_mtu(dev);
 	attr->gid_tbl_len = MRDMA_GID_TBL;
 	attr->ip_gids = true;
 	attr->port_cap_flags = IB_PORT_CM_SUP;
@@ -280,24 +263,6 @@ static void dealloc_ucontext(struct ib_ucontext *uctx)
  */
 static void disassociate_ucontext(struct ib_ucontext *uctx)
 {
-}
-
-static const int max_objects[MRDMA_NR_OBJECTS] = {
-	[MRDMA_OBJ_PD] = MRDMA_MAX_PD,
-	[MRDMA_OBJ_CQ] = MRDMA_MAX_CQ,
-	[MRDMA_OBJ_QP] = MRDMA_MAX_QP,
-	[MRDMA_OBJ_AH] = MRDMA_MAX_AH,
-};
-
-/* One more of them, up to what query_device() announces */
-int mrdma_object_get(struct mrdma_dev *dev, enum mrdma_object what)
-{
-	return atomic_add_unless(&dev->objects[what], 1, max_objects[what]) ? 0 : -ENOMEM;
-}
-
-void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
-{
-	atomic_dec(&dev->objects[what]);
 }
 
 static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
@@ -474,7 +439,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	lockdep_set_class(&dev->mems.xa_lock, &mems_class);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	ida_init(&dev->srqs);
-	mrdma_loop_init(dev);
+	mrdma_loop_init(dev, mrdma_rx_burst, mrdma_rx_flush);
 	mrdma_mcast_init(dev);
 	mrdma_macs_init(dev);
 	dev->stats = alloc_percpu(struct mrdma_stats);
@@ -515,7 +480,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	err = ib_register_client(&dev->client);
 	if (err)
 		goto err_unregister_notifier;
-	/* partner: the load-acquire in mrdma_rx; what is set up above is seen by packets */
+	/* partner: the load-acquire in receive_burst; what is set up above is seen by packets */
 	smp_store_release(&front->ib, dev);
 	/* no parent device and no DMA device: see the file's head and ib_dma_*() */
 	err = ib_register_device(&dev->ibdev, "rxe_mos%d", NULL);

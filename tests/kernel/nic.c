@@ -68,13 +68,13 @@ static int copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int acces
 	return 0;
 }
 
-int mrdma_mr_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access)
+int mrdma_mem_check(struct mrdma_qp *qp, u32 key, u64 va, u32 len, int access)
 {
 	return find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, len, access) ? 0 : -EACCES;
 }
 
 /* Any part of it will do. */
-int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access)
+int mrdma_mem_check_key(struct mrdma_qp *qp, u32 key, int access)
 {
 	struct nic *nic = nic_of(qp->ibqp.device);
 	u32 i;
@@ -86,7 +86,7 @@ int mrdma_mr_check_key(struct mrdma_qp *qp, u32 key, int access)
 	return -EACCES;
 }
 
-int mrdma_mr_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
+int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
 {
 	lockdep_assert_held(&qp->lock);
 	return copy(qp->ibqp.pd, key, va, buf, len, access, dir);
@@ -112,7 +112,7 @@ int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32
 	return len ? -EACCES : 0;
 }
 
-int mrdma_mr_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
+int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
 {
 	struct nic_mem *m = find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, sizeof(u64), access);
 	u64 v;
@@ -176,7 +176,7 @@ void mrdma_queue_destroy(struct mrdma_queue *q)
 	q->buf = NULL;
 }
 
-void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
+bool mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 {
 	struct nic_qp *q = container_of(wc->qp, struct nic_qp, qp.ibqp);
 	bool recv = wc->opcode & IB_WC_RECV;
@@ -186,6 +186,7 @@ void mrdma_cq_post(struct mrdma_cq *cq, const struct ib_wc *wc, bool solicited)
 	KERNEL_MUST(cq == (recv ? &q->rcq : &q->scq));
 	q->wc[recv][q->nwc[recv] % NIC_MAX_WC] = *wc;
 	q->nwc[recv]++;
+	return true;
 }
 
 /* No raw packet QPs here: they are no part of the transport. */
@@ -209,7 +210,7 @@ bool mrdma_mcast_wanted(struct mrdma_dev *dev, const struct mrdma_av *av)
 	return false;
 }
 
-u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
+u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mcast_fn deliver)
 {
 	struct nic *nic = container_of(dev, struct nic, dev);
 	u32 i, n = 0;
@@ -217,7 +218,7 @@ u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b)
 	for (i = 0; i < NIC_QPS; i++)
 		if (nic->qp[i] && nic->qp[i]->qp.ibqp.qp_type == IB_QPT_UD) {
 			kref_get(&nic->qp[i]->qp.ref);
-			mrdma_rx_to_qp(dev, &nic->qp[i]->qp, b);
+			deliver(dev, &nic->qp[i]->qp, b);
 			n++;
 		}
 	return n;
@@ -307,6 +308,18 @@ static void init_rings(struct nic *nic)
 	KERNEL_MUST(msr_rx_arm(&nic->back_rx) == MSR_EMPTY);
 }
 
+static u32 receive(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data)
+{
+	return mrdma_rx(&container_of(ch, struct nic, front.chan)->dev, d, data);
+}
+
+static void receive_end(struct mrdma_chan *ch)
+{
+	mrdma_rx_flush(&container_of(ch, struct nic, front.chan)->dev);
+}
+
+static const struct mrdma_chan_ops chan_ops = { .rx = receive, .rx_end = receive_end };
+
 static void create_rings(struct nic *nic, u32 ring_log2)
 {
 	u32 ring_off = 2 * MSR_PAGE, data_off;
@@ -326,7 +339,7 @@ static void create_rings(struct nic *nic, u32 ring_log2)
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	KERNEL_MUST(nic->section[0] != MAP_FAILED);
 	nic->section[1] = nic->section[0] + nic->section_size;
-	mrdma_chan_init(&nic->front.chan, &nic->front, q);
+	mrdma_chan_init(&nic->front.chan, &nic->netdev, q, &chan_ops);
 	init_rings(nic);
 	q->link->up = true;
 	mrdma_chan_up(&nic->front.chan);
@@ -518,12 +531,12 @@ struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 
 void nic_deliver(struct nic *nic, const struct nic_pkt *pkt)
 {
-	mrdma_rx(&nic->front, &pkt->d, pkt->data);
+	mrdma_rx(&nic->dev, &pkt->d, pkt->data);
 }
 
 void nic_end(struct nic *nic)
 {
-	mrdma_rx_end(&nic->front);
+	mrdma_rx_flush(&nic->dev);
 }
 
 /* ---- what runs by itself ---- */
@@ -604,12 +617,6 @@ void mrdma_object_put(struct mrdma_dev *dev, enum mrdma_object what)
 	KERNEL_MUST(dev->objects[what].counter-- > 0);
 }
 
-enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev)
-{
-	(void)dev;
-	return IB_MTU_4096;
-}
-
 /* Nobody moves here, but the transport must ask. */
 void mrdma_follow_broken(struct mrdma_dev *dev)
 {
@@ -678,9 +685,8 @@ struct nic *nic_create(u8 number, u32 ring_log2)
 	nic->pd.device = nic->other_pd.device = &nic->dev.ibdev;
 	nic->uctx.ibuc.device = &nic->dev.ibdev;
 	create_rings(nic, ring_log2);
-	mrdma_loop_init(&nic->dev);
+	mrdma_loop_init(&nic->dev, mrdma_rx_burst, mrdma_rx_flush);
 	KERNEL_MUST(!mrdma_rx_init(&nic->dev));
-	nic->front.ib = &nic->dev;
 	return nic;
 }
 

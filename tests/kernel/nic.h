@@ -9,6 +9,7 @@
 
 #include "../../guest-kmod-rdma-front/follow.h"
 #include "../../guest-kmod-rdma-front/mrdma.h"
+#include "../../guest-kmod-rdma-front/rx.h"
 
 #define NIC_MEMS	8
 #define NIC_QPS		512

@@ -511,14 +511,14 @@ static void group_is_work(void **state)
 	(void)state;
 	datagram_qp(1);
 	datagram_qp(1);
-	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 1);
+	assert_int_equal(mrdma_rx(&p.nic[1]->dev, &pkt->d, pkt->data), 1);
 	memcpy(pkt->data, (u8[]){ 0x01, 0, 0x5e, 1, 2, 3 }, ETH_ALEN);
 	memcpy(pkt->data + IP_AT + 16, (u8[]){ 239, 1, 2, 3 }, 4);
 	memset(pkt->data + BTH_AT + 5, 0xff, 3);
-	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 3);
+	assert_int_equal(mrdma_rx(&p.nic[1]->dev, &pkt->d, pkt->data), 3);
 	/* nobody's is looked at all the same */
 	pkt->data[BTH_AT + 7] = 0;
-	assert_int_equal(mrdma_rx(&p.nic[1]->front, &pkt->d, pkt->data), 1);
+	assert_int_equal(mrdma_rx(&p.nic[1]->dev, &pkt->d, pkt->data), 1);
 	assert_int_equal(counter(1, MRDMA_CNT_NO_BUFFER), 4);
 	assert_int_equal(counter(1, MRDMA_CNT_NO_QP), 1);
 	nic_end(p.nic[1]);

@@ -2,7 +2,7 @@
 /*
  * Responder of a reliable connection: requests in order, duplicates, negative
  * acknowledgements, and the answers. A burst is taken in pieces (first packet, those
- * between, last), each with one copy to its destination (take.c). Answers go out in the
+  * between, last), each with one copy to its destination (place.c). Answers go out in the
  * order of the requests: responses to READs and atomic operations first, then the one
  * acknowledgement that covers all before it.
  */
@@ -87,7 +87,7 @@ static void fail(struct mrdma_qp *qp, u8 syndrome, enum ib_wc_status status)
 	/* what came before it is answered before it is refused */
 	qp->resp.fatal = true;
 	/* when no completion tells of it, an event does */
-	if (!mrdma_take_fail(qp, status))
+	if (!mrdma_place_fail(qp, status))
 		mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
 								      IB_EVENT_QP_REQ_ERR);
 	mrdma_qp_error(qp);
@@ -101,21 +101,21 @@ static bool out_of_order(struct mrdma_qp *qp)
 	return false;
 }
 
-/* A packet that was not taken. */
-static void refuse(struct mrdma_qp *qp, enum mrdma_take why)
+/* A packet that was not placed. */
+static void refuse(struct mrdma_qp *qp, enum mrdma_place why)
 {
 	static const struct {
 		u8 nak;
 		u8 status;	/* enum ib_wc_status of the receive request, if it has one */
 	} answer[] = {
-		[MRDMA_TAKE_REFUSED] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR },
-		[MRDMA_TAKE_TOO_LONG] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR },
-		[MRDMA_TAKE_NO_ACCESS] = { MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR },
-		[MRDMA_TAKE_INVALIDATE] = { MRDMA_NAK_REM_ACCESS, IB_WC_REM_INV_REQ_ERR },
-		[MRDMA_TAKE_LOCAL] = { MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR },
+		[MRDMA_PLACE_REFUSED] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_PLACE_TOO_LONG] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR },
+		[MRDMA_PLACE_NO_ACCESS] = { MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_PLACE_INVALIDATE] = { MRDMA_NAK_REM_ACCESS, IB_WC_REM_INV_REQ_ERR },
+		[MRDMA_PLACE_LOCAL] = { MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR },
 	};
 
-	if (why == MRDMA_TAKE_NO_RECV) {
+	if (why == MRDMA_PLACE_NO_RECV) {
 		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SND_RNR, 1);
 		send_nak(qp, MRDMA_AETH_RNR | qp->attr.min_rnr_timer, qp->resp.psn);
 		return;
@@ -158,24 +158,24 @@ static u32 jobs_held(const struct mrdma_resp *resp)
 }
 
 /* Sets *@npkts to what the request takes of the number space. */
-static enum mrdma_take rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p,
-			       struct mrdma_rjob *job, u32 *npkts)
+static enum mrdma_place rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p,
+				struct mrdma_rjob *job, u32 *npkts)
 {
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ))
-		return MRDMA_TAKE_REFUSED;
+		return MRDMA_PLACE_REFUSED;
 	mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
 	if (job->length > MRDMA_MAX_MSG)
-		return MRDMA_TAKE_TOO_LONG;
-	if (job->length && mrdma_mr_check(qp, job->rkey, job->va, job->length,
-					  IB_ACCESS_REMOTE_READ))
-		return MRDMA_TAKE_NO_ACCESS;
+		return MRDMA_PLACE_TOO_LONG;
+	if (job->length && mrdma_mem_check(qp, job->rkey, job->va, job->length,
+					   IB_ACCESS_REMOTE_READ))
+		return MRDMA_PLACE_NO_ACCESS;
 	*npkts = read_pkts(qp, job->length);
-	return MRDMA_TAKE_OK;
+	return MRDMA_PLACE_OK;
 }
 
 /* Executes it. The result is kept: should the answer be lost, it is given again, not made again. */
-static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p,
-				 struct mrdma_rjob *job)
+static enum mrdma_place rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p,
+				  struct mrdma_rjob *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_atomic_eth eth;
@@ -183,17 +183,17 @@ static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *
 	int err;
 
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_ATOMIC))
-		return MRDMA_TAKE_REFUSED;
+		return MRDMA_PLACE_REFUSED;
 	memcpy(&eth, p->ext, sizeof(eth));
 	op = (struct mrdma_atomic) {
 		.kind = p->op == IB_OPCODE_RC_COMPARE_SWAP ? MRDMA_CMP_SWAP : MRDMA_FETCH_ADD,
 		.swap_add = be64_to_cpu(eth.swap_add),
 		.compare = be64_to_cpu(eth.compare),
 	};
-	err = mrdma_mr_atomic(qp, be32_to_cpu(eth.rkey), be64_to_cpu(eth.va),
-			      IB_ACCESS_REMOTE_ATOMIC, &op);
+	err = mrdma_mem_atomic(qp, be32_to_cpu(eth.rkey), be64_to_cpu(eth.va),
+			       IB_ACCESS_REMOTE_ATOMIC, &op);
 	if (err)
-		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
+		return err == -EINVAL ? MRDMA_PLACE_REFUSED : MRDMA_PLACE_NO_ACCESS;
 	job->atomic = true;
 	job->orig = op.orig;
 	*result_at(resp, resp->results++) = (struct mrdma_result) {
@@ -202,10 +202,10 @@ static enum mrdma_take rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *
 	};
 	if (resp->kept <= resp->rings->mask)
 		resp->kept++;
-	return MRDMA_TAKE_OK;
+	return MRDMA_PLACE_OK;
 }
 
-static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_atomic op = { .kind = MRDMA_STORE };
 	u32 rkey, len;
@@ -213,16 +213,16 @@ static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_p
 	int err;
 
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_WRITE))
-		return MRDMA_TAKE_REFUSED;
+		return MRDMA_PLACE_REFUSED;
 	mrdma_get_reth(p->ext, &va, &rkey, &len);
 	if (len != MRDMA_ATOMIC_BYTES || p->len != len)
-		return MRDMA_TAKE_REFUSED;
+		return MRDMA_PLACE_REFUSED;
 	/* eight bytes as they are: no number with an order of bytes */
 	memcpy(&op.swap_add, p->data, sizeof(op.swap_add));
-	err = mrdma_mr_atomic(qp, rkey, va, IB_ACCESS_REMOTE_WRITE, &op);
+	err = mrdma_mem_atomic(qp, rkey, va, IB_ACCESS_REMOTE_WRITE, &op);
 	if (err)
-		return err == -EINVAL ? MRDMA_TAKE_REFUSED : MRDMA_TAKE_NO_ACCESS;
-	return MRDMA_TAKE_OK;
+		return err == -EINVAL ? MRDMA_PLACE_REFUSED : MRDMA_PLACE_NO_ACCESS;
+	return MRDMA_PLACE_OK;
 }
 
 /*
@@ -230,7 +230,7 @@ static enum mrdma_take rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_p
  * There is no persistent memory here: the right to flush to it is never granted
  * (IB_DEVICE_FLUSH_PERSISTENT).
  */
-static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p)
 {
 	struct mrdma_feth feth;
 	u32 bits, level, rkey, len;
@@ -246,25 +246,25 @@ static enum mrdma_take rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p
 		access |= IB_ACCESS_FLUSH_PERSISTENT;
 	level = bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK;
 	if (!access || (qp->attr.qp_access_flags & access) != access || level > MRDMA_FETH_MR)
-		return MRDMA_TAKE_REFUSED;
-	err = level == MRDMA_FETH_MR ? mrdma_mr_check_key(qp, rkey, access) :
-				       mrdma_mr_check(qp, rkey, va, len, access);
+		return MRDMA_PLACE_REFUSED;
+	err = level == MRDMA_FETH_MR ? mrdma_mem_check_key(qp, rkey, access) :
+				       mrdma_mem_check(qp, rkey, va, len, access);
 	if (err)
-		return MRDMA_TAKE_NO_ACCESS;
+		return MRDMA_PLACE_NO_ACCESS;
 	/* before the answer: orders the stores of earlier packets for whoever learns of it */
 	smp_mb();
-	return MRDMA_TAKE_OK;
+	return MRDMA_PLACE_OK;
 }
 
 /* In order: a request that is answered by more than an acknowledgement. */
 static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *npkts)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	enum mrdma_take taken = MRDMA_TAKE_REFUSED;
+	enum mrdma_place placed = MRDMA_PLACE_REFUSED;
 	struct mrdma_rjob *job;
 
 	if (jobs_held(resp) >= qp->attr.max_dest_rd_atomic) {
-		refuse(qp, MRDMA_TAKE_REFUSED);
+		refuse(qp, MRDMA_PLACE_REFUSED);
 		return false;
 	}
 	if (jobs_full(resp))
@@ -273,21 +273,21 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 	*job = job_for(qp, p, false);
 	switch (mrdma_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
-		taken = rx_read(qp, p, job, npkts);
+		placed = rx_read(qp, p, job, npkts);
 		break;
 	case MOP_ATOMIC:
-		taken = rx_atomic(qp, p, job);
+		placed = rx_atomic(qp, p, job);
 		break;
 	/* the answer to these is that to a READ of nothing */
 	case MOP_ATOMIC_WRITE:
-		taken = rx_atomic_write(qp, p);
+		placed = rx_atomic_write(qp, p);
 		break;
 	case MOP_FLUSH:
-		taken = rx_flush(qp, p);
+		placed = rx_flush(qp, p);
 		break;
 	}
-	if (taken != MRDMA_TAKE_OK) {
-		refuse(qp, taken);
+	if (placed != MRDMA_PLACE_OK) {
+		refuse(qp, placed);
 		return false;
 	}
 	resp->job_head++;
@@ -326,8 +326,8 @@ static bool redo(struct mrdma_qp *qp, const struct mrdma_piece *p, struct mrdma_
 		if (job->length > MRDMA_MAX_MSG ||
 		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
 			return false;
-		return !job->length || !mrdma_mr_check(qp, job->rkey, job->va, job->length,
-						       IB_ACCESS_REMOTE_READ);
+		return !job->length || !mrdma_mem_check(qp, job->rkey, job->va, job->length,
+							IB_ACCESS_REMOTE_READ);
 	case MOP_ATOMIC:
 		job->atomic = true;
 		return find_result(resp, p->psn, &job->orig);
@@ -389,7 +389,7 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	u32 npkts = p->npkts;
 
 	/* reserved opcodes are of no kind */
-	if (!(flags & MOP_KIND) || !mrdma_take_sequence(qp, p)) {
+	if (!(flags & MOP_KIND) || !mrdma_place_sequence(qp, p)) {
 		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
@@ -397,10 +397,10 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		if (!rx_answered(qp, p, &npkts))
 			return false;
 	} else {
-		enum mrdma_take taken = mrdma_take_data(qp, p);
+		enum mrdma_place placed = mrdma_place_data(qp, p);
 
-		if (taken != MRDMA_TAKE_OK) {
-			refuse(qp, taken);
+		if (placed != MRDMA_PLACE_OK) {
+			refuse(qp, placed);
 			return false;
 		}
 	}
@@ -502,8 +502,8 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	if (result == MRDMA_TX_FULL)
 		return result;
 	if (result == MRDMA_TX_OK) {
-		if (mrdma_mr_copy(qp, job->rkey, job->va + job->off, payload, bytes,
-				  IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
+		if (mrdma_mem_copy(qp, job->rkey, job->va + job->off, payload, bytes,
+				   IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
 			/* it has had the first answer, and what it sent then took the key back */
 			if (job->again) {
 				qp->resp.job_tail++;
