@@ -8,8 +8,9 @@
  *   link->lock (mutex)   link state machine: state, attach, up/down callbacks, copy of the peer's
  *                        section; changes of the table of MAC addresses. Process context. RTNL may be
  *                        held outside and is not taken inside.
- *   queue's to-ring lock whatever its user has (netdev tx lock, chan lock; BH off): q->tx, to_ring
- *                        counters. Innermost.
+ *   queue's to-ring lock q->tx, to_ring counters. BH off. A netdev's tx lock, or the front's chan
+ *                        lock. No lock of guest-kmod-common is taken inside; the front takes others
+ *                        inside its chan lock (table in mrdma.h).
  *   NAPI of a queue      q->rx, from_ring counters: at most one poll at a time.
  *   link->up             written under link->lock (released, for it publishes the attached rings); a
  *                        to-ring user reads it under the queue's lock, a poll reads it (acquired); the

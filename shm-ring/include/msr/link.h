@@ -50,8 +50,8 @@ msr_link_read(const struct msr_section *peer, struct msr_link_peer *v)
 
 /*
  * Link task of the owner: copies the first page of the peer's section out, for
- * msr_check_section and all later use. msr_link_read again after it: the copy is worth
- * something only if the epoch is still the same.
+ * msr_check_section and all later use. The caller loads the peer's epoch once more after the copy,
+ * with a read barrier in between: if the epoch has changed, the copy is void.
  */
 static inline void msr_section_copy(struct msr_section *to, const struct msr_section *peer)
 {

@@ -155,7 +155,7 @@ enum msr_gso {
 #define MSR_GSO_ECN		0x80	/* or-ed to the TCP types: first segment carries CWR */
 
 /* flags of a burst */
-#define MSR_BURST_ICRC_OK	0x01	/* the sender checked or made the ICRC; it is not part of the data */
+#define MSR_BURST_ICRC_OK	0x01	/* the back checked the ICRC; it is not in the data */
 #define MSR_BURST_ACK_REQ	0x02	/* BTH.AckReq is set in the last packet, in no other */
 #define MSR_BURST_SOLICITED	0x04	/* BTH.SE is set in the last packet, in no other */
 #define MSR_BURST_FLAGS		0x07
@@ -177,8 +177,8 @@ struct msr_frame {
 /*
  * RoCEv2 packets of one message that differ by rule only:
  *
- * Data: Ethernet (with VLAN tag or not), IPv4 or IPv6, UDP, BTH, ext_first bytes of extension
- * headers, ext_last bytes of extension headers, [gap up to hdr_len,] payload.
+ * Data: Ethernet (with an 802.1Q tag or without), IPv4 or IPv6, UDP, BTH, ext_first bytes of
+ * extension headers, ext_last bytes of extension headers, [gap up to hdr_len,] payload.
  * With nseg == 1 there is one packet: its extension headers are ext_first
  * followed by ext_last, its payload is all of it. With nseg > 1, packet i has
  *  - BTH.PSN + i, IPv4 identification + i,
@@ -186,8 +186,9 @@ struct msr_frame {
  *  - the first ext_first bytes for i == 0, none between, the ext_last bytes at the end,
  *  - seg_len bytes of payload, the last what remains (1..seg_len),
  *  - BTH.AckReq and BTH.SE by the flags above, BTH.PadCnt for its own payload.
- * Lengths and checksums in the IP and UDP headers of the template are 0; ICRC and
- * pad bytes are not part of the data: who puts the packets on the wire adds them.
+ * Lengths and checksums in the IP and UDP headers of the template are 0 from front to back, and
+ * from back to front as they were in the first packet. ICRC and pad bytes are not part of the data:
+ * the back adds them to packets for the wire and takes them off packets from the wire.
  */
 struct msr_burst {
 	__u16	nseg;		/* packets, 1..MSR_MAX_SEGS */
