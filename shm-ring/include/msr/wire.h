@@ -28,7 +28,7 @@
 #define MSR_MAX_QUEUES		16	/* queue pairs in a section */
 #define MSR_MIN_RING_LOG2	4	/* descriptors in a ring */
 #define MSR_MAX_RING_LOG2	14
-#define MSR_MIN_DATA_LOG2	18	/* bytes; half of it holds the largest frame (ring.h, msr_tx_reserve) */
+#define MSR_MIN_DATA_LOG2	18	/* bytes; half of them hold the largest frame */
 #define MSR_MAX_DATA_LOG2	28
 
 enum msr_role {
@@ -73,9 +73,10 @@ struct msr_queue_info {
 #define MSR_MAX_BELLS		(1 + MSR_MAX_QUEUES)
 
 /*
- * MAC addresses to which the owner's RDMA device listens: RoCE packets to one of them belong into the
- * peer's ROCE queue, all others are frames. The front's alone; it changes at run time. A slot is
- * loaded and stored whole: 0, or MSR_MAC_VALID and the address, its first byte in bits 47..40.
+ * MAC addresses to which the owner's RDMA device listens: RoCE packets to one of them belong into
+ * the peer's ROCE queue, all others are frames. The front's section alone has entries; they change
+ * at run time. A slot is loaded and stored whole: 0, or MSR_MAC_VALID and the address, its first
+ * byte in bits 47..40.
  */
 #define MSR_MAC_VALID		(1ULL << 63)
 #define MSR_MAX_MACS		128
@@ -142,7 +143,7 @@ enum msr_desc_type {
 };
 
 /* flags of a frame */
-#define MSR_FRAME_CSUM_PARTIAL	0x01	/* checksum missing from csum_start on, goes to csum_start + csum_offset */
+#define MSR_FRAME_CSUM_PARTIAL	0x01	/* to be made: csum_start, csum_offset */
 #define MSR_FRAME_CSUM_VALID	0x02	/* checksum was verified by the sender */
 #define MSR_FRAME_FLAGS		0x03
 
@@ -192,7 +193,7 @@ struct msr_frame {
  */
 struct msr_burst {
 	__u16	nseg;		/* packets, 1..MSR_MAX_SEGS */
-	__u16	seg_len;	/* payload bytes of all packets but the last; nseg > 1: 256..4096, power of two */
+	__u16	seg_len;	/* payload bytes of all packets but the last (SPEC.md) */
 	__u8	op_mid;		/* BTH opcodes; equal to op_last when nseg < 3 */
 	__u8	op_last;
 	__u8	ext_first;	/* bytes, multiple of 4 */
