@@ -8,8 +8,8 @@
 #include <rdma/ib_cache.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "addr.h"
 #include "follow.h"
-#include "mrdma.h"
 
 static int check_attr(const struct rdma_ah_attr *attr)
 {

@@ -10,8 +10,8 @@
 #include <rdma/ib_addr.h>
 #include <rdma/ib_cache.h>
 
+#include "addr.h"
 #include "follow.h"
-#include "mrdma.h"
 
 /*
  * What an address handle says of these two is for InfiniBand's header. A hop limit of 0 there

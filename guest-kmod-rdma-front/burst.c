@@ -6,7 +6,7 @@
 #include <linux/ip.h>
 #include <net/ipv6.h>
 
-#include "mrdma.h"
+#include "burst.h"
 
 /* Piece @i of a burst: the first packet, those between, the last. */
 bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p)

@@ -9,6 +9,7 @@
  * and so little that an acknowledgement behind it is not late: 9 ms at 1 Gbit/s. Slots are
  * left for what is urgent.
  */
+#include "chan.h"
 #include "front.h"
 
 #define RELEASE_BATCH	16

@@ -3,7 +3,8 @@
  * Completer: acknowledgements, READ responses and results of atomic operations against the
  * requests under way.
  */
-#include "mrdma.h"
+#include "mem.h"
+#include "requester.h"
 
 static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {

@@ -11,7 +11,7 @@
 #include <rdma/ib_user_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "mrdma.h"
+#include "cq.h"
 #include "trace.h"
 
 static void call_handler(struct tasklet_struct *t)

@@ -34,7 +34,7 @@
 
 #include "follow.h"
 #include "kcompat.h"
-#include "mrdma.h"
+#include "qp.h"
 
 /*
  * Delay between an event and the work, so that several events share one walk. It grows with the

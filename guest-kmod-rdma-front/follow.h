@@ -7,6 +7,10 @@
 
 struct mrdma_dev;
 
+/* For the module's life. Process context */
+int mrdma_follow_register(void);
+void mrdma_follow_unregister(void);
+
 int mrdma_follow_init(struct mrdma_dev *dev);
 /* Before the device is unregistered. After return the work holds no GID. */
 void mrdma_follow_stop(struct mrdma_dev *dev);

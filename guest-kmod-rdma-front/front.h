@@ -21,8 +21,9 @@
 
 #include "../guest-kmod-common/eth.h"
 #include "../guest-kmod-common/link.h"
-#include "chan.h"
+#include "turns.h"
 
+struct mrdma_chan_ops;
 struct mrdma_dev;
 
 struct mrdma_chan {
@@ -71,10 +72,7 @@ void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
 
-/* implemented by the RDMA part: follow.c, for the module's life */
-int mrdma_follow_register(void);
-void mrdma_follow_unregister(void);
-/* verbs.c; front->netdev is registered */
+/* implemented by the RDMA part: verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);
 void mrdma_ib_unregister(struct mrdma_front *front);
 

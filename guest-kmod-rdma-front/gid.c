@@ -15,7 +15,8 @@
 #include <net/rtnetlink.h>
 #include <rdma/ib_cache.h>
 
-#include "mrdma.h"
+#include "front.h"
+#include "gid.h"
 
 /* Slot of the vNIC's own address, which stays whatever GIDs there are */
 #define OWN_SLOT	0

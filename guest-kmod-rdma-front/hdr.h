@@ -6,9 +6,13 @@
 #ifndef MRDMA_HDR_H
 #define MRDMA_HDR_H
 
-#include <linux/types.h>
 #include <linux/build_bug.h>
+#include <linux/if_ether.h>
+#include <linux/if_vlan.h>
+#include <linux/ipv6.h>
 #include <linux/string.h>
+#include <linux/types.h>
+#include <linux/udp.h>
 #include <rdma/ib_pack.h>
 
 #define MRDMA_UDP_PORT		4791
@@ -181,5 +185,20 @@ static inline u32 mrdma_psn_diff(u32 a, u32 b)
 {
 	return (a - b) & MRDMA_PSN_MASK;
 }
+
+/* Ethernet, VLAN tag, IPv6, UDP */
+#define MRDMA_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
+				 sizeof(struct udphdr))
+
+/* Address vector: all bytes before the BTH, ready to copy */
+struct mrdma_av {
+	u8			hdr[MRDMA_MAX_L4] __aligned(2);
+	u8			len;		/* bytes of hdr in use */
+	u8			l3;		/* offset of the IP header */
+	bool			ipv6;
+	bool			loop;		/* the destination is this very device */
+	bool			mcast;		/* the destination is a group */
+	bool			qp_port;	/* the UDP source port is that of the two QPs */
+};
 
 #endif /* MRDMA_HDR_H */

@@ -5,7 +5,7 @@
  */
 #include <linux/slab.h>
 
-#include "mrdma.h"
+#include "loop.h"
 
 /* queued; beyond it senders wait, urgent ones beyond twice it */
 #define LOOP_MAX_BYTES	(512u << 10)

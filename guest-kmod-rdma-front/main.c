@@ -15,6 +15,8 @@
 
 #include <asm/setup.h>
 
+#include "chan.h"
+#include "follow.h"
 #include "front.h"
 #include "rx.h"
 #include "../guest-kmod-common/regs.h"

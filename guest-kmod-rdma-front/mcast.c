@@ -12,7 +12,8 @@
 #include <linux/slab.h>
 #include <rdma/ib_addr.h>
 
-#include "mrdma.h"
+#include "mcast.h"
+#include "qp.h"
 
 struct group {
 	struct hlist_node	node;		/* mcast.lock; RCU */

@@ -9,7 +9,8 @@
  */
 #include <linux/random.h>
 
-#include "mrdma.h"
+#include "mem.h"
+#include "qp.h"
 
 #define KEY_SHIFT	8
 #define ANY_RANGE	U64_MAX

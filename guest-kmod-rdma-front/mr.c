@@ -7,8 +7,11 @@
 #include <linux/bitops.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
+#include <rdma/ib_umem.h>
 
-#include "mrdma.h"
+#include "mr.h"
+#include "mw.h"
+#include "qp.h"
 
 #define MAX_SHIFT	30	/* log2 bytes of the largest block */
 #define ACCESS_REMOTE	(IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC)

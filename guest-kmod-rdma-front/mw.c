@@ -7,7 +7,8 @@
  */
 #include <linux/slab.h>
 
-#include "mrdma.h"
+#include "mw.h"
+#include "qp.h"
 
 #define ACCESS_WINDOW	(IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
 			 IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED)

@@ -3,7 +3,10 @@
  * Placement of SEND and WRITE packets on reliable and unreliable connections: sequence of opcodes,
  * receive requests, copies, completions.
  */
-#include "mrdma.h"
+#include "cq.h"
+#include "mem.h"
+#include "mr.h"
+#include "responder.h"
 
 /* Opcode and length against the message under way. */
 bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p)

@@ -3,7 +3,7 @@
  * Posting of send requests: a user's call is a doorbell, a kernel user's requests are written into
  * the send queue (sq.c).
  */
-#include "mrdma.h"
+#include "qp.h"
 
 static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 {

@@ -8,7 +8,9 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "mrdma.h"
+#include "mw.h"
+#include "requester.h"
+#include "responder.h"
 
 static void reset_qp(struct mrdma_qp *qp)
 {

@@ -8,7 +8,7 @@
 #include <linux/etherdevice.h>
 #include <linux/skbuff.h>
 
-#include "mrdma.h"
+#include "qp.h"
 
 /* Longest frame that a request may hold; the link's MTU of the day is checked for each. */
 u32 mrdma_raw_max(const struct mrdma_dev *dev)

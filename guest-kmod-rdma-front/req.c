@@ -9,7 +9,9 @@
  */
 #include <linux/jiffies.h>
 
-#include "mrdma.h"
+#include "mr.h"
+#include "mw.h"
+#include "requester.h"
 
 #define ACK_EVERY	(64u << 10)	/* bytes at most without AckReq */
 #define ACK_EVERY_MSGS	16		/* and a small message counts as so many bytes' part */

@@ -6,7 +6,9 @@
 #include <rdma/rdma_netlink.h>
 #include <rdma/restrack.h>
 
-#include "mrdma.h"
+#include "cq.h"
+#include "mr.h"
+#include "qp.h"
 #include "res.h"
 
 struct field {

@@ -10,7 +10,8 @@
 #include <linux/slab.h>
 
 #include "follow.h"
-#include "mrdma.h"
+#include "mem.h"
+#include "responder.h"
 
 /*
  * As many answers as the peer may wait for, and as many again: it may ask once more

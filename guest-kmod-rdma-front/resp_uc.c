@@ -4,7 +4,7 @@
  * answered, and of a message with a packet lost or wrong nothing is seen but what it left in the
  * memory it was for.
  */
-#include "mrdma.h"
+#include "responder.h"
 
 /*
  * Unreliable connection. A receive request that a broken message had begun to fill serves the next

@@ -5,7 +5,9 @@
 #include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
-#include "mrdma.h"
+#include "cq.h"
+#include "mem.h"
+#include "responder.h"
 
 /* Is the GID there in this VLAN? Any netdev's will do when @ndev is NULL. */
 static bool have_gid(struct mrdma_dev *dev, const union ib_gid *gid, struct net_device *ndev,

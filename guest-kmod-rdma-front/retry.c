@@ -6,7 +6,7 @@
 #include <linux/jiffies.h>
 
 #include "follow.h"
-#include "mrdma.h"
+#include "requester.h"
 #include "trace.h"
 
 #define WINDOW_MIN_PKTS	16u

@@ -3,7 +3,8 @@
  * Receive queues. A receive request is taken out of its queue, that of the QP or a shared one,
  * when a message begins to fill it, and copied once.
  */
-#include "mrdma.h"
+#include "cq.h"
+#include "qp.h"
 
 size_t mrdma_rq_elem_size(u32 max_sge)
 {

@@ -3,7 +3,10 @@
  * The one place where a QP sends (mrdma_qp_run), and whatever starts it again later: the tasklet,
  * those who wake it when there is room, and the requester's timers.
  */
-#include "mrdma.h"
+#include "chan.h"
+#include "loop.h"
+#include "requester.h"
+#include "responder.h"
 
 /* payload of answers, and as much of requests, sent in one go before others get the CPU */
 #define RUN_BYTES	(256u << 10)

@@ -10,7 +10,9 @@
 #include <linux/percpu.h>
 #include <rdma/ib_cache.h>
 
-#include "mrdma.h"
+#include "mcast.h"
+#include "requester.h"
+#include "responder.h"
 #include "rx.h"
 #include "trace.h"
 

@@ -5,7 +5,9 @@
  * carried out is taken all the same, with the status that it ends with when its turn comes. The
  * other end of the queue: completions, the end by an error, and the flush.
  */
-#include "mrdma.h"
+#include "cq.h"
+#include "mem.h"
+#include "qp.h"
 #include "trace.h"
 
 /* An atomic operation's, as they go into its packet */

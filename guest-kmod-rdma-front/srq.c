@@ -7,7 +7,7 @@
 #include <linux/uaccess.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "mrdma.h"
+#include "wq.h"
 
 static u32 posted(const struct mrdma_rq *rq)
 {

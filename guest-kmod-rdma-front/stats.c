@@ -5,6 +5,7 @@
  * congestion control that could handle them.
  */
 #include "mrdma.h"
+#include "stats.h"
 
 static const struct rdma_stat_desc descs[MRDMA_NR_COUNTERS] = {
 	[MRDMA_CNT_SENT_PKTS].name	= "sent_pkts",

@@ -11,7 +11,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "mrdma.h"
+#include "qp.h"
 
 TRACE_EVENT(mrdma_post,
 	TP_PROTO(const struct mrdma_qp *qp, const struct mrdma_swqe *w),

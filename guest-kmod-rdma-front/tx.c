@@ -8,8 +8,11 @@
 #include <linux/slab.h>
 #include <rdma/ib_verbs.h>
 
-#include "mrdma.h"
+#include "chan.h"
+#include "loop.h"
+#include "mcast.h"
 #include "trace.h"
+#include "tx.h"
 
 u32 mrdma_tx_max(const struct mrdma_av *av)
 {

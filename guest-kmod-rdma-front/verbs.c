@@ -19,11 +19,19 @@
 #include <rdma/ib_marshall.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "cq.h"
 #include "follow.h"
+#include "front.h"
+#include "gid.h"
 #include "kcompat.h"
-#include "mrdma.h"
+#include "loop.h"
+#include "mcast.h"
+#include "mr.h"
+#include "mw.h"
+#include "qp.h"
 #include "res.h"
 #include "rx.h"
+#include "stats.h"
 
 /* <rdma/rdma_user_rxe.h>, as librxe knows it */
 #define UVERBS_ABI_VER	2

@@ -7,8 +7,17 @@
 #ifndef TESTS_KERNEL_NIC_H
 #define TESTS_KERNEL_NIC_H
 
+#include "../../guest-kmod-rdma-front/chan.h"
+#include "../../guest-kmod-rdma-front/cq.h"
 #include "../../guest-kmod-rdma-front/follow.h"
-#include "../../guest-kmod-rdma-front/mrdma.h"
+#include "../../guest-kmod-rdma-front/front.h"
+#include "../../guest-kmod-rdma-front/gid.h"
+#include "../../guest-kmod-rdma-front/loop.h"
+#include "../../guest-kmod-rdma-front/mcast.h"
+#include "../../guest-kmod-rdma-front/mr.h"
+#include "../../guest-kmod-rdma-front/mw.h"
+#include "../../guest-kmod-rdma-front/requester.h"
+#include "../../guest-kmod-rdma-front/responder.h"
 #include "../../guest-kmod-rdma-front/rx.h"
 
 #define NIC_MEMS	8

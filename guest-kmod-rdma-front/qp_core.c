@@ -3,7 +3,8 @@
  * What every part of a queue pair stands on: lookup by number, references, and the lock with the
  * events it defers.
  */
-#include "mrdma.h"
+#include "cq.h"
+#include "qp.h"
 
 static void release_qp(struct kref *ref)
 {

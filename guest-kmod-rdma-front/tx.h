@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Sending of bursts, see tx.c. All of it under the QP lock. */
+#ifndef MRDMA_TX_H
+#define MRDMA_TX_H
+
+#include <msr/wire.h>
+
+#include "qp.h"
+
+struct mrdma_loop_pkt;
+
+enum mrdma_tx_result {
+	MRDMA_TX_OK,
+	MRDMA_TX_FULL,		/* the QP now waits for room */
+	MRDMA_TX_LOST,		/* link down: as if it had been sent */
+};
+
+/* One session of sending under a QP lock; the ring's lock is taken at the first burst. */
+struct mrdma_tx {
+	struct mrdma_dev	*dev;
+	bool			held;
+	struct mrdma_loop_pkt	*pkt;	/* reserved in the loop */
+	struct mrdma_qp		*qp;	/* that has reserved */
+	const struct mrdma_tmpl	*t;	/* of what is reserved, the caller's */
+	u32			ring_end;	/* position in the ring behind the last burst */
+	const u8		*copy;	/* of a multicast datagram: it is for QPs of this device as well */
+};
+
+/* What the headers of a burst say */
+struct mrdma_tmpl {
+	const struct mrdma_av	*av;
+	u32			dqpn;
+	u32			psn;
+	u16			nseg;
+	u16			seg_len;
+	u8			op_first;
+	u8			op_mid;
+	u8			op_last;
+	u8			ext_first;	/* bytes of ext */
+	u8			ext_last;	/* bytes of ext behind them */
+	bool			ack_req;
+	bool			solicited;
+	bool			urgent;		/* passes bulk; short, and never many */
+	u8			ext[MRDMA_MAX_EXT];
+	u32			payload;	/* bytes */
+};
+
+/* Largest payload of one burst on this path, bytes */
+u32 mrdma_tx_max(const struct mrdma_av *av);
+void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);
+enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
+				    const struct mrdma_tmpl *t, struct msr_desc *d, u8 **payload);
+void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
+enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
+				      const struct mrdma_tmpl *t);
+void mrdma_tx_end(struct mrdma_tx *tx);
+/* Gives back what is left of @qp's turns, but not at the place in whose line it stands again. */
+void mrdma_tx_end_turn(struct mrdma_qp *qp);
+/* Is what @qp sent last as a requester still here, in the ring? */
+bool mrdma_tx_holds(struct mrdma_qp *qp);
+
+#endif /* MRDMA_TX_H */
