@@ -5,6 +5,8 @@
 
 #include <rdma/ib_verbs.h>
 
+#include "hdr.h"
+
 struct mrdma_dev;
 
 /* For the module's life. Process context */
