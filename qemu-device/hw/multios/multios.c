@@ -183,82 +183,6 @@ static void restart_is_due(void *opaque)
     multios_request(opaque, MULTIOS_DO_AGAIN);
 }
 
-/* Of commands that nothing was done about yet the last one wins. */
-static unsigned with_request(unsigned pending, unsigned what)
-{
-    switch (what) {
-    case MULTIOS_DO_STOP:
-        pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART);
-        break;
-    case MULTIOS_DO_START:
-        if (pending & MULTIOS_DO_STOP) {
-            what = MULTIOS_DO_RESTART; /* to a running back they are that */
-        }
-        /* fall through */
-    case MULTIOS_DO_RESTART:
-        pending &= ~MULTIOS_DO_STOP;
-        break;
-    }
-    return pending | what;
-}
-
-/*
- * Any thread; with the BQL or without. An event notifier and no bottom half,
- * for a vCPU's thread that polls an AioContext (as a drained block device
- * does) would run the latter. Commands of the monitor are safe likewise.
- */
-void multios_request(MultiOSState *s, unsigned what)
-{
-    unsigned old, was = qatomic_read(&s->pending);
-
-    trace_multios_request(what);
-    do {
-        old = was;
-        was = qatomic_cmpxchg(&s->pending, old, with_request(old, what));
-    } while (was != old);
-    event_notifier_set(&s->requested);
-}
-
-/* The registers that front and back have in common. */
-bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
-{
-    const uint8_t *mac = s->mac.a;
-
-    switch (addr) {
-    case MULTIOS_REG_MAGIC:
-        *val = MULTIOS_MAGIC;
-        return true;
-    case MULTIOS_REG_VERSION:
-        *val = MULTIOS_VERSION;
-        return true;
-    case MULTIOS_REG_SHM_BASE:
-        *val = extract64(s->shared_base, 0, 32);
-        return true;
-    case MULTIOS_REG_SHM_BASE + 4:
-        *val = extract64(s->shared_base, 32, 32);
-        return true;
-    case MULTIOS_REG_SHM_SIZE:
-        *val = extract64(s->shared_mem, 0, 32);
-        return true;
-    case MULTIOS_REG_SHM_SIZE + 4:
-        *val = extract64(s->shared_mem, 32, 32);
-        return true;
-    case MULTIOS_REG_MAC_LO:
-        *val = ldl_le_p(mac);
-        return true;
-    case MULTIOS_REG_MAC_HI:
-        *val = lduw_le_p(mac + 4);
-        return true;
-    case MULTIOS_REG_FRONT_VCPUS:
-        *val = s->first_back_cpu;
-        return true;
-    case MULTIOS_REG_BACK_VCPUS:
-        *val = s->back_vcpus;
-        return true;
-    }
-    return false;
-}
-
 static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
 {
     MultiOSState *s = opaque;
@@ -455,6 +379,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
         !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
         return;
     }
+    multios_hide_s3();
 
     ret = event_notifier_init(&s->requested, 0);
     if (ret < 0) {
