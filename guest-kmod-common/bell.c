@@ -136,13 +136,13 @@ static irqreturn_t bell_interrupt(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-/* A word that a lying peer may have made up: it must not make this OS interrupt itself. */
+/* Returns false if the word, which a faulty peer may have made up, would interrupt this OS. */
 static bool target_ok(u64 word)
 {
 	u32 apicid = (word & MSR_BELL_APIC_MASK) >> MSR_BELL_APIC_SHIFT;
 	unsigned int cpu;
 
-	/* the kernel's own vectors are not for devices: one of them (0xff) would block that CPU for good */
+	/* not the kernel's own vectors: one of them (0xff) would block that CPU for good */
 	if (!msr_check_bell(word) || (word & MSR_BELL_VECTOR_MASK) >= LOCAL_TIMER_VECTOR)
 		return false;
 	/* the highest id is "all CPUs", of both systems */
@@ -161,12 +161,12 @@ static void send_ipi(u64 word)
 	unsigned long flags;
 
 	if (x2apic_mode) {
-		/* the MSR write orders nothing: what the bell is about must be visible before it */
+		/* The MSR write orders nothing: make stores before the bell visible first. */
 		weak_wrmsr_fence();
 		wrmsrq(APIC_BASE_MSR + (APIC_ICR >> 4), (u64)apicid << 32 | icr);
 		return;
 	}
-	/* two writes that must stay together: an IPI of the kernel's own in between takes our target */
+	/* The two writes stay together: an IPI of the kernel in between would take our target. */
 	local_irq_save(flags);
 	while (native_apic_mem_read(APIC_ICR) & APIC_ICR_BUSY)
 		cpu_relax();

@@ -12,7 +12,7 @@
 
 struct mos_bell;
 
-/* why a ring reached nobody, and how often it did */
+/* counters of one bell, by outcome */
 struct mos_bell_stats {
 	u64 sent;
 	u64 received;
@@ -26,9 +26,9 @@ struct mos_bell_stats {
  */
 struct mos_bell *mos_bell_create(const char *name, u64 *own, const u64 *peer, unsigned int nr,
 				 void (*handler)(void *arg, unsigned int n), void *arg);
-/* Retracts the words. The peer may still send for the moment that lies between its read and its IPI. */
+/* Retracts the words. A peer that has read one before may still send one IPI. */
 void mos_bell_retract(struct mos_bell *bell);
-/* Writes those of the words again that are not what was published: somebody else's store. Any context. */
+/* Writes published words again that a stray store has changed. Any context. */
 void mos_bell_restore(struct mos_bell *bell);
 /* After return the handler neither runs nor will run. Process context. */
 void mos_bell_destroy(struct mos_bell *bell);

@@ -2,10 +2,10 @@
 /*
  * Assertions that debug builds look at (scripts/build-kmod --debug).
  *
- * mos_assert(cond): what must hold if the code is right.
+ * mos_assert(cond): an invariant.
  *
- * lockdep_assert_held() is nothing on stock kernels, which are built without lockdep. A debug build
- * warns when nobody holds the lock, which is what can be known of a lock without an owner.
+ * Stock kernels are built without lockdep, and lockdep_assert_held() is empty there. A debug build
+ * warns if nobody holds the lock; whether the caller is the holder cannot be told.
  */
 #ifndef MOS_DEBUG_H
 #define MOS_DEBUG_H

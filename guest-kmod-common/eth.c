@@ -16,11 +16,11 @@
 #define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
 #define LINEAR_MAX	2048	/* longer frames go into pages */
 #define HEADER_COPY	256	/* of which this much is linear */
-#define CSUM_AT_MAX	1024	/* where in a frame the checksum is at most (SPEC.md) */
+#define CSUM_AT_MAX	1024	/* largest offset of a frame's checksum (SPEC.md) */
 #define TCP_SEGMENT_MIN	8	/* of a super-frame; smaller ones would make thousands of one */
-#define UDP_SEGMENTS_MAX 128	/* of a super-frame (SPEC.md); Linux's UDP_MAX_SEGMENTS may change */
+#define UDP_SEGMENTS_MAX 128	/* of a super-frame (SPEC.md); UDP_MAX_SEGMENTS may change */
 
-/* What the peer must know of checksum and segmentation. */
+/* Describes the skb's checksum and segmentation to the peer. */
 static void describe(const struct sk_buff *skb, struct msr_desc *d)
 {
 	const struct skb_shared_info *info = skb_shinfo(skb);
@@ -61,8 +61,8 @@ void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
 
 	if (!msr_tx_reserve(&q->tx, len, &off, &result)) {
 		/*
-		 * Stop before arming: the bell may come at once, and mos_txq_wake looks at the flag.
-		 * Another CPU may have seen it as well and left its qdisc alone: hence wake, not start.
+		 * Stop before arming: the bell may come at once, and mos_txq_wake tests the flag.
+		 * Another CPU may have seen the flag and left its qdisc alone: wake, not start.
 		 */
 		netif_tx_stop_queue(txq);
 		if (mos_queue_wait_room(q, len))
@@ -91,7 +91,7 @@ netdev_features_t mos_eth_features_check(struct sk_buff *skb, struct net_device 
 	if (skb->ip_summed == CHECKSUM_PARTIAL &&
 	    (u32)skb_checksum_start_offset(skb) + skb->csum_offset > CSUM_AT_MAX)
 		return features & ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
-	/* what GRO has merged may have tiny segments, or a checksum that is verified, not to be made */
+	/* super-frames made by GRO: segments may be tiny, the checksum verified and not partial */
 	if (skb_is_gso(skb) &&
 	    (skb->ip_summed != CHECKSUM_PARTIAL ||
 	     (info->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6) && info->gso_size < TCP_SEGMENT_MIN)))
@@ -177,8 +177,9 @@ struct sk_buff *mos_skb_copy(struct napi_struct *napi, const void *data, u32 len
 }
 
 /*
- * Gives the skb, whose data is our copy by now, what the descriptor says about it. The rules of
- * virtio_net_hdr_to_skb(), which some kernels have without UDP segmentation. False: it lies.
+ * Applies the descriptor's checksum and segmentation to the skb, whose data is our copy by now, by
+ * the rules of virtio_net_hdr_to_skb(), which some kernels have without UDP segmentation. Returns
+ * false if the descriptor contradicts the data.
  */
 static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 {
@@ -188,7 +189,7 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 
 	skb_reset_mac_header(skb);
 	if (d->flags & MSR_FRAME_CSUM_PARTIAL) {
-		/* what is pulled below is of the size of headers, not of a frame of 64 KiB */
+		/* the pull below is bounded to the size of headers, not of a frame of 64 KiB */
 		if ((u32)f->csum_start + f->csum_offset > CSUM_AT_MAX ||
 		    f->csum_start < ETH_HLEN + sizeof(struct iphdr) ||
 		    !pskb_may_pull(skb, (u32)f->csum_start + f->csum_offset + sizeof(__sum16)) ||
@@ -226,7 +227,10 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 		return true;	/* one segment: nothing to cut */
 	if (f->gso_type & MSR_GSO_ECN)
 		type |= SKB_GSO_TCP_ECN;
-	/* only now: a pull may have moved it. The headers are the peer's word: the stack checks them and counts segments itself */
+	/*
+	 * Only now: a pull may have moved the shared info. SKB_GSO_DODGY: the stack checks the
+	 * headers, which are the peer's, and counts segments itself.
+	 */
 	skb_shinfo(skb)->gso_type = type | SKB_GSO_DODGY;
 	skb_shinfo(skb)->gso_size = f->gso_size;
 	skb_shinfo(skb)->gso_segs = 0;
@@ -329,7 +333,7 @@ void mos_eth_up(struct mos_eth *eth)
 
 void mos_eth_down(struct mos_eth *eth)
 {
-	/* who holds the lock may have seen the link up; who comes after it will not */
+	/* Lock round-trip: senders that saw link->up are out now; later ones see it false. */
 	__netif_tx_lock_bh(eth->txq);
 	__netif_tx_unlock_bh(eth->txq);
 	napi_disable(&eth->napi);

@@ -9,7 +9,7 @@
 
 #include "link.h"
 
-/* What a netdev on this channel can take in ndo_start_xmit. */
+/* Features of a netdev on this channel: all that mos_eth_xmit() takes. */
 #define MOS_ETH_FEATURES	(NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA | \
 				 NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4)
 
@@ -25,7 +25,7 @@ struct mos_eth {
 
 extern const struct ethtool_ops mos_ethtool_ops;
 
-/* A fresh netdev whose private memory is a pointer to its link: what both netdevs have alike. */
+/* Sets up a fresh netdev, whose private memory is a pointer to its link, for either module. */
 void mos_netdev_init(struct net_device *dev, struct mos_link *link);
 
 static inline struct mos_link *mos_netdev_link(const struct net_device *dev)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What ethtool shows of either netdev, above all -S: what went through each queue in each
- * direction, what was dropped and why, and the bells.
+ * ethtool of both netdevs, above all -S: counters of each queue and direction, drops by reason,
+ * doorbells.
  */
 #include <linux/ethtool.h>
 
@@ -102,7 +102,7 @@ static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
 
 static int get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
 {
-	/* memory has no line rate; a figure keeps bonding, bridges and ib_core content, as veth's does */
+	/* A made-up line rate, as veth's: bonding, bridges and ib_core want one. */
 	cmd->base.speed = SPEED_10000;
 	cmd->base.duplex = DUPLEX_FULL;
 	cmd->base.port = PORT_OTHER;

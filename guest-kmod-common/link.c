@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Link: maps the segment, lays out the own section, and runs the state machine of msr/link.h
- * from one work item: started by the link bell, by whoever finds a fault, and by a slow
- * clock, so that a lost bell costs time and nothing else.
+ * from one work item. The link bell, mos_queue_fault() and a slow clock start it, so that a lost
+ * bell costs time and nothing else.
  */
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -14,8 +14,8 @@
 
 #define POLL_DOWN	(HZ / 10)
 #define POLL_UP		HZ
-#define RETRY_AFTER	HZ	/* a peer that errs, or is up and gone, for ever costs one attempt a second */
-#define LEAVE_TIMEOUT	500	/* ms; a live peer answers within one of its polls or is told by bell */
+#define RETRY_AFTER	HZ	/* one attach per second to a faulty or flapping peer */
+#define LEAVE_TIMEOUT	500	/* ms; a live peer answers within one of its polls */
 #define RING_LOG2	10
 
 static const char *channel_name(u32 channel)
@@ -107,7 +107,7 @@ static void lay_out(struct mos_link *link)
 		link->mine.queue[i] = link->queue[i].info;
 }
 
-/* What only this side may write is not what it wrote: a stray store of the other's, or a resume from disk. */
+/* Returns true if the own section was overwritten: by a stray store, or by a resume from disk. */
 static bool overwritten(const struct mos_link *link)
 {
 	const struct msr_section *own = link->own, *mine = &link->mine;
@@ -171,7 +171,7 @@ static void reset(struct mos_link *link, bool again)
 			link->retry_at = jiffies + RETRY_AFTER;
 	}
 	msr_link_reset(link->own, &link->state);
-	/* it never changes, but a stray store may have hit it */
+	/* A constant, written again as a stray store may have hit it. */
 	msr_section_write(link->own, &link->mine);
 	mos_bell_restore(link->bell);
 	reset_rings(link);
@@ -265,7 +265,7 @@ static void attach(struct mos_link *link, const struct msr_link_peer *seen)
 	if (seen->epoch == link->refused_epoch || time_before(jiffies, link->retry_at))
 		return;
 	msr_section_copy(&link->copy, link->peer);
-	/* and only then whether it is still the section of the incarnation that was seen */
+	/* The copy is valid only if the peer's epoch is the same after it. */
 	smp_rmb();
 	if (msr_load(&link->peer->epoch) != seen->epoch)
 		return;
@@ -293,14 +293,14 @@ static void go_up(struct mos_link *link)
 	link->ups++;
 	link->up_at = jiffies;
 	msr_store(&link->own->broken, MSR_FAULT_NONE);
-	/* partner: smp_load_acquire in mos_link_usable() and bell_handler(): the rings are attached */
+	/* partner: smp_load_acquire in mos_link_usable() and bell_handler(); rings are attached */
 	smp_store_release(&link->up, true);
 	link->cfg.ops->up(link);
 	tell_peer(link);
 	dev_info(link->cfg.dev, "link to the %s is up\n", peer_name(link));
 }
 
-/* Someone found the peer out of the rules of the ring. */
+/* mos_queue_fault() has reported that the peer broke a rule of the ring. */
 static void handle_fault(struct mos_link *link)
 {
 	u32 epoch = link->state.peer_epoch;
@@ -314,7 +314,7 @@ static void handle_fault(struct mos_link *link)
 	reset(link, true);
 }
 
-/* The peer's reason to refuse us, for who reads this log. */
+/* Logs the peer's reason to refuse this side. */
 static void report_broken(struct mos_link *link)
 {
 	u32 broken = msr_load(&link->peer->broken);
@@ -327,7 +327,7 @@ static void report_broken(struct mos_link *link)
 				     peer_name(link), broken);
 }
 
-/* One step of the state machine; true: look again at once. */
+/* One step of the state machine. Returns true if another one is due at once. */
 static bool step(struct mos_link *link)
 {
 	struct msr_link_peer seen;
@@ -377,11 +377,11 @@ static void rescue(struct mos_link *link)
 static void link_work(struct work_struct *work)
 {
 	struct mos_link *link = container_of(to_delayed_work(work), struct mos_link, work);
-	int limit = 8;	/* a peer whose words never stand still gets no more of our time */
+	int limit = 8;	/* steps for a peer whose words never stand still */
 
 	mutex_lock(&link->lock);
 	if (link->running) {
-		/* nothing else brings it in order while there is no link; with one, the next reset does */
+		/* With a link the next reset restores the section; without, nothing else does. */
 		if (!link->up && overwritten(link)) {
 			dev_warn_ratelimited(link->cfg.dev, "this side's part of the shared segment was overwritten: starting over\n");
 			reset(link, true);
@@ -402,7 +402,7 @@ static void link_work(struct work_struct *work)
 void mos_link_peer_gone(struct mos_link *link)
 {
 	mutex_lock(&link->lock);
-	/* also if not up: what it left in its section may still answer to the present epoch */
+	/* Also if not up: the words left in its section may still name the present epoch. */
 	if (link->running)
 		reset(link, true);
 	mutex_unlock(&link->lock);
@@ -477,7 +477,7 @@ void mos_link_stop(struct mos_link *link)
 	mos_bell_retract(link->bell);
 	mutex_unlock(&link->lock);
 
-	/* a peer that is still attached may be about to ring: let it notice before the vectors go */
+	/* A peer that is still attached may be about to ring: let it notice before vectors go. */
 	for (i = 0; i < LEAVE_TIMEOUT / 10; i++) {
 		if (msr_load(&link->peer->peer_epoch) != epoch)
 			break;
@@ -489,9 +489,9 @@ void mos_link_stop(struct mos_link *link)
 void mos_link_uninit(struct mos_link *link)
 {
 	mos_bell_destroy(link->bell);
-	/* only now nobody can start it any more */
+	/* only now nothing can queue the work any more */
 	cancel_delayed_work_sync(&link->work);
-	/* nothing of this incarnation may be taken for the next one's */
+	/* The next incarnation must find nothing of this one. */
 	memset(link->own, 0, MSR_PAGE);
 	memunmap(link->segment);
 }

@@ -6,15 +6,16 @@
  * Locks and who writes what
  *
  *   link->lock (mutex)   link state machine: state, attach, up/down callbacks, copy of the peer's
- *                        section; changes of the table of MAC addresses. Process context. RTNL may be
- *                        held outside and is not taken inside.
- *   queue's to-ring lock whatever its user has (netdev tx lock, chan lock; BH off): q->tx, to_ring
- *                        counters. Innermost.
+ *                        section; changes of the table of MAC addresses. Process context. RTNL may
+ *                        be held outside and is not taken inside.
+ *   queue's to-ring lock q->tx, to_ring counters. BH off. A netdev's tx lock, or the front's chan
+ *                        lock. No lock of guest-kmod-common is taken inside; the front takes others
+ *                        inside its chan lock (table in mrdma.h).
  *   NAPI of a queue      q->rx, from_ring counters: at most one poll at a time.
- *   link->up             written under link->lock (released, for it publishes the attached rings); a
- *                        to-ring user reads it under the queue's lock, a poll reads it (acquired); the
- *                        down callback makes sure that all who saw true are done.
- *   link->fault_claimed  who swaps it from 0 owns fault_* until the next "down".
+ *   link->up             written under link->lock (released: it publishes the attached rings); a
+ *                        to-ring user reads it under the queue's lock, a poll reads it (acquired);
+ *                        the down callback waits until all readers of true are done.
+ *   link->fault_claimed  the context that swaps it from 0 owns fault_* until the next "down".
  */
 #ifndef MOS_LINK_H
 #define MOS_LINK_H
@@ -52,7 +53,7 @@ struct mos_queue {
 	struct mos_link *link;
 	unsigned int nr;		/* in the section's table */
 	struct msr_queue_info info;	/* own */
-	struct msr_tx tx;		/* to ring: under the lock of who fills it */
+	struct msr_tx tx;		/* to ring: under the to-ring lock */
 	u64 to_ring[MOS_NR_STATS];	/* same */
 
 	struct msr_rx rx ____cacheline_aligned;	/* from ring: NAPI */
@@ -64,7 +65,7 @@ struct mos_link_ops {
 	void (*up)(struct mos_link *link);
 	/* link->up is false already. When this returns nobody uses rings or the peer's data. */
 	void (*down)(struct mos_link *link);
-	/* Bell of a queue: descriptors came or room. Hard interrupt, or process context with BH off. */
+	/* Bell of a queue: descriptors or room came. Hard interrupt, or process context, BH off. */
 	void (*bell)(struct mos_link *link, struct mos_queue *q);
 };
 
@@ -89,8 +90,8 @@ struct mos_link {
 	bool up;
 	bool running;			/* lock; between start and stop */
 	struct msr_link state;		/* lock */
-	u32 refused_epoch;		/* lock; incarnation of the peer that broke the rules; 0: none */
-	unsigned long retry_at;		/* lock; jiffies; not before, after a fault or a short life */
+	u32 refused_epoch;		/* lock; peer's incarnation that broke the rules; 0: none */
+	unsigned long retry_at;		/* lock; jiffies; no attach before */
 	unsigned long up_at;		/* lock; jiffies */
 	u32 peer_broken;		/* lock; as last reported */
 	struct delayed_work work;
@@ -115,7 +116,7 @@ int mos_link_init(struct mos_link *link, const struct mos_link_config *cfg);
 void mos_link_start(struct mos_link *link);
 /* Takes leave of the peer; after return neither up nor down is called. */
 void mos_link_stop(struct mos_link *link);
-/* After return no callback at all: what ops->bell touches must live until then. */
+/* After return no callback at all. All that ops->bell uses must live until then. */
 void mos_link_uninit(struct mos_link *link);
 
 /* Something may have changed: look soon. Any context. */
@@ -123,10 +124,10 @@ void mos_link_kick(struct mos_link *link);
 /* The peer's OS is known to be gone, whatever its section says. Process context. */
 void mos_link_peer_gone(struct mos_link *link);
 
-/* Slot @slot of the MAC addresses that the RDMA device listens to: msr_mac_word(), or 0. Process context. */
+/* Process context. Sets slot @slot of the RDMA device's MAC addresses: msr_mac_word() or 0. */
 void mos_link_set_mac(struct mos_link *link, unsigned int slot, u64 word);
 
-/* Any context: does the peer's RDMA device listen to @addr, as its section says? */
+/* Any context. Returns true if the peer's section lists @addr as its RDMA device's. */
 static inline bool mos_link_peer_mac(const struct mos_link *link, const u8 *addr)
 {
 	return msr_mac_listed(&link->peer->macs, addr);
@@ -135,7 +136,7 @@ static inline bool mos_link_peer_mac(const struct mos_link *link, const u8 *addr
 /* Queue @index of @channel; must exist. */
 struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index);
 
-/* May rings be used? See the lock table. */
+/* Returns true if rings may be used. See the lock table. */
 static inline bool mos_link_usable(const struct mos_link *link)
 {
 	/* partner: smp_store_release in go_up() */
@@ -144,29 +145,31 @@ static inline bool mos_link_usable(const struct mos_link *link)
 
 /*
  * The peer broke a rule of the ring: @result says which. The link goes down soon. Any context;
- * holder of the queue's to-ring lock (@d NULL, q->tx looked at) or its poll (@d: the descriptor, or NULL).
+ * holder of the queue's to-ring lock (@d NULL, the fault is in q->tx) or its poll (@d: the
+ * descriptor, or NULL).
  */
 void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
 		     const struct msr_desc *d);
 
-/* Holder of the to-ring lock: shows what was committed, wakes the peer if it sleeps. */
+/* Holder of the to-ring lock: publishes committed descriptors, wakes the peer if it sleeps. */
 void mos_queue_publish(struct mos_queue *q);
 /*
- * Holder of the to-ring lock. True: @len bytes fit now. False: they do not, and a bell will
- * come when about half of what is in flight is consumed (or the peer is broken).
+ * Holder of the to-ring lock. Returns true if @len bytes fit now. Else a bell comes when about half
+ * of the descriptors in flight are consumed, or the peer is broken.
  */
 bool mos_queue_wait_room(struct mos_queue *q, u32 len);
 /*
- * Holder of the to-ring lock. True: the peer gave room back just now, or nothing is in flight.
- * False: a bell will come when about half of what is in flight is consumed (or the peer is broken).
+ * Holder of the to-ring lock. Returns true if the peer gave room back just now, or nothing is in
+ * flight. Else a bell comes when about half of the descriptors in flight are consumed, or the peer
+ * is broken.
  */
 bool mos_queue_arm_room(struct mos_queue *q);
 
 /* Poll: gives @n descriptors back, wakes the peer if it waits for room. */
 void mos_queue_release(struct mos_queue *q, u32 n);
 /*
- * End of a NAPI poll that did @work of @budget and ended with @result at descriptor @d; what
- * the poll returns. An empty ring is armed, a broken rule is reported.
+ * End of a NAPI poll that did @work of @budget and ended with @result at descriptor @d. Arms an
+ * empty ring, reports a broken rule. Returns the poll's return value.
  */
 int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_result result,
 		       const struct msr_desc *d, int work, int budget);

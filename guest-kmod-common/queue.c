@@ -54,7 +54,7 @@ int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_r
 	if (work >= budget)
 		return budget;
 	if (result == MSR_EMPTY) {
-		/* while the poll is still ours: a bell from here on makes napi_complete_done() start over */
+		/* Before napi_complete_done(), which a bell from here on makes schedule again. */
 		result = msr_rx_arm(&q->rx);
 		if (result == MSR_OK)
 			return budget;

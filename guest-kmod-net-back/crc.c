@@ -11,8 +11,8 @@
 #include "roce.h"
 
 /*
- * Before 6.14 the library's crc32_le() is a table walk, and the crypto API has a carry-less
- * multiplication where the CPU does; the payload must be a multiple of the detour for it to pay.
+ * Before 6.14 the library's crc32_le() is a table walk, and the crypto API uses carry-less
+ * multiplication where the CPU has it; only for longer payloads does the detour pay.
  */
 #define CRC_ALG_MIN	128
 

@@ -4,10 +4,10 @@
  * headers (lengths, checksums, identification, opcode, PSN, flags, pad) and adds pad and ICRC.
  *
  * RoCE has no congestion window to stop it at a slow NIC: packets that overflow a qdisc are lost
- * and come again. So the number of packets under way in stack and NIC is bounded; beyond it
- * descriptors stay in the ring, and when they are many the front stops. A packet counts until the
- * stack lets go of its destructor: in the NIC when it is bridged, but already on the way in when it
- * is routed, goes through br_netfilter, or the bridge is promiscuous; then only the qdisc bounds.
+ * and come again. So the number of packets in flight in stack and NIC is bounded; beyond it
+ * descriptors stay in the ring, and a full ring stops the front. A packet counts until the stack
+ * orphans it: at the NIC when it is bridged, but already on the way in when it is routed, goes
+ * through br_netfilter, or the bridge is promiscuous; then only the qdisc bounds.
  */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
@@ -27,10 +27,10 @@
 #define RELEASE_BATCH	16
 
 /*
- * In packets, for that is what qdiscs count: 256 are some bursts, so that the NIC is never idle, and
- * leave room to other traffic in the shortest common queue (pfifo_fast's 1000). Bandwidth times the
- * time that a packet is under way may want more, 1 MiB of path MTU 4096 being 84 us at 100 Gb/s: a NIC
- * that reports sent packets late, or a qdisc that delays them (netem). Whoever sets it knows the NIC.
+ * In packets, the unit of qdiscs: 256 are some bursts, so that the NIC is never idle, and leave
+ * room to other traffic in the shortest common queue (pfifo_fast's 1000). The bandwidth-delay
+ * product may be larger, as 1 MiB of path MTU 4096 is 84 us at 100 Gb/s: with a NIC that reports
+ * sent packets late, or a qdisc that delays them (netem).
  */
 static unsigned int roce_in_flight = 256;
 module_param(roce_in_flight, uint, 0644);
@@ -45,7 +45,7 @@ struct burst {
 	u32 payload_len;
 };
 
-/* Copies the template out and checks it; false: it contradicts itself. */
+/* Copies the template out and checks it. Returns false if it contradicts itself. */
 static bool load(struct burst *b, const u8 *data)
 {
 	const struct msr_burst *m = &b->d.burst;
@@ -60,7 +60,7 @@ static bool load(struct burst *b, const u8 *data)
 	       b->r.bth + MNET_BTH_LEN + m->ext_first + m->ext_last <= b->d.hdr_len;
 }
 
-/* Extension headers of packet @i in the template, their length as result. */
+/* Finds the extension headers of packet @i in the template. Returns their length. */
 static u32 extension(const struct burst *b, u32 i, const u8 **ext)
 {
 	const struct msr_burst *m = &b->d.burst;
@@ -111,13 +111,16 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
 }
 
-/* Not so few that as many as half of them can be in packet_done() at the same time: none would see that it is the last. */
+/*
+ * At least twice the CPUs: if half of the packets could be in packet_done() at the same time, none
+ * would see that it is the last.
+ */
 static int in_flight_max(void)
 {
 	return clamp(READ_ONCE(roce_in_flight), max(64u, 2 * nr_cpu_ids), 1u << 20);
 }
 
-/* When half has come back the poll goes on: not for each packet. */
+/* The poll goes on when half of the packets have come back, not for each. */
 static int in_flight_low(void)
 {
 	return in_flight_max() / 2;
@@ -130,7 +133,7 @@ static void packet_done(struct sk_buff *skb)
 
 	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= in_flight_low() &&
 	    xchg(&rq->paused, 0)) {
-		/* in a task nothing would look at the softirq before the next interrupt */
+		/* A task would leave the softirq pending until the next interrupt. */
 		bool task = !in_interrupt() && !irqs_disabled();
 
 		if (task)
@@ -142,15 +145,15 @@ static void packet_done(struct sk_buff *skb)
 	atomic_dec(&rq->flying);
 }
 
-/* Poll: true when it has to end here; one of the packets that fly brings it back. */
+/* Returns true if too many packets are in flight; packet_done() reschedules the poll. */
 static bool pause(struct mnet_roce_queue *rq)
 {
 	if (atomic_read(&rq->flying) < in_flight_max())
 		return false;
 	WRITE_ONCE(rq->paused, 1);
 	/*
-	 * partner: xchg in packet_done. Whoever misses the store has not counted down yet; if all
-	 * but few have, none may be left to see it
+	 * partner: xchg in packet_done. A destructor that misses the store has not counted down
+	 * yet. If most have counted down, none may be left to see the store: look again.
 	 */
 	smp_mb();
 	if (atomic_read(&rq->flying) <= in_flight_low() && xchg(&rq->paused, 0))
@@ -170,15 +173,15 @@ void mnet_roce_settle(struct mnet_roce_queue *rq)
 		usleep_range(1000, 2000);
 	}
 	/*
-	 * And for the destructors that counted down last, which are in this module's text still: in a
-	 * softirq or with preemption off, or in a task that was preempted on its way out. Disabling
-	 * preemption in packet_done() would not help: enabling it is still code of this module.
+	 * Destructors that counted down last may still run this module's text: in a softirq or with
+	 * preemption off, or in a task that was preempted on its way out. Disabling preemption in
+	 * packet_done() would not help: enabling it is still code of this module.
 	 */
 	synchronize_rcu();
 	synchronize_rcu_tasks();
 }
 
-/* Packet @i of the burst, with @len bytes of payload at @off; NULL: no memory. */
+/* Makes packet @i of the burst, with @len bytes of payload at @off. NULL: no memory. */
 static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burst *b, u32 i,
 				   u32 off, u32 len)
 {
@@ -206,7 +209,7 @@ static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burs
 	put_unaligned(mnet_roce_icrc(crc), (__le32 *)(body + ext_len + len + pad));
 
 	skb->protocol = eth_type_trans(skb, rq->mnet->netdev);
-	/* no UDP checksum to verify, and the ICRC is ours */
+	/* no UDP checksum to verify; the ICRC was made here */
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
 	skb_record_rx_queue(skb, MNET_TXQ_ROCE);
 	skb_shinfo(skb)->destructor_arg = rq;
@@ -263,7 +266,7 @@ int mnet_roce_poll(struct napi_struct *napi, int budget)
 	}
 	mnet_roce_flush(rq);
 	mos_txq_wake(rq->txq, q, MNET_RUN_ROOM);
-	/* a packet, not a burst, is what the budget is about */
+	/* the budget counts packets, not bursts */
 	while (work < budget) {
 		if (pause(rq))
 			break;

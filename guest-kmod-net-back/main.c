@@ -17,7 +17,7 @@
 #include "mnet.h"
 #include "roce.h"
 
-/* Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone. */
+/* Result of the one device's probe, so that insmod fails with it. Set by probe alone. */
 static int probe_result = -ENODEV;
 
 static void link_up(struct mos_link *link)
@@ -59,8 +59,8 @@ static int map_registers(struct mnet *mnet)
 		return -ENODEV;
 	}
 	/*
-	 * Write-back like ACPI's own mapping of this page (reset and sleep registers of the FADT): another
-	 * memory type beside it is refused. The page is emulated, nothing of it is ever cached.
+	 * Write-back like ACPI's own mapping of this page (reset and sleep registers of the FADT):
+	 * another memory type beside it is refused. The page is emulated and never cached.
 	 */
 	regs = devm_memremap(dev, res->start, resource_size(res), MEMREMAP_WB);
 	if (IS_ERR(regs)) {
@@ -158,7 +158,7 @@ static void mnet_remove(struct platform_device *pdev)
 	kfree(mnet);
 }
 
-/* Before another kernel, by kexec, has our vectors. */
+/* Retracts the doorbells before a kexec'ed kernel uses their vectors. */
 static void mnet_shutdown(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
@@ -225,6 +225,6 @@ module_init(mnet_init);
 module_exit(mnet_exit);
 
 MODULE_DESCRIPTION("multios back: netdev to the front OS");
-/* crc.c does without it, at several times the cost */
+/* without it crc.c computes CRCs at several times the cost */
 MODULE_SOFTDEP("pre: crc32-pclmul");
 MODULE_LICENSE("GPL");

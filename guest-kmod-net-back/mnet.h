@@ -7,8 +7,8 @@
  *   netdev tx lock of transmit queue MNET_TXQ_ETH   to-ring side of the ETH queue pair
  *   netdev tx lock of transmit queue MNET_TXQ_ROCE  to-ring side of the ROCE queue pair
  *
- * A queue each, so that a full RoCE ring does not stop Ethernet, nor the other way round. None is
- * taken while the other is held.
+ * One queue for each, so that a full RoCE ring does not stop Ethernet, nor the other way round.
+ * Neither lock is taken while the other is held.
  */
 #ifndef MNET_H
 #define MNET_H
@@ -29,13 +29,13 @@ struct platform_device;
 struct mnet;
 
 /*
- * Packets of one message that came one after the other: one burst in the making. It is in the
- * ring's data area but not committed. Under the tx lock.
+ * A burst in the making: packets of one message that came one after the other. It lies in the
+ * ring's data area and is not committed. Under the tx lock.
  */
 struct mnet_run {
 	bool open;
 	u8 *data;			/* reservation of MNET_RUN_ROOM bytes */
-	struct msr_desc d;		/* as it would be committed now */
+	struct msr_desc d;		/* of the packets so far */
 	u8 next_mid, next_last, next_last_imm;	/* opcodes that continue it */
 	u32 next_psn;
 	u64 bytes;			/* on the wire so far */
@@ -48,8 +48,8 @@ struct mnet_roce_queue {
 	struct netdev_queue *txq;	/* its lock is q's to-ring lock */
 	struct mnet_run run;
 	struct napi_struct napi;
-	atomic_t flying;		/* packets of ours that stack or NIC still hold */
-	int paused;			/* the poll waits until fewer fly (xchg, any context) */
+	atomic_t flying;		/* packets in flight: stack or NIC hold them */
+	int paused;			/* the poll waits for fewer (xchg, any context) */
 };
 
 struct mnet {
@@ -79,16 +79,16 @@ int mnet_roce_poll(struct napi_struct *napi, int budget);
 void mnet_roce_settle(struct mnet_roce_queue *rq);
 
 /* to_ring.c */
-/* Is it a RoCEv2 packet for the front? Any context. */
+/* Any context. Returns true for a RoCEv2 packet to the front's RDMA device. */
 bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb);
 /* Under the transmit queue's lock. */
 netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb);
 /* Poll: ends a run that waited for more. */
 void mnet_roce_flush(struct mnet_roce_queue *rq);
-/* Link down, nobody else there: forgets a run. */
+/* Link down, queue and poll stopped: discards a run. */
 void mnet_roce_abandon(struct mnet_roce_queue *rq);
 
-/* the most that a run takes: headers, the longest extension at its end, payload */
+/* most bytes of a run: headers with the longest extension at its end, payload */
 #define MNET_RUN_ROOM	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
 #endif /* MNET_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The netdev whose other end is the front OS. What lies between it and the NIC is ordinary
- * configuration: a bridge, routes, filters.
+ * The netdev whose other end is the front OS. Bridge, routes and filters between it and the NIC are
+ * ordinary configuration.
  */
 #include <linux/etherdevice.h>
 #include <linux/platform_device.h>
@@ -30,8 +30,9 @@ static netdev_tx_t mnet_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct mnet *mnet = mnet_from_netdev(dev);
 
 	/*
-	 * Whose lock is held. A mapping that somebody changed behind mnet_select_queue (tc's skbedit) costs its packets:
-	 * a frame in the RoCE queue is dropped and counted, RoCE in the other is a frame to the front's stack.
+	 * The mapping says which tx lock is held. If tc's skbedit changed it after
+	 * mnet_select_queue, a frame in the RoCE queue is dropped and counted, and a RoCE packet in
+	 * the other queue is a frame to the front's stack.
 	 */
 	if (skb_get_queue_mapping(skb) == MNET_TXQ_ROCE)
 		return mnet_roce_xmit(&mnet->roce, skb);
@@ -42,7 +43,7 @@ static netdev_features_t mnet_features_check(struct sk_buff *skb, struct net_dev
 					     netdev_features_t features)
 {
 	features = mos_eth_features_check(skb, dev, features);
-	/* what was merged on the way in is a run of packets, each with an ICRC of its own */
+	/* a super-frame made by GRO is a run of packets, each with an ICRC of its own */
 	if (skb_is_gso(skb) && mnet_is_roce(mnet_from_netdev(dev), skb))
 		features &= ~NETIF_F_GSO_MASK;
 	return features;
@@ -65,8 +66,9 @@ static const struct net_device_ops netdev_ops = {
 };
 
 /*
- * The other end of a cable has an address of its own; derived, so that it is the same after a restart. It is locally
- * administered, and high, as libvirt's for taps: a bridge takes the lowest of its ports', which shall be the NIC's.
+ * The address is derived from the front's, so that it is the same after a restart. It is locally
+ * administered and high, as libvirt's for taps: a bridge takes the lowest address of its ports,
+ * which must be the NIC's.
  */
 static void set_address(struct net_device *dev, const u8 *front_mac)
 {
@@ -125,7 +127,7 @@ void mnet_netdev_down(struct mnet *mnet)
 {
 	netif_carrier_off(mnet->netdev);
 	mos_eth_down(&mnet->eth);
-	/* who holds the lock may have seen the link up; who comes after it will not */
+	/* Lock round-trip: senders that saw link->up are out now; later ones see it false. */
 	__netif_tx_lock_bh(mnet->roce.txq);
 	__netif_tx_unlock_bh(mnet->roce.txq);
 	napi_disable(&mnet->roce.napi);

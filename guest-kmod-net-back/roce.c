@@ -55,7 +55,7 @@ static const u8 ext_len[256] = {
 	[0x12] = EXT(AETH + ATOMIC_ACK_ETH),
 	[0x13] = EXT(ATOMIC_ETH),
 	[0x14] = EXT(ATOMIC_ETH),
-	/* reserved: the responder has an answer to that */
+	/* reserved: the front's responder answers these with a NAK */
 	[0x15] = EXT(0),
 	[0x18] = EXT(0),
 	[0x19] = EXT(0),
@@ -188,7 +188,7 @@ u32 mnet_roce_crc_base(const u8 *head, const struct mnet_roce *r)
 	u8 masked[sizeof(struct ipv6hdr) + sizeof(struct udphdr) + MNET_BTH_LEN];
 	unsigned int len = r->bth + MNET_BTH_LEN - r->l3;
 
-	/* what may change on the way counts as all ones */
+	/* fields that routers may change count as all ones */
 	memcpy(masked, head + r->l3, len);
 	if (r->ipv6) {
 		masked[0] |= 0x0f;			/* traffic class, flow label */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * RoCEv2 packet format, as far as the back needs it: where the headers are, how long, and
- * the invariant CRC.
+ * RoCEv2 packet format, as far as the back needs it: offsets and lengths of headers, and the
+ * invariant CRC.
  */
 #ifndef MNET_ROCE_H
 #define MNET_ROCE_H
@@ -39,27 +39,28 @@ struct mnet_roce {
 };
 
 /*
- * Does @head, the first @len bytes, begin a RoCEv2 packet: IPv4 without options and not a fragment, or
- * IPv6 without extension headers, UDP to port 4791, all of the BTH? Says nothing about lengths.
+ * Returns true if @head, the first @len bytes, begins a RoCEv2 packet: up to two VLAN tags, IPv4
+ * without options and not a fragment or IPv6 without extension headers, UDP to port 4791, all of
+ * the BTH. Lengths are not checked.
  */
 bool mnet_roce_parse(const u8 *head, unsigned int len, struct mnet_roce *r);
 
 /* Bytes of extension headers that follow the BTH with this opcode; negative: not known. */
 int mnet_roce_ext_len(u8 opcode);
 
-/* What a run of packets of one message looks like, by the opcode it begins with. */
+/* Opcodes that continue or end a run of packets of one message. */
 struct mnet_roce_run {
 	u8 mid;			/* continues */
 	u8 last;		/* ends it */
-	u8 last_ext;		/* ends it, too, with extension headers; equal to last when there is none */
+	u8 last_ext;		/* ends it, with extension headers; last if there is none */
 };
 
-/* False: no run begins with this opcode (it is the last or only one of its message). */
+/* Returns false if no run begins with this opcode (the last or only one of its message). */
 bool mnet_roce_run(u8 opcode, struct mnet_roce_run *run);
 
 /*
- * Do two packets differ in nothing but what differs from packet to packet of one flow (lengths,
- * checksums, identification, TTL, opcode, PSN and flags)? Both have been parsed to @r.
+ * Returns true if two packets, both parsed to @r, differ only in fields that change within a flow:
+ * lengths, checksums, identification, TTL, opcode, PSN and flags.
  */
 bool mnet_roce_same_flow(const u8 *a, const u8 *b, const struct mnet_roce *r);
 
@@ -70,7 +71,7 @@ void mnet_roce_exit(void);
 /* As crc32_le(), at the CPU's best. Softirq or process context. */
 u32 mnet_roce_crc(u32 crc, const void *data, u32 len);
 
-/* CRC state after masked pseudo headers and BTH of the packet; go on with mnet_roce_crc(), then mnet_roce_icrc(). */
+/* CRC state after the masked headers up to the BTH; then mnet_roce_crc(), mnet_roce_icrc(). */
 u32 mnet_roce_crc_base(const u8 *head, const struct mnet_roce *r);
 
 /* The ICRC as it goes on the wire. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * RoCE packets of the stack to bursts for the front: everything that the wire may have got
- * wrong is found here, so that the front spends no time on it. Pad and ICRC stay behind, and
- * packets of one message that come one after the other become one burst.
+ * RoCE packets of the stack to bursts for the front. All checks against a faulty wire are here, so
+ * that the front spends no time on them. Pad and ICRC are cut off, and packets of one message that
+ * come one after the other become one burst (a run).
  *
- * A run is published when its message ends, when something else comes, and otherwise by
- * the poll, which softirq runs after the NIC's: what is held back is held back for less
- * than one batch of the NIC. Packets that nothing can follow are published at once.
+ * A run is published when its message ends, when another packet comes, and otherwise by the poll,
+ * which softirq runs after the NIC's: a packet is held back for less than one batch of the NIC.
+ * Packets that nothing can follow are published at once.
  */
 #include <linux/crc32.h>
 #include <linux/etherdevice.h>
@@ -48,14 +48,14 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 	head = skb_header_pointer(skb, 0, len, buf);
 	if (!head || len < ETH_HLEN)
 		return false;
-	/* what is meant for others, behind a bridge in the front or flooded by one here, is a frame like any */
+	/* RoCE for other hosts (behind a bridge in the front, or flooded by one here) is a frame */
 	return (is_multicast_ether_addr(head) || mos_link_peer_mac(&mnet->link, head)) &&
 	       mnet_roce_parse(head, len, &r);
 }
 
 /*
- * Offset of the ICRC, found from the lengths in the headers, which must agree: behind it there may be
- * Ethernet padding. 0: they do not.
+ * Returns the offset of the ICRC by the lengths in the headers (Ethernet padding may follow it),
+ * or 0 if they do not agree.
  */
 static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
 {
@@ -76,7 +76,7 @@ static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
 	return r->udp + udp_len - MNET_ICRC_LEN;
 }
 
-/* Takes the headers out and checks them. The reason to drop it, or MOS_NR_STATS when it is good. */
+/* Copies the headers and checks them. Returns the reason to drop, or MOS_NR_STATS if good. */
 static enum mos_stat dissect(const struct sk_buff *skb, struct packet *p)
 {
 	u32 head_len = min_t(u32, skb->len, sizeof(p->head));
@@ -109,7 +109,7 @@ static enum mos_stat dissect(const struct sk_buff *skb, struct packet *p)
 	return MOS_NR_STATS;
 }
 
-/* Copies the payload to @to, which is in the own section, where nobody else writes, and checks the ICRC. */
+/* Copies the payload to @to, in the own section. Returns false if the ICRC is wrong. */
 static bool take_payload(const struct sk_buff *skb, const struct packet *p, u8 *to)
 {
 	u8 tail[3 + MNET_ICRC_LEN];
@@ -146,7 +146,7 @@ static void close_run(struct mnet_roce_queue *rq)
 	commit(rq, &run->d, run->bytes);
 }
 
-/* Does the packet continue the open run? */
+/* Returns true if the packet continues the open run. */
 static bool continues(const struct mnet_run *run, const struct packet *p)
 {
 	const struct msr_burst *m = &run->d.burst;
@@ -162,7 +162,7 @@ static bool continues(const struct mnet_run *run, const struct packet *p)
 	return false;
 }
 
-/* Can packets follow, and is the first such that a burst can hold them? */
+/* Returns true if packets can follow this one in a burst. */
 static bool begins_run(const struct packet *p, struct mnet_roce_run *next)
 {
 	return p->payload >= 256 && is_power_of_2(p->payload) &&
@@ -170,7 +170,7 @@ static bool begins_run(const struct packet *p, struct mnet_roce_run *next)
 	       mnet_roce_run(p->opcode, next);
 }
 
-/* Puts a packet that @continues accepted behind the run's. False: its ICRC is wrong, the run is as before. */
+/* Appends a packet that continues() accepted. Returns false, run unchanged, on a wrong ICRC. */
 static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p)
 {
 	struct mnet_run *run = &rq->run;
@@ -200,8 +200,8 @@ static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const 
 }
 
 /*
- * A packet that starts something new, in the ring's reservation at @data of a length that the caller has
- * seen to. False: its ICRC is wrong.
+ * Begins a run, or commits a packet that nothing can follow (@next NULL), in the ring's reservation
+ * at @data, which is long enough. Returns false if the ICRC is wrong.
  */
 static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p,
 		  u8 *data, u32 off, const struct mnet_roce_run *next)
@@ -243,7 +243,7 @@ static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const s
 	return true;
 }
 
-/* The reason to drop it, MOS_STAT_FULL to try again later, or MOS_NR_STATS. */
+/* Returns the reason to drop, MOS_STAT_FULL to try again later, or MOS_NR_STATS. */
 static enum mos_stat enqueue(struct mnet_roce_queue *rq, const struct sk_buff *skb)
 {
 	struct mos_queue *q = rq->q;
@@ -292,7 +292,7 @@ netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb)
 	if (likely(drop == MOS_NR_STATS)) {
 		dev_consume_skb_any(skb);
 	} else if (unlikely(drop == MOS_STAT_FULL)) {
-		/* room for a run was kept, but the one that was open took it */
+		/* the run that was open took the room that was kept for one */
 		mos_txq_finish(rq->txq, q, MNET_RUN_ROOM);
 		return NETDEV_TX_BUSY;
 	} else {
@@ -308,7 +308,7 @@ netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb)
 
 void mnet_roce_flush(struct mnet_roce_queue *rq)
 {
-	/* set in this softirq or by another CPU that schedules the poll afterwards */
+	/* set in this softirq, or by another CPU, which schedules the poll afterwards */
 	if (!READ_ONCE(rq->run.open))
 		return;
 	__netif_tx_lock(rq->txq, smp_processor_id());

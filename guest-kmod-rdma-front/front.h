@@ -7,7 +7,8 @@
  *
  *   front->state_lock (mutex)  back_state, back_generation as last reported. Process context.
  *   link->lock
- *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, who waits for its room. Innermost.
+ *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, waiters for its room. Held from
+ *                                  the first burst of a send to its end; locks inside it: mrdma.h
  *
  * Nothing of the RDMA part is called under any of them but for ops that say so (chan.h).
  */

@@ -13,7 +13,7 @@
  *                      consumer side of both work queues         timers, tasklets
  *   chan lock          the RoCE ring towards the back (chan.h),  BH: below a QP lock
  *                      the line of those who wait for its room
- *   mrdma_loop.lock    packets on their way to this very device, BH: below a QP lock
+ *   mrdma_loop.lock    packets on their way to this very device, BH: below a QP or chan lock
  *                      the line of those who wait for room
  *   netdev's tx locks  what raw packet QPs send (raw.c)          BH: below a QP lock
  *   mrdma_sq.lock      producer side of a kernel user's SQ       IRQ: any
@@ -22,8 +22,8 @@
  *   mrdma_cq.lock      the completion queue                      IRQ: innermost
  *   xa_lock of qps     QP number to QP, with a reference         BH: innermost
  *   xa_lock of ahs     AH number to AH; the vector is copied     IRQ: innermost
- *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
- *                                                                before its region's
+ *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP or chan lock; a
+ *                                                                window's before its region's
  *   mrdma_dev.mw_lock  which windows of type 2 a QP has          BH: below a window's lock
  *   mrdma_poll.lock    QPs to run at the end of a batch          softirq, below a QP lock
  *   RCU                key to struct mrdma_mem                   any

@@ -2,9 +2,9 @@
 /*
  * multios: the device, its properties and registers, and the back's life cycle
  *
- * All changes of the back's state are made in the main loop, where the back's
- * vCPUs can be waited for. Whoever wants a change (a register write of either
- * OS, a triple fault, a management client) asks for it with multios_request().
+ * All changes of the back's state are made in the main loop, which can wait for
+ * the back's vCPUs. The sources of changes (register writes of either OS, a
+ * triple fault, a management client) ask for them with multios_request().
  */
 
 #include "qemu/osdep.h"
@@ -70,7 +70,7 @@ static void set_state(MultiOSState *s, MultiOSBackState state)
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
 }
 
-/* What its vCPUs and the timer asked for until now is not for the next kernel. */
+/* Drops pending requests of vCPUs and timer: they are not the next kernel's. */
 static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
@@ -129,7 +129,7 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
-/* Or may do: crashed by its own word, it goes on, and resets itself (panic=N) */
+/* A back that reported its crash goes on, and may reset itself (panic=N). */
 static bool back_executes(MultiOSState *s)
 {
     return s->state == MULTIOS_BACK_RUNNING || s->state == MULTIOS_BACK_CRASHED;
@@ -149,7 +149,7 @@ static void make_changes(MultiOSState *s)
             set_state(s, MULTIOS_BACK_CRASHED);
         }
         if (what & restart_or_stop) {
-            /* This comes below, and one of them will do. */
+            /* Done below, instead of the back's own request. */
         } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
             reset_back(s);
         } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
@@ -252,8 +252,8 @@ static const MemoryRegionOps bar_ops = {
 
 /*
  * With all vCPUs stopped. The first page of the shared segment is cleared: it
- * holds the layout's magic, and what an earlier life of the machine left must
- * not look like a peer.
+ * holds the layout's magic, and a section that the machine left before its
+ * reset must not look like a peer.
  */
 static void multios_reset(DeviceState *dev)
 {
@@ -366,7 +366,7 @@ static void machine_done(Notifier *notifier, void *opaque)
 
 /*
  * There is no unrealize: the device cannot be hot-plugged or unplugged, and
- * where realize fails QEMU ends.
+ * QEMU ends if realize fails.
  */
 static void multios_realize(PCIDevice *pdev, Error **errp)
 {
@@ -395,7 +395,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
         return;
     }
-    /* What the back does comes in through an eventfd, at any time. */
+    /* Requests of the back come in through an eventfd, at any time. */
     replay_add_blocker("the device multios");
 
     memory_region_init_io(&s->bar, OBJECT(s), &bar_ops, s, "multios-registers",

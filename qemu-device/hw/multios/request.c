@@ -11,7 +11,7 @@
 #include "hw/multios/multios.h"
 #include "trace.h"
 
-/* Of commands that nothing was done about yet the last one wins. */
+/* The last of several pending commands wins. */
 static unsigned with_request(unsigned pending, unsigned what)
 {
     switch (what) {

@@ -4,9 +4,9 @@
  *
  * The PC's legacy devices are the front's. The back's kernel probes them all
  * the same, and one write to the wrong port (8042, CF9) resets the machine.
- * So a region of higher priority lies over them that looks at the vCPU which
- * makes the access: the back finds nothing there but the date, everybody else
- * reaches what is beneath. This works alike in TCG and in KVM, where
+ * So a region of higher priority lies over them and checks which vCPU makes
+ * the access: the back finds nothing there but the date, all others reach the
+ * devices beneath. This works alike in TCG and in KVM, where
  * current_cpu is the vCPU whose exit is being handled; only the PIT and PIC in
  * KVM's kernel cannot be hidden, and the ACPI tables keep Linux off those.
  */
@@ -145,8 +145,8 @@ static const MemoryRegionOps view_ops = {
 };
 
 /*
- * Once all devices are there. What is beneath is looked up here and not at
- * each access, for these devices of a PC do not move.
+ * Once all devices are there. The regions beneath are looked up here and not
+ * at each access, for these devices of a PC do not move.
  */
 void multios_views_init(MultiOSState *s)
 {
@@ -170,7 +170,7 @@ void multios_views_init(MultiOSState *s)
             v->under_offset[p] = sec.offset_within_region;
         }
         memory_region_init_io(&v->mr, OBJECT(s), &view_ops, v, name, v->len);
-        /* It only passes on, to devices that guard themselves. */
+        /* The view only forwards, to devices with guards of their own. */
         v->mr.disable_reentrancy_guard = true;
         memory_region_add_subregion_overlap(get_system_io(), v->base, &v->mr,
                                             MULTIOS_VIEW_PRIORITY);

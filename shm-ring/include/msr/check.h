@@ -3,8 +3,8 @@
  * multios shared ring: validators of everything a peer writes.
  *
  * All are pure functions over a private copy: copy out of the segment once,
- * check the copy, use the copy. What they let pass is safe to dereference
- * inside the segment; whether it makes sense to the protocol is another matter.
+ * check the copy, use the copy. Offsets and lengths that pass are safe to dereference
+ * inside the segment; whether they make sense to the protocol is another matter.
  */
 #ifndef MSR_CHECK_H
 #define MSR_CHECK_H
@@ -44,8 +44,8 @@ static inline msr_must_check bool msr_check_segment_size(__u64 size)
 }
 
 /*
- * Queue @info of a section of @section_size bytes. Parts of one queue may
- * overlap only if their owner wants to harm itself: it alone writes them.
+ * Queue @info of a section of @section_size bytes. Overlaps of a queue's parts are not looked
+ * for: they harm their owner only, who alone writes them.
  */
 static inline msr_must_check bool
 msr_check_queue(const struct msr_queue_info *info, __u64 section_size)
@@ -70,7 +70,7 @@ msr_check_queue(const struct msr_queue_info *info, __u64 section_size)
 	       msr_check_range(info->data_off, 1ULL << info->data_log2, section_size);
 }
 
-/* What is wrong with a peer's section; the string names the field. */
+/* The first rule that a peer's section breaks; msr_section_verdict_str names the field. */
 enum msr_section_verdict {
 	MSR_SECTION_OK,
 	MSR_SECTION_MAGIC,
@@ -165,7 +165,7 @@ static inline msr_must_check bool msr_check_frame(const struct msr_desc *d)
 	const struct msr_frame *f = &d->frame;
 	__u8 gso = f->gso_type & ~MSR_GSO_ECN;
 
-	/* what must be zero, in one go */
+	/* all fields that must be zero, in one test */
 	if ((d->flags & ~MSR_FRAME_FLAGS) | f->reserved0 | d->reserved | f->reserved1)
 		return false;
 	if (d->len < MSR_MIN_FRAME || d->len > MSR_MAX_FRAME || d->hdr_len > d->len)

@@ -35,8 +35,8 @@ enum msr_link_step {
 };
 
 /*
- * Link task of the owner. Reads the link words of @peer's section; false when
- * the peer changed them meanwhile: look again soon.
+ * Link task of the owner. Reads the link words of @peer's section. Returns false if the peer
+ * changed them meanwhile: look again soon.
  */
 static inline msr_must_check bool
 msr_link_read(const struct msr_section *peer, struct msr_link_peer *v)
@@ -50,8 +50,8 @@ msr_link_read(const struct msr_section *peer, struct msr_link_peer *v)
 
 /*
  * Link task of the owner: copies the first page of the peer's section out, for
- * msr_check_section and all later use. msr_link_read again after it: the copy is worth
- * something only if the epoch is still the same.
+ * msr_check_section and all later use. The caller loads the peer's epoch once more after the copy,
+ * with a read barrier in between: if the epoch has changed, the copy is void.
  */
 static inline void msr_section_copy(struct msr_section *to, const struct msr_section *peer)
 {
@@ -60,8 +60,8 @@ static inline void msr_section_copy(struct msr_section *to, const struct msr_sec
 
 /*
  * Owner, while its epoch is 0: identity and queue table of @from go into the own
- * section, where a peer may be looking all the same. Link words and bells stay. The table of MAC
- * addresses is written again as well, in case something overwrote it.
+ * section, which a peer may read at the same time. Link words and bells stay. The table of MAC
+ * addresses is written as well, in case something overwrote it.
  */
 static inline void msr_section_write(struct msr_section *section, const struct msr_section *from)
 {
@@ -70,14 +70,14 @@ static inline void msr_section_write(struct msr_section *section, const struct m
 	msr_copy_words(section, from, __builtin_offsetof(struct msr_section, epoch));
 	msr_copy_words(section->queue, from->queue, sizeof(section->queue));
 	msr_copy_words(&section->macs, &from->macs, sizeof(section->macs));
-	/* what an earlier user of the memory may have left */
+	/* content of an earlier user of the memory */
 	for (i = 0; i < sizeof(section->reserved1) / sizeof(section->reserved1[0]); i++)
 		msr_store(&section->reserved1[i], 0);
 	for (i = 0; i < sizeof(section->reserved2) / sizeof(section->reserved2[0]); i++)
 		msr_store(&section->reserved2[i], 0);
 }
 
-/* What the owner of @own has to do on seeing @peer. Pure. */
+/* Returns the next step of the owner of @own, who sees @peer. Pure. */
 static inline msr_must_check enum msr_link_step
 msr_link_next(const struct msr_link *own, const struct msr_link_peer *peer)
 {
@@ -87,7 +87,7 @@ msr_link_next(const struct msr_link *own, const struct msr_link_peer *peer)
 		return peer->epoch &&
 		       (!peer->peer_epoch || peer->peer_epoch == own->epoch) ?
 		       MSR_LINK_ATTACH : MSR_LINK_STAY;
-	/* own rings are untouched until up: no need for a fresh epoch, which would make the peer start over */
+	/* The own rings are untouched until up: no fresh epoch, which would make the peer reset. */
 	if (peer->epoch != own->peer_epoch)
 		return own->up ? MSR_LINK_DOWN : MSR_LINK_DETACH;
 	if (peer->peer_epoch == own->epoch)
@@ -106,7 +106,7 @@ static inline void msr_link_reset(struct msr_section *section, struct msr_link *
 	own->peer_epoch = 0;
 	own->up = false;
 	msr_store(&section->epoch, 0);
-	/* partner: msr_link_read. Who sees a reset index or peer_epoch also sees epoch 0 */
+	/* partner: msr_link_read. A reader of a reset index or peer_epoch also sees epoch 0 */
 	msr_full_barrier();
 	msr_store(&section->peer_epoch, 0);
 }
@@ -119,7 +119,7 @@ static inline void msr_link_fresh(struct msr_section *section, struct msr_link *
 				  __u32 epoch)
 {
 	own->epoch = epoch;
-	/* partner: msr_link_read; what was written while epoch was 0 comes first */
+	/* partner: msr_link_read; stores made while epoch was 0 come first */
 	msr_store_release(&section->epoch, epoch);
 }
 

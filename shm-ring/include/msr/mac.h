@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * multios shared ring: the table of MAC addresses that an RDMA device listens to. Its owner
- * changes it at any time, and whoever classifies packets reads it for each: no lock, and
- * no harm from what a peer writes into it.
+ * changes it at any time; the peer's packet classifier reads it for each packet, without a lock.
+ * A wrong table misdirects the packets of its owner and does no other harm.
  */
 #ifndef MSR_MAC_H
 #define MSR_MAC_H
@@ -35,8 +35,8 @@ static inline void msr_mac_set(struct msr_macs *macs, __u32 i, __u64 word)
 }
 
 /*
- * Any context: is the address of six bytes at @addr in the table? No barriers: one that is being
- * added or taken away is found or not.
+ * Any context. Returns true if the address of six bytes at @addr is in the table. No barriers: an
+ * address that is being added or removed is found or not.
  */
 static inline msr_must_check bool msr_mac_listed(const struct msr_macs *macs, const __u8 *addr)
 {

@@ -7,8 +7,8 @@
  * msr_cons. Indices are 32 bit and run free; a ring holds 2^n descriptors. Each side keeps its
  * own position in private memory (struct msr_tx, struct msr_rx) and never reads it
  * back from the segment. Data is allocated in ring order and released in ring order, so
- * one consumer index gives back slot and data at once; a consumer that ends out
- * of order keeps that order itself.
+ * one consumer index gives back slot and data at once; a consumer that finishes out
+ * of order keeps the order itself.
  *
  * Sleeping: the sleeper stores an event index and looks again; the other side
  * publishes, then reads the event index. Both have a full barrier between the store
@@ -82,8 +82,8 @@ static inline __u32 msr_round_up(__u32 bytes)
 
 /*
  * Producer: reset the ring that the own @info describes in the own section at @section.
- * Only while the own epoch is 0. Descriptors and data stay as they are: a peer that has not noticed yet
- * goes on reading what it was sent.
+ * Only while the own epoch is 0. Descriptors and data stay: a peer that has not noticed the reset
+ * goes on reading descriptors that it was sent.
  */
 static inline void msr_tx_init(struct msr_tx *tx, void *section,
 			       const struct msr_queue_info *info)
@@ -138,10 +138,10 @@ static inline void msr_rx_attach(struct msr_rx *rx, const void *peer_section,
  * Producer only. Takes back what the consumer released. MSR_BAD_INDEX when
  * its index left [tail, published]: the peer is broken and nothing changed.
  *
- * How far the data goes back is read from the last released descriptor in the own section. Noting it in
- * private memory instead costs a store a descriptor, and the two stores by turns cost half the speed: the
- * processor can no longer merge what goes to one line. A peer that writes where it must not can make
- * this wrong within [data_tail, data_head], that is, have its own unread data overwritten.
+ * The end of the released data is read from the last released descriptor in the own section. A note
+ * in private memory would cost one store per descriptor, and alternating stores to two lines halve
+ * the speed, as the processor can no longer merge them. A peer that writes into this section
+ * can move the end within [data_tail, data_head]: its own unread data is then overwritten.
  */
 static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 {
@@ -160,7 +160,7 @@ static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 		tx->data_tail = tx->data_head;
 		return MSR_OK;
 	}
-	/* up to its end; what lies between two descriptors goes back with the second */
+	/* up to its end; a gap between two descriptors is released with the second */
 	last = &tx->desc[(idx - 1) & tx->mask];
 	back = (msr_round_up(msr_load(&last->off) + msr_load(&last->len)) - tx->data_tail) &
 	       tx->data_mask;
@@ -169,11 +169,11 @@ static inline msr_must_check enum msr_result msr_tx_reclaim(struct msr_tx *tx)
 	return MSR_OK;
 }
 
-/* Where @len bytes would start, and do they and a slot fit? */
+/* Returns true if @len bytes and a slot fit; *@start is where the bytes would begin. */
 static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 {
 	__u32 rest = tx->data_mask + 1 - (tx->data_head & tx->data_mask);
-	/* data is contiguous: what does not fit before the end starts over */
+	/* data is contiguous: skip the rest of the area if @len does not fit into it */
 	__u32 skip = len > rest ? rest : 0;
 
 	*start = tx->data_head + skip;
@@ -216,7 +216,7 @@ static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 
 /*
  * Producer only: gives back the end of a reservation of @len bytes of which only the first
- * @used are needed. For who cannot know the length beforehand.
+ * @used are needed. For producers that learn the length while they fill.
  */
 static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 {
@@ -225,9 +225,9 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 }
 
 /*
- * Producer only, after msr_tx_reserve: the slot, to be filled in place (all 32
- * bytes, the data within what was reserved) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit, whose copy
- * waits for the narrow stores that made *@d.
+ * Producer only, after msr_tx_reserve. Returns the slot, to be filled in place (all 32 bytes, the
+ * data within the reservation) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit,
+ * whose copy waits for the narrow stores that made *@d.
  */
 static inline struct msr_desc *msr_tx_slot(struct msr_tx *tx)
 {
@@ -242,8 +242,8 @@ static inline void msr_tx_commit_slot(struct msr_tx *tx)
 }
 
 /*
- * Producer only. Fills the reserved slot; the data of @d lies within what was reserved. The consumer sees it
- * after msr_tx_publish.
+ * Producer only. Fills the reserved slot; the data of @d lies within the reservation. The consumer
+ * sees the descriptor after msr_tx_publish.
  */
 static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 {
@@ -262,7 +262,7 @@ static inline void msr_tx_publish(struct msr_tx *tx)
 	msr_store_release(&tx->prod->idx, tx->published);
 }
 
-/* Producer only, after msr_tx_publish: does the consumer want its bell rung? */
+/* Producer only, after msr_tx_publish. Returns true if the consumer's bell must be rung. */
 static inline bool msr_tx_need_bell(struct msr_tx *tx)
 {
 	__u32 old = tx->belled;
@@ -277,8 +277,8 @@ static inline bool msr_tx_need_bell(struct msr_tx *tx)
 
 /*
  * Producer only, after MSR_EMPTY: ask for a bell when the @slots oldest descriptors (1 or more, all
- * at most) have been released. MSR_EMPTY: armed, sleep, but publish first what is
- * committed, or the consumer waits as well. MSR_OK: there is news, reserve again.
+ * at most) have been released. MSR_EMPTY: armed, sleep; publish committed descriptors before, or
+ * the consumer waits as well. MSR_OK: room came back, reserve again.
  */
 static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32 slots)
 {
@@ -291,7 +291,7 @@ static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32
 	if (!slots)
 		return MSR_OK;
 	msr_store(&tx->prod->space_event, old + slots - 1);
-	/* partner: the barrier in msr_rx_need_bell. space_event is stored before cons.idx is read */
+	/* partner: the barrier in msr_rx_need_bell. Stores space_event before it reads cons.idx */
 	msr_full_barrier();
 	result = msr_tx_reclaim(tx);
 	if (result != MSR_OK)
@@ -300,8 +300,8 @@ static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32
 }
 
 /*
- * Copies a descriptor out of the peer's memory, each word loaded exactly once
- * whatever the compiler would like to load again.
+ * Copies a descriptor out of the peer's memory. Each word is loaded exactly once; the compiler
+ * cannot load it again.
  */
 static inline void msr_copy_desc(struct msr_desc *to, const struct msr_desc *from)
 {
@@ -313,7 +313,7 @@ static inline void msr_copy_desc(struct msr_desc *to, const struct msr_desc *fro
 		dst[i] = msr_load(&src[i]);
 }
 
-/* Consumer only. Looks how far the producer is. MSR_BAD_INDEX: further than its ring is long. */
+/* Consumer only. Accepts the producer's index. MSR_BAD_INDEX: beyond the ring, or taken back. */
 static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
 {
 	/* partner: the store-release in msr_tx_publish; descriptors and data are there */
@@ -328,9 +328,9 @@ static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
 }
 
 /*
- * Consumer only. Copies the next descriptor out and checks the copy. Its data
- * at rx->data + d->off can change under the reader if the peer misbehaves: copy before
- * deciding on it. Slot and data stay the consumer's until msr_rx_release.
+ * Consumer only. Copies the next descriptor out and checks the copy. The peer may modify the data
+ * at rx->data + d->off at any time (TOCTOU): copy the bytes that a decision depends on. Slot and
+ * data stay the consumer's until msr_rx_release.
  */
 static inline msr_must_check enum msr_result
 msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
@@ -342,7 +342,7 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 		if (result != MSR_OK)
 			return result;
 	}
-	/* only what was published: the line of a slot that the producer fills now is better left with it */
+	/* published slots only: a slot that is being filled has its line at the producer */
 	if ((__u32)(rx->avail - rx->next) > MSR_PREFETCH)
 		msr_prefetch(&rx->desc[(rx->next + MSR_PREFETCH) & rx->mask]);
 	msr_copy_desc(d, &rx->desc[rx->next & rx->mask]);
@@ -353,9 +353,9 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 }
 
 /*
- * Consumer only. msr_rx_next for up to @max descriptors at once: all copies are made before the first
- * check, so that their cache misses overlap. *@n is the number of good ones in @d. MSR_OK: at least
- * one. MSR_BAD_DESC: the one behind them is bad.
+ * Consumer only. msr_rx_next for up to @max descriptors at once: all copies are made before the
+ * first check, so that their cache misses overlap. *@n is the number of good ones in @d. MSR_OK: at
+ * least one. MSR_BAD_DESC: the one behind them is bad.
  */
 static inline msr_must_check enum msr_result
 msr_rx_burst(struct msr_rx *rx, struct msr_desc *d, __u32 max, __u32 *n)
@@ -397,7 +397,7 @@ static inline void msr_rx_release(struct msr_rx *rx, __u32 n)
 	msr_store_release(&rx->cons->idx, rx->released);
 }
 
-/* Consumer only, after msr_rx_release: does the producer wait for room? */
+/* Consumer only, after msr_rx_release. Returns true if the producer's bell must be rung. */
 static inline bool msr_rx_need_bell(struct msr_rx *rx)
 {
 	__u32 old = rx->belled;
@@ -412,7 +412,7 @@ static inline bool msr_rx_need_bell(struct msr_rx *rx)
 
 /*
  * Consumer only, before it sleeps: ask for a bell at the next descriptor.
- * MSR_EMPTY: armed, sleep. MSR_OK: something came meanwhile, go on.
+ * MSR_EMPTY: armed, sleep. MSR_OK: a descriptor came meanwhile, go on.
  */
 static inline msr_must_check enum msr_result msr_rx_arm(struct msr_rx *rx)
 {

@@ -28,7 +28,7 @@
 #define MSR_MAX_QUEUES		16	/* queue pairs in a section */
 #define MSR_MIN_RING_LOG2	4	/* descriptors in a ring */
 #define MSR_MAX_RING_LOG2	14
-#define MSR_MIN_DATA_LOG2	18	/* bytes; half of it holds the largest frame (ring.h, msr_tx_reserve) */
+#define MSR_MIN_DATA_LOG2	18	/* bytes; half of them hold the largest frame */
 #define MSR_MAX_DATA_LOG2	28
 
 enum msr_role {
@@ -73,9 +73,10 @@ struct msr_queue_info {
 #define MSR_MAX_BELLS		(1 + MSR_MAX_QUEUES)
 
 /*
- * MAC addresses to which the owner's RDMA device listens: RoCE packets to one of them belong into the
- * peer's ROCE queue, all others are frames. The front's alone; it changes at run time. A slot is
- * loaded and stored whole: 0, or MSR_MAC_VALID and the address, its first byte in bits 47..40.
+ * MAC addresses to which the owner's RDMA device listens: RoCE packets to one of them belong into
+ * the peer's ROCE queue, all others are frames. The front's section alone has entries; they change
+ * at run time. A slot is loaded and stored whole: 0, or MSR_MAC_VALID and the address, its first
+ * byte in bits 47..40.
  */
 #define MSR_MAC_VALID		(1ULL << 63)
 #define MSR_MAX_MACS		128
@@ -142,7 +143,7 @@ enum msr_desc_type {
 };
 
 /* flags of a frame */
-#define MSR_FRAME_CSUM_PARTIAL	0x01	/* checksum missing from csum_start on, goes to csum_start + csum_offset */
+#define MSR_FRAME_CSUM_PARTIAL	0x01	/* to be made: csum_start, csum_offset */
 #define MSR_FRAME_CSUM_VALID	0x02	/* checksum was verified by the sender */
 #define MSR_FRAME_FLAGS		0x03
 
@@ -155,7 +156,7 @@ enum msr_gso {
 #define MSR_GSO_ECN		0x80	/* or-ed to the TCP types: first segment carries CWR */
 
 /* flags of a burst */
-#define MSR_BURST_ICRC_OK	0x01	/* the sender checked or made the ICRC; it is not part of the data */
+#define MSR_BURST_ICRC_OK	0x01	/* the back checked the ICRC; it is not in the data */
 #define MSR_BURST_ACK_REQ	0x02	/* BTH.AckReq is set in the last packet, in no other */
 #define MSR_BURST_SOLICITED	0x04	/* BTH.SE is set in the last packet, in no other */
 #define MSR_BURST_FLAGS		0x07
@@ -177,8 +178,8 @@ struct msr_frame {
 /*
  * RoCEv2 packets of one message that differ by rule only:
  *
- * Data: Ethernet (with VLAN tag or not), IPv4 or IPv6, UDP, BTH, ext_first bytes of extension
- * headers, ext_last bytes of extension headers, [gap up to hdr_len,] payload.
+ * Data: Ethernet (with an 802.1Q tag or without), IPv4 or IPv6, UDP, BTH, ext_first bytes of
+ * extension headers, ext_last bytes of extension headers, [gap up to hdr_len,] payload.
  * With nseg == 1 there is one packet: its extension headers are ext_first
  * followed by ext_last, its payload is all of it. With nseg > 1, packet i has
  *  - BTH.PSN + i, IPv4 identification + i,
@@ -186,12 +187,13 @@ struct msr_frame {
  *  - the first ext_first bytes for i == 0, none between, the ext_last bytes at the end,
  *  - seg_len bytes of payload, the last what remains (1..seg_len),
  *  - BTH.AckReq and BTH.SE by the flags above, BTH.PadCnt for its own payload.
- * Lengths and checksums in the IP and UDP headers of the template are 0; ICRC and
- * pad bytes are not part of the data: who puts the packets on the wire adds them.
+ * Lengths and checksums in the IP and UDP headers of the template are 0 from front to back, and
+ * from back to front as they were in the first packet. ICRC and pad bytes are not part of the data:
+ * the back adds them to packets for the wire and takes them off packets from the wire.
  */
 struct msr_burst {
 	__u16	nseg;		/* packets, 1..MSR_MAX_SEGS */
-	__u16	seg_len;	/* payload bytes of all packets but the last; nseg > 1: 256..4096, power of two */
+	__u16	seg_len;	/* payload bytes of all packets but the last (SPEC.md) */
 	__u8	op_mid;		/* BTH opcodes; equal to op_last when nseg < 3 */
 	__u8	op_last;
 	__u8	ext_first;	/* bytes, multiple of 4 */

@@ -33,8 +33,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
 #define MULTIOS_MAGIC           0x31534f4d /* "MOS1" */
 #define MULTIOS_VERSION         1
 
-/* Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the */
-/* back's control page as well. */
+/*
+ * Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the back's
+ * control page as well.
+ */
 enum {
     MULTIOS_REG_MAGIC        = 0x00,
     MULTIOS_REG_VERSION      = 0x04,
@@ -133,7 +135,7 @@ typedef struct MultiOSPortView {
     hwaddr *under_offset;
 } MultiOSPortView;
 
-/* What boot.c writes into the back's segment at each start. */
+/* Bytes that boot.c writes into the back's segment at each start. */
 typedef struct MultiOSBlob {
     hwaddr addr;
     gsize len;
@@ -204,7 +206,7 @@ struct MultiOSState {
     GArray *port_views;    /* of MultiOSPortView * */
 };
 
-/* What multios.c is asked to do, in this order. */
+/* Requests to multios.c, in the order in which they are met. */
 enum {
     /* by vCPUs of the back: void if not seen when these are held */
     MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
