@@ -7,11 +7,11 @@
  * tables and identity page tables in the back's segment, entry at the kernel's
  * load address + 0x200.
  *
- * All of it is written anew at each start and so from copies of our own
- * instead of ROM blobs: the back restarts without a machine reset, which is
- * what reloads a ROM blob, and a kernel that ran has destroyed its image. The
+ * All of it is written anew at each start, and so from copies of our own
+ * instead of ROM blobs: a kernel that ran has destroyed its image, and only a
+ * machine reset, without which the back restarts, reloads a ROM blob. The
  * files are not mapped, though that would save their size in memory: a file
- * that is written over in place would end QEMU with SIGBUS, or boot in parts.
+ * that is overwritten in place would end QEMU with SIGBUS, or boot in parts.
  */
 
 #include "qemu/osdep.h"
@@ -68,7 +68,7 @@
 #define MIN_PROTOCOL        0x20f
 #define ENTRY_64            0x200
 
-/* What is written is a part of @buffer, which becomes the blob's. */
+/* @data lies in @buffer, which the blob takes over. */
 static void add_blob_of(MultiOSState *s, hwaddr addr, const void *data,
                         gsize len, void *buffer)
 {
@@ -84,7 +84,7 @@ static void add_blob(MultiOSState *s, hwaddr addr, const void *data, gsize len)
     add_blob_of(s, addr, copy, len, copy);
 }
 
-/* What is wrong with the image as a kernel that we can start; NULL: nothing */
+/* Returns the reason why the image cannot be started; NULL: none */
 static char *why_not_bootable(const uint8_t *img, gsize len)
 {
     if (len < HDR_MIN_FILE || memcmp(img + HDR_MAGIC, "HdrS", 4)) {
@@ -159,7 +159,7 @@ static uint64_t measure_tsc_khz(void)
     if (icount_enabled()) {
         return 1000000;
     }
-    /* The try that was disturbed least by other processes of the host wins. */
+    /* Take the try that other processes of the host disturbed least. */
     for (int i = 0; i < 3; i++) {
         int64_t t0 = get_clock();
         int64_t c0 = cpu_get_host_ticks();
@@ -295,7 +295,7 @@ bool multios_boot_init(MultiOSState *s, Error **errp)
     setup = ((img[HDR_SETUP_SECTS] ?: 4) + 1) * 512;
     load = ROUND_UP(base + MULTIOS_OFF_KERNEL,
                     (uint64_t)ldl_le_p(img + HDR_KERNEL_ALIGN));
-    /* init_size: what the kernel occupies before it has read the e820. */
+    /* init_size: memory that the kernel uses before it has read the e820. */
     init_size = MAX((uint64_t)ldl_le_p(img + HDR_INIT_SIZE), len - setup);
     if (load + init_size > base + s->back_mem) {
         error_setg(errp, "multios: back-kernel=%s needs %" PRIu64 " MiB, but "

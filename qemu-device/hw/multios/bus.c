@@ -11,7 +11,7 @@
  * The front's IOMMU, if there is one, has nothing to do with them.
  *
  * The device is also the hotplug handler of the buses behind the back's root
- * ports. It looks at a device, as multios_bus_check() does at those that are
+ * ports. It checks a device, as multios_bus_check() checks those that are
  * there from the start, and leaves the rest to the root port.
  */
 
@@ -70,11 +70,10 @@ static void dma_window(MultiOSState *s, unsigned nth, const char *name,
 }
 
 /*
- * Of the machine's memory, at its own addresses, the devices of the back reach
- * what the back's kernel has (segment and trampoline), the shared segment, the
- * local APICs (an MSI is a write to them) and each other's BARs. A device that
- * addresses anything else finds nothing there. vfio-pci maps, and pins, no
- * more than this.
+ * The back's devices reach, at the machine's own addresses, the memory of the
+ * back's kernel (segment and trampoline), the shared segment, the local APICs
+ * (an MSI is a write to them) and each other's BARs. Other addresses are not
+ * backed by anything. vfio-pci maps, and pins, no more than this.
  */
 static void dma_init(MultiOSState *s)
 {
@@ -201,7 +200,7 @@ static bool fit_for_back(MultiOSState *s, PCIDevice *d, Error **errp)
     return false;
 }
 
-/* The root port does the work, once the device has passed. */
+/* The root port plugs the device after fit_for_back() accepted it. */
 static void take_hotplug(MultiOSState *s, PCIDevice *bridge)
 {
     BusState *sec = BUS(pci_bridge_get_sec_bus(PCI_BRIDGE(bridge)));
@@ -269,7 +268,7 @@ typedef struct Found {
     MultiOSState *s; /* of the back's bus only: check the devices */
     unsigned nics;
     PCIDevice *first_nic;
-    Error *err;      /* what is wrong with the first unfit device */
+    Error *err;      /* about the first unfit device */
 } Found;
 
 static void look_at(PCIBus *bus, PCIDevice *d, void *opaque)

@@ -2,9 +2,9 @@
 /*
  * multios: the device, its properties and registers, and the back's life cycle
  *
- * All changes of the back's state are made in the main loop, where the back's
- * vCPUs can be waited for. Whoever wants a change (a register write of either
- * OS, a triple fault, a management client) asks for it with multios_request().
+ * All changes of the back's state are made in the main loop, which can wait for
+ * the back's vCPUs. The sources of changes (register writes of either OS, a
+ * triple fault, a management client) ask for them with multios_request().
  */
 
 #include "qemu/osdep.h"
@@ -70,7 +70,7 @@ static void set_state(MultiOSState *s, MultiOSBackState state)
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
 }
 
-/* What its vCPUs and the timer asked for until now is not for the next kernel. */
+/* Drops pending requests of vCPUs and timer: they are not the next kernel's. */
 static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
@@ -129,7 +129,7 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
-/* Or may do: crashed by its own word, it goes on, and resets itself (panic=N) */
+/* A back that reported its crash goes on, and may reset itself (panic=N). */
 static bool back_executes(MultiOSState *s)
 {
     return s->state == MULTIOS_BACK_RUNNING || s->state == MULTIOS_BACK_CRASHED;
@@ -149,7 +149,7 @@ static void make_changes(MultiOSState *s)
             set_state(s, MULTIOS_BACK_CRASHED);
         }
         if (what & restart_or_stop) {
-            /* This comes below, and one of them will do. */
+            /* Done below, instead of the back's own request. */
         } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
             reset_back(s);
         } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
@@ -181,82 +181,6 @@ static void requested(EventNotifier *n)
 static void restart_is_due(void *opaque)
 {
     multios_request(opaque, MULTIOS_DO_AGAIN);
-}
-
-/* Of commands that nothing was done about yet the last one wins. */
-static unsigned with_request(unsigned pending, unsigned what)
-{
-    switch (what) {
-    case MULTIOS_DO_STOP:
-        pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART);
-        break;
-    case MULTIOS_DO_START:
-        if (pending & MULTIOS_DO_STOP) {
-            what = MULTIOS_DO_RESTART; /* to a running back they are that */
-        }
-        /* fall through */
-    case MULTIOS_DO_RESTART:
-        pending &= ~MULTIOS_DO_STOP;
-        break;
-    }
-    return pending | what;
-}
-
-/*
- * Any thread; with the BQL or without. An event notifier and no bottom half,
- * for a vCPU's thread that polls an AioContext (as a drained block device
- * does) would run the latter. Commands of the monitor are safe likewise.
- */
-void multios_request(MultiOSState *s, unsigned what)
-{
-    unsigned old, was = qatomic_read(&s->pending);
-
-    trace_multios_request(what);
-    do {
-        old = was;
-        was = qatomic_cmpxchg(&s->pending, old, with_request(old, what));
-    } while (was != old);
-    event_notifier_set(&s->requested);
-}
-
-/* The registers that front and back have in common. */
-bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
-{
-    const uint8_t *mac = s->mac.a;
-
-    switch (addr) {
-    case MULTIOS_REG_MAGIC:
-        *val = MULTIOS_MAGIC;
-        return true;
-    case MULTIOS_REG_VERSION:
-        *val = MULTIOS_VERSION;
-        return true;
-    case MULTIOS_REG_SHM_BASE:
-        *val = extract64(s->shared_base, 0, 32);
-        return true;
-    case MULTIOS_REG_SHM_BASE + 4:
-        *val = extract64(s->shared_base, 32, 32);
-        return true;
-    case MULTIOS_REG_SHM_SIZE:
-        *val = extract64(s->shared_mem, 0, 32);
-        return true;
-    case MULTIOS_REG_SHM_SIZE + 4:
-        *val = extract64(s->shared_mem, 32, 32);
-        return true;
-    case MULTIOS_REG_MAC_LO:
-        *val = ldl_le_p(mac);
-        return true;
-    case MULTIOS_REG_MAC_HI:
-        *val = lduw_le_p(mac + 4);
-        return true;
-    case MULTIOS_REG_FRONT_VCPUS:
-        *val = s->first_back_cpu;
-        return true;
-    case MULTIOS_REG_BACK_VCPUS:
-        *val = s->back_vcpus;
-        return true;
-    }
-    return false;
 }
 
 static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
@@ -328,8 +252,8 @@ static const MemoryRegionOps bar_ops = {
 
 /*
  * With all vCPUs stopped. The first page of the shared segment is cleared: it
- * holds the layout's magic, and what an earlier life of the machine left must
- * not look like a peer.
+ * holds the layout's magic, and a section that the machine left before its
+ * reset must not look like a peer.
  */
 static void multios_reset(DeviceState *dev)
 {
@@ -442,7 +366,7 @@ static void machine_done(Notifier *notifier, void *opaque)
 
 /*
  * There is no unrealize: the device cannot be hot-plugged or unplugged, and
- * where realize fails QEMU ends.
+ * QEMU ends if realize fails.
  */
 static void multios_realize(PCIDevice *pdev, Error **errp)
 {
@@ -455,6 +379,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
         !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
         return;
     }
+    multios_hide_s3();
 
     ret = event_notifier_init(&s->requested, 0);
     if (ret < 0) {
@@ -470,7 +395,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
         return;
     }
-    /* What the back does comes in through an eventfd, at any time. */
+    /* Requests of the back come in through an eventfd, at any time. */
     replay_add_blocker("the device multios");
 
     memory_region_init_io(&s->bar, OBJECT(s), &bar_ops, s, "multios-registers",

@@ -35,6 +35,46 @@
 #define IOAPIC_VERSION      0x11
 #define IOAPIC_MASKED       (1u << 16)
 
+/* The registers that front and back have in common. */
+bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
+{
+    const uint8_t *mac = s->mac.a;
+
+    switch (addr) {
+    case MULTIOS_REG_MAGIC:
+        *val = MULTIOS_MAGIC;
+        return true;
+    case MULTIOS_REG_VERSION:
+        *val = MULTIOS_VERSION;
+        return true;
+    case MULTIOS_REG_SHM_BASE:
+        *val = extract64(s->shared_base, 0, 32);
+        return true;
+    case MULTIOS_REG_SHM_BASE + 4:
+        *val = extract64(s->shared_base, 32, 32);
+        return true;
+    case MULTIOS_REG_SHM_SIZE:
+        *val = extract64(s->shared_mem, 0, 32);
+        return true;
+    case MULTIOS_REG_SHM_SIZE + 4:
+        *val = extract64(s->shared_mem, 32, 32);
+        return true;
+    case MULTIOS_REG_MAC_LO:
+        *val = ldl_le_p(mac);
+        return true;
+    case MULTIOS_REG_MAC_HI:
+        *val = lduw_le_p(mac + 4);
+        return true;
+    case MULTIOS_REG_FRONT_VCPUS:
+        *val = s->first_back_cpu;
+        return true;
+    case MULTIOS_REG_BACK_VCPUS:
+        *val = s->back_vcpus;
+        return true;
+    }
+    return false;
+}
+
 static bool from_back(MultiOSState *s, const char *what)
 {
     if (multios_vcpu_is_back(s, current_cpu)) {

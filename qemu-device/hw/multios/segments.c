@@ -3,7 +3,7 @@
  * multios: the three memory segments
  *
  * The back's and the shared segment are carved from the end of -m beneath
- * 4 GiB; what is left is the front's. Beneath 4 GiB because the boot
+ * 4 GiB; the rest is the front's. Beneath 4 GiB because the boot
  * parameters have 32-bit fields, and because every PCI device reaches it.
  *
  *   0                                             low RAM's end (<= 2.75 GiB)
@@ -28,10 +28,10 @@
 #include "target/i386/cpu.h"
 #include "trace.h"
 
-/* What the front's kernel and firmware (OVMF: about 40 MiB) need. */
+/* Least memory of the front's kernel and firmware (OVMF: about 40 MiB). */
 #define FRONT_MIN           (256 * MiB)
 #define BACK_MIN            (64 * MiB)
-/* What x86_load_linux() leaves free above the front's initrd: PC_FW_DATA. */
+/* Gap of x86_load_linux() above the front's initrd: PC_FW_DATA. */
 #define INITRD_GAP          (160 * KiB)
 
 static bool check_size(const char *name, uint64_t size, uint64_t min,
@@ -56,7 +56,7 @@ static bool check_size(const char *name, uint64_t size, uint64_t min,
     return true;
 }
 
-/* Where x86_load_linux() puts the initrd at most, beside low RAM's end. */
+/* Highest end of the initrd for x86_load_linux(), beside low RAM's end. */
 static uint64_t front_initrd_limit(MachineState *ms)
 {
     uint8_t header[0x260] = { 0 };
@@ -216,7 +216,7 @@ bool multios_segments_init(MultiOSState *s, Error **errp)
 
 /*
  * Once all devices are there, for nothing can be added to the e820 after this.
- * What fw_cfg hands out is this table and no copy.
+ * fw_cfg hands out this very table, not a copy.
  */
 void multios_segments_end_ram(MultiOSState *s)
 {

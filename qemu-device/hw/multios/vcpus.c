@@ -27,8 +27,8 @@
 #include "trace.h"
 
 /*
- * MTRRs on, write-back by default: what firmware would have set up. With them
- * off, KVM takes all memory for uncached when a device is passed through.
+ * MTRRs on, write-back by default, as firmware sets them up. With MTRRs off,
+ * KVM takes all memory for uncached when a device is passed through.
  */
 #define MTRR_DEFTYPE (BIT(11) | 6)
 
@@ -222,11 +222,11 @@ static void reset_work(CPUState *cs, run_on_cpu_data data)
     cpu_synchronize_state(cs);
     cpu_reset(cs);
     /*
-     * The reset makes 1 of a TSC that counts already, so that all vCPUs of a
-     * machine that is reset begin anew. Written for one vCPU alone, that is
-     * a TSC which does not go with the others' for KVM, who then takes the
-     * master clock, and with it the stable kvm-clock, from all of them. 0 joins
-     * the others' TSC, as a hot-plugged vCPU does.
+     * cpu_reset() sets a running TSC to 1, so that all vCPUs of a machine that
+     * is reset begin anew. Written for some vCPUs alone, 1 would be a TSC that
+     * does not match the others', and KVM would take the master clock, and with
+     * it the stable kvm-clock, from all of them. 0 joins the others' TSC, as a
+     * hot-plugged vCPU does.
      */
     cpu->env.tsc = 0;
     /*

@@ -33,8 +33,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
 #define MULTIOS_MAGIC           0x31534f4d /* "MOS1" */
 #define MULTIOS_VERSION         1
 
-/* Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the */
-/* back's control page as well. */
+/*
+ * Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the back's
+ * control page as well.
+ */
 enum {
     MULTIOS_REG_MAGIC        = 0x00,
     MULTIOS_REG_VERSION      = 0x04,
@@ -133,7 +135,7 @@ typedef struct MultiOSPortView {
     hwaddr *under_offset;
 } MultiOSPortView;
 
-/* What boot.c writes into the back's segment at each start. */
+/* Bytes that boot.c writes into the back's segment at each start. */
 typedef struct MultiOSBlob {
     hwaddr addr;
     gsize len;
@@ -200,11 +202,11 @@ struct MultiOSState {
     uint32_t ioapic_reg[0x40];
     uint8_t cmos_index;
 
-    MemoryRegion takeover; /* the front's PM1_EN register, see views.c */
+    MemoryRegion takeover; /* the front's PM1_EN register, see takeover.c */
     GArray *port_views;    /* of MultiOSPortView * */
 };
 
-/* What multios.c is asked to do, in this order. */
+/* Requests to multios.c, in the order in which they are met. */
 enum {
     /* by vCPUs of the back: void if not seen when these are held */
     MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
@@ -224,9 +226,8 @@ enum {
     MULTIOS_DO_AGAIN    = 1 << 8, /* the back reset itself a while ago */
 };
 
-/* multios.c */
+/* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
-bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val);
 
 /* segments.c: where the back and the shared segment are */
 bool multios_segments_init(MultiOSState *s, Error **errp);
@@ -254,10 +255,19 @@ static inline hwaddr multios_mm64_base(MultiOSState *s)
 /* page.c: the back's control page, UART, panic register and IOAPIC */
 bool multios_page_init(MultiOSState *s, Error **errp);
 void multios_page_reset(MultiOSState *s);
+/* A register that the front's BAR has, too. Returns false if @addr is none. */
+bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val);
+
+/* Of regions over those of a PC's own devices. */
+#define MULTIOS_VIEW_PRIORITY 1000
 
 /* views.c: who sees which I/O ports */
 void multios_views_init(MultiOSState *s);
+
+/* takeover.c: the front OS's power management registers */
 bool multios_takeover_init(MultiOSState *s, Error **errp);
+/* After multios_takeover_init() has found them. */
+void multios_hide_s3(void);
 
 /* vcpus.c: which vCPUs are the back's and what they do */
 bool multios_vcpus_init(MultiOSState *s, Error **errp);
