@@ -89,9 +89,10 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 	/* what the kernel's connection manager resolved when it connected may be long ago */
 	mcast = rdma_is_multicast_addr((struct in6_addr *)grh->dgid.raw);
 	if (!mcast && sleepable)
-		mrdma_next_hop(grh->sgid_attr, &grh->dgid, false, eth.h_dest);
+		mrdma_next_hop(grh->sgid_attr, &grh->dgid, eth.h_dest);
 
 	memset(av, 0, sizeof(*av));
+	av->source = mrdma_gid_netdev(grh->sgid_attr);
 	switch (rdma_gid_attr_network_type(grh->sgid_attr)) {
 	case RDMA_NETWORK_IPV4:
 		if (!ipv6_addr_v4mapped((const struct in6_addr *)&grh->dgid))

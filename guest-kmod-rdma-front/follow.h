@@ -5,6 +5,8 @@
 
 #include <rdma/ib_verbs.h>
 
+#include "hdr.h"
+
 struct mrdma_dev;
 
 /* For the module's life. Process context */
@@ -19,7 +21,9 @@ void mrdma_follow_uninit(struct mrdma_dev *dev);
 void mrdma_follow(struct mrdma_dev *dev);
 /* Some path seems to lead nowhere. Any context. */
 void mrdma_follow_broken(struct mrdma_dev *dev);
+/* The netdev of a GID. Its ifindex is 0 if ib_core's table has the GID no longer. Any context. */
+struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid);
 /* Process context; returns false if the MAC address is not known now, and leaves @dmac alone. */
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac);
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac);
 
 #endif /* MRDMA_FOLLOW_H */

@@ -190,8 +190,15 @@ static inline u32 mrdma_psn_diff(u32 a, u32 b)
 #define MRDMA_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
 				 sizeof(struct udphdr))
 
+/* A netdev by name: neither a reference nor a pointer that may be another netdev's later */
+struct mrdma_netdev_id {
+	u64			net_cookie;
+	int			ifindex;	/* 0: none */
+};
+
 /* Address vector: all bytes before the BTH, ready to copy */
 struct mrdma_av {
+	struct mrdma_netdev_id	source;		/* the source GID's netdev */
 	u8			hdr[MRDMA_MAX_L4] __aligned(2);
 	u8			len;		/* bytes of hdr in use */
 	u8			l3;		/* offset of the IP header */

@@ -6,6 +6,7 @@
 #ifndef MRDMA_KCOMPAT_H
 #define MRDMA_KCOMPAT_H
 
+#include <linux/local_lock.h>
 #include <linux/types.h>
 #include <linux/version.h>
 
@@ -66,6 +67,12 @@ struct mrdma_flush_wr {
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
 #define timer_container_of(var, timer, field)	from_timer(var, timer, field)
+#endif
+
+/* 6.11 brought it; softirqs of one CPU exclude each other in older kernels of either kind */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define local_lock_nested_bh(lock)	do { } while (0)
+#define local_unlock_nested_bh(lock)	do { } while (0)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)

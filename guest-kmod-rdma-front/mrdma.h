@@ -25,6 +25,7 @@
  *   mrdma_mem.lock     what a key opens; held over the copy      BH: below a QP lock; a window's
  *                                                                before its region's
  *   mrdma_dev.mw_lock  which windows of type 2 a QP has          BH: below a window's lock
+ *   mrdma_poll.lock    QPs to run at the end of a batch          softirq, below a QP lock
  *   RCU                key to struct mrdma_mem                   any
  *   RCU                multicast group to QPs                    BH: outside a QP lock
  *
@@ -39,6 +40,7 @@
 #include <linux/hashtable.h>
 #include <linux/idr.h>
 #include <linux/interrupt.h>
+#include <linux/local_lock.h>
 #include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
@@ -154,6 +156,12 @@ struct mrdma_macs {
 	u32			users[MSR_MAX_MACS];	/* GIDs of each slot */
 };
 
+/* QPs to run at the end of a batch, see rx.c */
+struct mrdma_poll {
+	local_lock_t		lock;		/* protects: qps, from softirqs of this CPU (PREEMPT_RT) */
+	struct list_head	qps;
+};
+
 /* Multicast groups, see mcast.c */
 struct mrdma_mcast {
 	struct mutex		lock;		/* protects: all below; read under RCU */
@@ -181,9 +189,10 @@ struct mrdma_dev {
 	struct mrdma_mcast	mcast;
 	struct mrdma_macs	macs;
 	struct mrdma_stats __percpu *stats;
-	struct list_head __percpu *poll;	/* QPs to run at the end of a batch, see rx.c */
+	struct mrdma_poll __percpu *poll;
 	struct notifier_block	netdev_nb;
 	struct notifier_block	netevent_nb;
+	struct ib_event_handler	gid_handler;	/* see follow.c */
 	struct list_head	follow_entry;	/* of all devices, see follow.c */
 	struct delayed_work	follow;
 	unsigned long		follow_delay;	/* jiffies, WRITE_ONCE by the work */

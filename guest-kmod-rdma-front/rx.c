@@ -22,11 +22,13 @@ int mrdma_rx_init(struct mrdma_dev *dev)
 {
 	int cpu;
 
-	dev->poll = alloc_percpu(struct list_head);
+	dev->poll = alloc_percpu(struct mrdma_poll);
 	if (!dev->poll)
 		return -ENOMEM;
-	for_each_possible_cpu(cpu)
-		INIT_LIST_HEAD(per_cpu_ptr(dev->poll, cpu));
+	for_each_possible_cpu(cpu) {
+		local_lock_init(&per_cpu_ptr(dev->poll, cpu)->lock);
+		INIT_LIST_HEAD(&per_cpu_ptr(dev->poll, cpu)->qps);
+	}
 	return 0;
 }
 
@@ -178,7 +180,9 @@ static enum mrdma_counter rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
 	where = deliver(dev, qp, b);
 	if (where == MRDMA_CNT_RCVD_PKTS && !qp->polled) {
 		qp->polled = true;
-		list_add_tail(&qp->poll_entry, this_cpu_ptr(dev->poll));
+		local_lock_nested_bh(&dev->poll->lock);
+		list_add_tail(&qp->poll_entry, &this_cpu_ptr(dev->poll)->qps);
+		local_unlock_nested_bh(&dev->poll->lock);
 		mrdma_qp_unlock(qp);
 		/* the list keeps the reference */
 	} else {
@@ -255,16 +259,26 @@ out:
 	return max(n, 1u);
 }
 
+static struct mrdma_qp *next_polled(struct mrdma_dev *dev)
+{
+	struct mrdma_qp *qp;
+
+	local_lock_nested_bh(&dev->poll->lock);
+	qp = list_first_entry_or_null(&this_cpu_ptr(dev->poll)->qps, struct mrdma_qp, poll_entry);
+	if (qp)
+		list_del(&qp->poll_entry);
+	local_unlock_nested_bh(&dev->poll->lock);
+	return qp;
+}
+
 /* Softirq: end of a batch on this CPU. What is too much for one batch is left to tasklets. */
 void mrdma_rx_flush(struct mrdma_dev *dev)
 {
-	struct list_head *list = this_cpu_ptr(dev->poll);
 	struct mrdma_qp *qp;
 	u32 sent = 0;
 
-	while ((qp = list_first_entry_or_null(list, struct mrdma_qp, poll_entry))) {
+	while ((qp = next_polled(dev))) {
 		mrdma_qp_lock(qp);
-		list_del(&qp->poll_entry);
 		qp->polled = false;
 		if (sent < FLUSH_BYTES)
 			sent += mrdma_qp_run(qp);

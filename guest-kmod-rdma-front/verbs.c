@@ -166,6 +166,28 @@ static void refuse_rxe(struct ib_device *ibdev)
 	rcu_read_unlock();
 }
 
+static int refuse_rxe_of(struct net_device *netdev, struct netdev_nested_priv *priv)
+{
+	struct ib_device *ibdev = ib_device_get_by_netdev(netdev, RDMA_DRIVER_RXE);
+
+	if (ibdev) {
+		refuse_rxe(ibdev);
+		ib_device_put(ibdev);
+	}
+	return 0;
+}
+
+/* @upper, which may have an rxe, is now on top of the vNIC, and so is all that is on top of @upper. */
+static void refuse_rxe_above(struct net_device *upper)
+{
+	struct netdev_nested_priv none = {};
+
+	rcu_read_lock();
+	refuse_rxe_of(upper, &none);
+	netdev_walk_all_upper_dev_rcu(upper, refuse_rxe_of, &none);
+	rcu_read_unlock();
+}
+
 /* ib_uverbs has taken the device in: away with the driver id. */
 static int client_add(struct ib_device *ibdev)
 {
@@ -373,11 +395,13 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 {
 	struct mrdma_dev *dev = container_of(nb, struct mrdma_dev, netdev_nb);
 	struct ib_event ev = { .device = &dev->ibdev, .element.port_num = 1 };
+	struct net_device *netdev = netdev_notifier_info_to_dev(arg);
+	struct netdev_notifier_changeupper_info *upper = arg;
 	int state;
 
-	if (event == NETDEV_CHANGEADDR)
-		mrdma_follow(dev);
-	if (netdev_notifier_info_to_dev(arg) != dev->netdev)
+	if (event == NETDEV_CHANGEUPPER && upper->linking && mrdma_netdev_uses_vnic(netdev))
+		refuse_rxe_above(upper->upper_dev);
+	if (netdev != dev->netdev)
 		return NOTIFY_DONE;
 	switch (event) {
 	case NETDEV_CHANGEADDR:

@@ -623,10 +623,15 @@ void mrdma_follow_broken(struct mrdma_dev *dev)
 	container_of(dev, struct nic, dev)->followed++;
 }
 
-bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, bool ask, u8 *dmac)
+struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid)
+{
+	(void)gid;
+	return (struct mrdma_netdev_id){ .ifindex = 1 };
+}
+
+bool mrdma_next_hop(const struct ib_gid_attr *sgid, const union ib_gid *dgid, u8 *dmac)
 {
 	(void)sgid;
-	(void)ask;
 	(void)dgid;
 	(void)dmac;
 	return false;
@@ -643,7 +648,7 @@ bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mr
 
 	(void)pd;
 	attr.grh.dgid.raw[15] = num;
-	return num < 16 && num != nic->gid.gid.raw[15] && !mrdma_av_init(dev, &attr, 0, 0, true, av);
+	return num < 16 && !mrdma_av_init(dev, &attr, 0, 0, true, av);
 }
 
 const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,

@@ -544,6 +544,67 @@ static void to_itself(void **state)
 	free(s);
 }
 
+/* Each queue pair sends datagrams to its own device and to the peer by turns, a few at a time. */
+static void datagrams(struct path *p)
+{
+	struct scene *s = p->user;
+	u32 i;
+
+	for (i = 0; i < s->nflows; i++) {
+		struct nic_qp *q = s->flow[i].qp;
+		struct rxe_send_wqe *w;
+
+		while ((w = nic_sq_next(q))) {
+			memset(w, 0, sizeof(*w));
+			w->wr.opcode = IB_WR_SEND;
+			w->wr.send_flags = IB_SEND_SIGNALED;
+			w->wr.wr.ud.remote_qpn = 3;	/* nobody's */
+			w->wr.wr.ud.ah_num = (q->sq_prod / 5 + i) % 2 ? 1 : 2;
+			w->dma.length = s->msg;
+			w->dma.num_sge = 1;
+			w->dma.sge[0] = (struct rxe_sge){ s->mem->va, s->msg, s->mem->key };
+			nic_sq_post(q);
+		}
+	}
+	path_softirq(p);
+}
+
+/*
+ * The line of the ring and that of the loop: a queue pair in one of them keeps no turn in the
+ * other. If it did, some would wait at the ring with all of the loop's room, and the others the
+ * other way round.
+ */
+static void two_lines(void **state)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+	u32 i, k, last[64] = {};
+
+	(void)state;
+	assert_non_null(s);
+	s->front = nic_create(1, NIC_RING);
+	s->peer = nic_create(2, NIC_RING);
+	s->msg = 4096;
+	s->mem = nic_reg(s->front, s->msg, ACCESS);
+	s->nflows = 64;
+	path_init(&s->path, s->front, s->peer, 10 * GBIT, 50);
+	s->path.user = s;
+	s->path.apps = datagrams;
+	for (i = 0; i < s->nflows; i++) {
+		s->flow[i].qp = nic_qp_create(s->front, IB_QPT_UD, DEPTH, 1);
+		assert_int_equal(nic_qp_init(s->flow[i].qp), 0);
+		assert_int_equal(nic_qp_connect(s->flow[i].qp, s->peer, 0, IB_MTU_4096, 0, 0), 0);
+	}
+	for (k = 0; k < 10; k++) {
+		path_run(&s->path, 50000);
+		for (i = 0; i < s->nflows; i++) {
+			assert_int_equal(s->flow[i].qp->qp.state, IB_QPS_RTS);
+			assert_true(s->flow[i].qp->sq_prod > last[i]);
+			last[i] = s->flow[i].qp->sq_prod;
+		}
+	}
+	end_scene(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +613,7 @@ int main(void)
 		cmocka_unit_test(many_reads), cmocka_unit_test(acks_pass),
 		cmocka_unit_test(link_flaps), cmocka_unit_test(back_stalls),
 		cmocka_unit_test(dead_peer), cmocka_unit_test(to_itself),
+		cmocka_unit_test(two_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

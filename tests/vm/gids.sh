@@ -174,6 +174,17 @@ no_second() {
 		ip link del mv0' "$front_dev" && pingpong rc peer front $peer_ip $front_ip
 }
 check "rdma_rxe on the netdev, or on a macvlan on top of it: removed, with a reason" no_second
+# The rxe of the macvlan is on top of it as soon as the bridge below that is.
+no_earlier() {
+	on front -t 40 'set -e
+		ip link add br9 type bridge && ip link set br9 up && ip link add mv9 link br9 type macvlan && ip link set mv9 up
+		rdma link add rxe_y type rxe netdev br9 && rdma link add rxe_z type rxe netdev mv9 && rdma link show | grep rxe_z
+		ip link set $1 master br9
+		i=0; while rdma link show | grep "rxe_[yz]"; do i=$((i + 1)); [ $i -lt 50 ] || exit 1; sleep 0.1; done
+		dmesg | grep "br9 has an RDMA device already.*rxe_y is removed" && dmesg | grep "mv9 has an RDMA device already.*rxe_z is removed"
+		ip link del br9' "$front_dev" && pingpong rc peer front $peer_ip $front_ip
+}
+check "rdma_rxe on a bridge that the netdev joins: removed, too" no_earlier
 check "rdma link del of this device is refused" on front "! rdma link del $front_rdma"
 rxe_goes() {
 	start_on peer vcs "/tmp/verbs-check -w 40" && start_on front vcc "/tmp/verbs-check -d $front_rdma -w 40 -k -q 2 -s 5 -z 100000 -o write,read,send $peer_ip" || return

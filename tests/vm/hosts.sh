@@ -78,12 +78,34 @@ upper_all() {
 	check "$name: rdma_cm between two processes of the front" upper_cm front front $ip6 $ns $ns
 }
 
+# upper_readdressed DEVICE MAC OPTIONS...: connections by DEVICE's GID go on when DEVICE gets another MAC address.
+upper_readdressed() {
+	local device=$1 mac=$2 of=$front_ip before rc=0 index
+	shift 2
+	[[ " $* " != *" -6 "* ]] || of=$front_ip6
+	index=$(gid front $of) &&
+		start_on peer vcs '/tmp/verbs-check -w 60' &&
+		start_on front vcc "/tmp/verbs-check -w 40 -g $index -k -s 200 -t 16 -q 2 -z 20000 $* $peer_ip" && under_way 100 && before=$(path_updates) || return
+	on front "ip link set $device address $mac" || rc=1
+	under_way 100 || rc=1
+	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
+	end_of front vcc 40 || rc=1
+	end_of peer vcs 30 || rc=1
+	(($(path_updates) > before)) || { echo "no path was updated"; rc=1; }
+	return $rc
+}
+path_updates() { on front "cat /sys/class/infiniband/$(rdma_dev front)/ports/1/hw_counters/path_updates"; }
+
 front_mac=$(on front "cat /sys/class/net/$front_dev/address")
+put_tool verbs-check front peer
 bridged() {
 	on front "ip link add up0 type bridge && ip link set up0 address 02:00:00:00:77:01 && ip link set $front_dev master up0" && addresses_to up0
 }
 if check "the netdev is port of a bridge with another MAC address" bridged; then
 	upper_all bridge $front_ip $front_ip6
+	check "the bridge gets another MAC address: open connections go on" upper_readdressed up0 02:00:00:00:77:0a -o write,read,send,add
+	check "again, IPv6" upper_readdressed up0 02:00:00:00:77:0b -6 -o write,read,send,add
+	check "and datagrams and UC" upper_readdressed up0 02:00:00:00:77:0c -l -o ud,uc
 fi
 vlan_on_upper() {
 	on front "ip link add link up0 name up0.7 type vlan id 7 && ip addr add 10.7.0.1/24 dev up0.7 && ip addr add fd07::1/64 dev up0.7 nodad && ip link set up0.7 up" &&
@@ -215,7 +237,7 @@ way() {
 		on peer "ip route replace 10.77.0.0/24 via 10.99.0.1$1 dev r0 metric 2000 && ip -6 route replace fd77::/64 via fd99::1$1 dev r0 metric 2000"
 }
 no_gateways() {
-	on front 'ip route del 10.99.0.0/24; ip -6 route del fd99::/64'
+	on front 'ip route del 10.99.0.0/24; ip -6 route del fd99::/64; ip nexthop del id 9'
 	on peer 'rdma link del rxe_r; ip route del 10.77.0.0/24 metric 2000; ip -6 route del fd77::/64 metric 2000; ip netns del g1; ip netns del g2; ip link del r0'
 }
 # received_by GATEWAY: packets from the wire, ever
@@ -234,14 +256,16 @@ moves() {
 	end_of peer vcs 30 || rc=1
 	return $rc
 }
+# The old gateway goes on working, so only an event leads to the new one.
+nexthop_to() { on front "ip nexthop replace id 9 via 10.77.0.1$1 dev $front_dev && ip route replace 10.99.0.0/24 nhid 9"; }
 mac_of() { on peer "ip -n g$1 link set mv$1 address $2"; }
 # The one that is left takes nothing any more.
 changes_over() { on peer "ip -n g$2 link set mv$2 down; ip -n g$2 link set u$2 down" && way $1; }
+both_by_nexthop() { back_again && nexthop_to 1; }
 back_again() {
 	on peer "for i in 1 2; do ip -n g\$i link set mv\$i up; ip -n g\$i link set u\$i up; ip -n g\$i addr replace fd77::1\$i/64 dev mv\$i nodad; ip -n g\$i addr replace fd99::1\$i/64 dev u\$i nodad; done" && way 1
 }
-put_tool verbs-check front peer
-PREPARES+=' gateways back_again '
+PREPARES+=' gateways back_again both_by_nexthop '
 if check "two gateways to a network behind the peer" gateways; then
 	check "a gateway gets another MAC address and says so: RC goes on" moves 1 'mac_of 1 02:00:00:00:99:11' -o write,read,send,add
 	check "again, IPv6" moves 1 'mac_of 1 02:00:00:00:99:21' -6 -o write,read,send,add
@@ -251,7 +275,9 @@ if check "two gateways to a network behind the peer" gateways; then
 	check "the route changes to the other gateway: datagrams and UC" moves 2 'changes_over 2 1' -l -o ud,uc
 	check "both gateways are there once more" back_again
 	check "the route changes to the other gateway, IPv6" moves 2 'changes_over 2 1' -6 -o write,read,send,add
-	check "the path's changes are counted" on front "[ \$(cat /sys/class/infiniband/$(rdma_dev front)/ports/1/hw_counters/path_updates) -ge 6 ]"
+	check "both gateways are there, a route has a nexthop object" both_by_nexthop
+	check "the nexthop object leads to the other gateway" moves 2 'nexthop_to 2' -o write,read,send,add
+	check "the path's changes are counted" eval '(($(path_updates) >= 10))'
 fi
 no_gateways
 

@@ -110,6 +110,7 @@ union ib_gid {
 
 struct ib_device { struct net_device *netdev; };
 struct ib_client { int unused; };
+struct ib_event_handler { int unused; };
 struct ib_ucontext { struct ib_device *device; };
 struct ib_pd { struct ib_device *device; };
 struct ib_cq { struct ib_device *device; };
