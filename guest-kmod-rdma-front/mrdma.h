@@ -133,7 +133,7 @@ enum mrdma_object {
 	MRDMA_NR_OBJECTS,
 };
 
-/* Receiver of what the loop carries; returns the units of work that it cost, as mrdma_rx_burst(). */
+/* Receiver of the loop's packets. Returns the units of work that it cost, as mrdma_rx_burst(). */
 typedef u32 (*mrdma_loop_rx)(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
 /* End of a batch */
 typedef void (*mrdma_loop_rx_end)(struct mrdma_dev *dev);

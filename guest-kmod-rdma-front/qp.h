@@ -22,7 +22,7 @@ struct mrdma_req {
 	u32			max_psn;	/* one after the highest ever sent */
 	u32			off;		/* bytes of the current message already sent */
 	u32			noack_bytes;	/* sent since the last AckReq */
-	u32			rd_again;	/* PSN of the last READ request that begins inside one */
+	u32			rd_again;	/* PSN of the last READ request within one */
 	u32			rd_pkts;	/* of the outstanding: response packets of those */
 	u8			rd_out;		/* READs and atomics outstanding */
 	u8			retry;		/* left */
@@ -32,10 +32,10 @@ struct mrdma_req {
 	bool			went_back;	/* since the last progress */
 	bool			overdue;	/* and again, for a gap: the deadline stays */
 	bool			armed;		/* the retry timer runs */
-	bool			gap;		/* one was seen before gap_until; the timer looks again */
+	bool			gap;		/* seen before gap_until; the timer looks again */
 	bool			timing;		/* sent_at is that of a packet not repeated */
 	unsigned long		deadline;	/* jiffies */
-	unsigned long		gap_until;	/* jiffies: what comes may be from before going back */
+	unsigned long		gap_until;	/* jiffies: until then old packets may come */
 	unsigned long		sent_at;	/* jiffies */
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 	u32			window;		/* bytes that may be unacknowledged */
@@ -75,11 +75,11 @@ struct mrdma_resp {
 	u32			ack_psn;	/* of the last packet taken that an ACK answers */
 	u32			msn;
 	u32			kind;		/* MOP_SEND, MOP_WRITE: message under way; 0 */
-	bool			have_wqe;	/* wqe has been taken and waits for its completion */
+	bool			have_wqe;	/* wqe is taken and waits for its completion */
 	bool			ack_pending;
 	bool			nak_pending;
 	bool			nak_sent;	/* waiting for the expected packet: no other NAK */
-	bool			fatal;		/* the pending NAK ends the connection, after what is due */
+	bool			fatal;		/* the NAK ends the connection, after what is due */
 	u8			nak;		/* AETH syndrome */
 	u32			nak_psn;
 	u32			len;		/* bytes received of this message */
@@ -101,7 +101,7 @@ struct mrdma_qp {
 	struct completion	idle;
 	struct ib_qp_attr	attr;
 	struct mrdma_av		av;		/* of a connection */
-	const struct ib_gid_attr *sgid;		/* its source, referenced; NULL: not connected yet */
+	const struct ib_gid_attr *sgid;		/* its source, referenced; NULL: not connected */
 	enum ib_qp_state	state;
 	enum ib_sig_type	sig_type;
 	u32			mtu;		/* bytes */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Go-back-N of the requester: the cursor and the window after a loss, what counts as one, and the
- * two timers' times. Nothing is sent here: callers run the QP.
+ * Go-back-N of the requester: cursor and window after a loss, which gaps are losses, and when the
+ * two timers run. Nothing is sent here: callers run the QP.
  */
 #include <linux/jiffies.h>
 

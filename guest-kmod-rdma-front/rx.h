@@ -13,8 +13,8 @@ int mrdma_rx_init(struct mrdma_dev *dev);
 void mrdma_rx_uninit(struct mrdma_dev *dev);
 
 /*
- * Softirq. @d has passed msr_check_desc(); @data is valid during the call only, and can change while
- * it is read. Returns the units of work that it cost: how many QPs it was for, one at least.
+ * Softirq. @d has passed msr_check_desc(); @data is valid during the call only, and can change
+ * while it is read. Returns the units of work that it cost: how many QPs it was for, one at least.
  */
 u32 mrdma_rx(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data);
 /* From the loop, which works without the port. Softirq. */

@@ -10,7 +10,7 @@
 #include "qp.h"
 #include "trace.h"
 
-/* An atomic operation's, as they go into its packet */
+/* Sets the operands of an atomic operation as they go into its packet. */
 void mrdma_swqe_put_operands(struct mrdma_swqe *w, u64 compare_add, u64 swap)
 {
 	if (w->opcode == IB_WR_ATOMIC_FETCH_AND_ADD) {
@@ -279,7 +279,7 @@ void mrdma_sq_fail(struct mrdma_qp *qp, enum ib_wc_status status)
 		sq->cur++;
 	mrdma_sq_done(qp, status);
 	if (qp->ibqp.qp_type != IB_QPT_RC) {
-		/* a datagram's sender stops, its receiver goes on; unless the completion overran its queue */
+		/* a datagram's sender stops, its receiver goes on, unless this was lost */
 		if (qp->state == IB_QPS_ERR)
 			return;
 		qp->state = IB_QPS_SQE;

@@ -23,7 +23,7 @@ struct mrdma_tx {
 	struct mrdma_qp		*qp;	/* that has reserved */
 	const struct mrdma_tmpl	*t;	/* of what is reserved, the caller's */
 	u32			ring_end;	/* position in the ring behind the last burst */
-	const u8		*copy;	/* of a multicast datagram: it is for QPs of this device as well */
+	const u8		*copy;	/* of a multicast datagram that QPs of this device get */
 };
 
 /* What the headers of a burst say */
