@@ -57,7 +57,7 @@
 #define SMI_EN          (PMBASE + 0x30)
 #define SMI_EN_APMC     0x20
 #define APM_CNT         0xb2
-#define CPU_HOTPLUG     0xcd8 /* of ICH9: first the bitmap of present CPUs */
+#define CPU_HOTPLUG     0xcd8 /* of ICH9: at first a bitmap of present CPUs */
 #define PIC             0x20
 
 #define MCH_DEVFN       QPCI_DEVFN(0, 0)
@@ -531,7 +531,10 @@ static void test_cpu_hotplug(void)
     Machine m;
 
     start(&m);
-    g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG), ==, 1);
+    /* QEMU 11 has no bitmap any more, and begins with the modern registers. */
+    if (QEMU_VERSION_MAJOR < 11) {
+        g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG), ==, 1);
+    }
     /* to the modern registers, as firmware and ACPI tables do */
     qtest_outl(m.qts, CPU_HOTPLUG, 0);
     g_assert_cmphex(qtest_inb(m.qts, CPU_HOTPLUG + 4), ==, 1);
