@@ -259,11 +259,11 @@ moves() {
 	return $rc
 }
 # The old gateway goes on working, so only an event leads to the new one.
-nexthop_to() { on front "ip nexthop replace id 9 via 10.77.0.1$1 dev $front_dev && ip route replace 10.99.0.0/24 nhid 9"; }
+nexthop_to() { on front "ip nexthop replace id 9 via 10.77.0.1$1 dev $front_dev"; }
 mac_of() { on peer "ip -n g$1 link set mv$1 address $2"; }
 # The one that is left takes nothing any more.
 changes_over() { on peer "ip -n g$2 link set mv$2 down; ip -n g$2 link set u$2 down" && way $1; }
-both_by_nexthop() { back_again && nexthop_to 1; }
+both_by_nexthop() { back_again && nexthop_to 1 && on front 'ip route replace 10.99.0.0/24 nhid 9'; }
 back_again() {
 	on peer "for i in 1 2; do ip -n g\$i link set mv\$i up; ip -n g\$i link set u\$i up; ip -n g\$i addr replace fd77::1\$i/64 dev mv\$i nodad; ip -n g\$i addr replace fd99::1\$i/64 dev u\$i nodad; done" && way 1
 }
