@@ -273,15 +273,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	t.nseg = pkts;
 	t.payload = bytes;
 
-	t.op_mid = ops->middle;
-	if (pkts == 1) {
-		t.op_first = start ? (end ? ops->only : ops->first) :
-				     (end ? ops->last : ops->middle);
-		t.op_last = t.op_first;
-	} else {
-		t.op_first = start ? ops->first : ops->middle;
-		t.op_last = end ? ops->last : ops->middle;
-	}
+	mrdma_tmpl_ops(&t, ops, start, end);
 	if (!rc) {
 		t.op_first |= IB_OPCODE_UC;
 		t.op_mid |= IB_OPCODE_UC;

@@ -475,21 +475,13 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 		.psn = mrdma_psn_add(job->psn, job->off / qp->mtu),
 		.nseg = pkts,
 		.seg_len = qp->mtu,
-		.op_mid = ops->middle,
 		.payload = bytes,
 	};
 	enum mrdma_tx_result result;
 	struct msr_desc d;
 	u8 *payload;
 
-	if (pkts == 1) {
-		t.op_first = start ? (end ? ops->only : ops->first) :
-				     (end ? ops->last : ops->middle);
-		t.op_last = t.op_first;
-	} else {
-		t.op_first = start ? ops->first : ops->middle;
-		t.op_last = end ? ops->last : ops->middle;
-	}
+	mrdma_tmpl_ops(&t, ops, start, end);
 	if (mrdma_op[t.op_first].flags & MOP_AETH) {
 		put_aeth(&t, syndrome, job->msn);
 		t.ext_first = sizeof(struct mrdma_aeth);

@@ -45,6 +45,21 @@ struct mrdma_tmpl {
 	u32			payload;	/* bytes */
 };
 
+/* The opcodes of @t's packets: with @start the message begins in this burst, with @end it ends. */
+static inline void mrdma_tmpl_ops(struct mrdma_tmpl *t, const struct mrdma_op_set *ops, bool start,
+				  bool end)
+{
+	t->op_mid = ops->middle;
+	if (t->nseg == 1) {
+		t->op_first = start ? (end ? ops->only : ops->first) :
+				      (end ? ops->last : ops->middle);
+		t->op_last = t->op_first;
+	} else {
+		t->op_first = start ? ops->first : ops->middle;
+		t->op_last = end ? ops->last : ops->middle;
+	}
+}
+
 /* Largest payload of one burst on this path, bytes */
 u32 mrdma_tx_max(const struct mrdma_av *av);
 void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);
