@@ -55,7 +55,7 @@ static int map_registers(struct mnet *mnet)
 
 	res = platform_get_resource(mnet->pdev, IORESOURCE_MEM, 1);
 	if (!res) {
-		dev_err(dev, "no control page (second resource of " MOS_ACPI_HID ")\n");
+		dev_err(dev, "no control page (second resource of " MULTIOS_ACPI_HID ")\n");
 		return -ENODEV;
 	}
 	/*
@@ -68,15 +68,15 @@ static int map_registers(struct mnet *mnet)
 		return PTR_ERR(regs);
 	}
 	mnet->regs = (void __iomem __force *)regs;
-	value = readl(mnet->regs + MOS_REG_MAGIC);
-	if (value != MOS_MAGIC) {
-		dev_err(dev, "magic register is %#x, must be %#x: not a multios device\n", value, MOS_MAGIC);
+	value = readl(mnet->regs + MULTIOS_REG_MAGIC);
+	if (value != MULTIOS_MAGIC) {
+		dev_err(dev, "magic register is %#x, must be %#x: not a multios device\n", value, MULTIOS_MAGIC);
 		return -ENODEV;
 	}
-	value = readl(mnet->regs + MOS_REG_VERSION);
-	if (value != MOS_VERSION) {
+	value = readl(mnet->regs + MULTIOS_REG_VERSION);
+	if (value != MULTIOS_VERSION) {
 		dev_err(dev, "device version is %u, this module knows %u: QEMU and module are not of the same multios\n",
-			value, MOS_VERSION);
+			value, MULTIOS_VERSION);
 		return -ENODEV;
 	}
 	mos_reg_read_mac(mnet->regs, mnet->front_mac);
@@ -94,8 +94,8 @@ static int init_link(struct mnet *mnet)
 		.ops			= &link_ops,
 		.dev			= dev,
 	};
-	u64 base = mos_reg_read64(mnet->regs, MOS_REG_SHM_BASE);
-	u64 size = mos_reg_read64(mnet->regs, MOS_REG_SHM_SIZE);
+	u64 base = mos_reg_read64(mnet->regs, MULTIOS_REG_SHM_BASE);
+	u64 size = mos_reg_read64(mnet->regs, MULTIOS_REG_SHM_SIZE);
 	struct resource *res;
 
 	res = platform_get_resource(mnet->pdev, IORESOURCE_MEM, 0);
@@ -167,7 +167,7 @@ static void mnet_shutdown(struct platform_device *pdev)
 }
 
 static const struct acpi_device_id ids[] = {
-	{ MOS_ACPI_HID },
+	{ MULTIOS_ACPI_HID },
 	{ }
 };
 MODULE_DEVICE_TABLE(acpi, ids);
@@ -189,13 +189,13 @@ static int __init mnet_init(void)
 	struct pci_dev *pdev;
 	int err;
 
-	if (!acpi_dev_present(MOS_ACPI_HID, NULL, -1)) {
-		pdev = pci_get_device(MOS_PCI_VENDOR, MOS_PCI_DEVICE, NULL);
+	if (!acpi_dev_present(MULTIOS_ACPI_HID, NULL, -1)) {
+		pdev = pci_get_device(MULTIOS_PCI_VENDOR_ID, MULTIOS_PCI_DEVICE_ID, NULL);
 		pci_dev_put(pdev);
 		if (pdev)
 			pr_err("this is the front OS of a multios VM: multios_rdma belongs here, multios_net into the back OS\n");
 		else
-			pr_err("no multios device (ACPI " MOS_ACPI_HID ") in this machine: this module belongs into the back OS of a multios VM\n");
+			pr_err("no multios device (ACPI " MULTIOS_ACPI_HID ") in this machine: this module belongs into the back OS of a multios VM\n");
 		return -ENODEV;
 	}
 	mnet_roce_init();

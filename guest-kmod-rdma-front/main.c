@@ -27,10 +27,10 @@ static int probe_result = -ENODEV;
 static const char *state_name(u32 state)
 {
 	static const char * const names[] = {
-		[MOS_BACK_OFF]		= "off",
-		[MOS_BACK_RUNNING]	= "running",
-		[MOS_BACK_STOPPED]	= "stopped",
-		[MOS_BACK_CRASHED]	= "crashed",
+		[MULTIOS_BACK_OFF]	= "off",
+		[MULTIOS_BACK_RUNNING]	= "running",
+		[MULTIOS_BACK_STOPPED]	= "stopped",
+		[MULTIOS_BACK_CRASHED]	= "crashed",
 	};
 
 	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
@@ -62,12 +62,12 @@ static const struct mrdma_chan_ops chan_ops = {
 static irqreturn_t hard_interrupt(int irq, void *data)
 {
 	struct mrdma_front *front = data;
-	u32 status = readl(front->regs + MOS_REG_IRQ_STATUS);
+	u32 status = readl(front->regs + MULTIOS_REG_IRQ_STATUS);
 
 	if (!status)
 		return IRQ_NONE;
-	writel(status, front->regs + MOS_REG_IRQ_STATUS);
-	return status & MOS_IRQ_BACK_STATE ? IRQ_WAKE_THREAD : IRQ_HANDLED;
+	writel(status, front->regs + MULTIOS_REG_IRQ_STATUS);
+	return status & MULTIOS_IRQ_BACK_STATE ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
 static irqreturn_t thread_interrupt(int irq, void *data)
@@ -76,12 +76,12 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 	u32 state, generation;
 
 	mutex_lock(&front->state_lock);
-	state = readl(front->regs + MOS_REG_BACK_STATE);
-	generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	state = readl(front->regs + MULTIOS_REG_BACK_STATE);
+	generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	if (state != front->back_state || generation != front->back_generation) {
 		dev_info(&front->pdev->dev, "back OS is %s (start %u)\n", state_name(state), generation);
 		/* the section of one that is gone stays as it was: do not wait for it to change */
-		if (state != MOS_BACK_RUNNING || generation != front->back_generation)
+		if (state != MULTIOS_BACK_RUNNING || generation != front->back_generation)
 			mos_link_peer_gone(&front->link);
 		front->back_state = state;
 		front->back_generation = generation;
@@ -129,16 +129,16 @@ static int map_registers(struct mrdma_front *front)
 	if (err)
 		return err;
 	front->regs = pcim_iomap_table(pdev)[0];
-	value = readl(front->regs + MOS_REG_MAGIC);
-	if (value != MOS_MAGIC) {
+	value = readl(front->regs + MULTIOS_REG_MAGIC);
+	if (value != MULTIOS_MAGIC) {
 		dev_err(&pdev->dev, "magic register is %#x, must be %#x: not a multios device\n",
-			value, MOS_MAGIC);
+			value, MULTIOS_MAGIC);
 		return -ENODEV;
 	}
-	value = readl(front->regs + MOS_REG_VERSION);
-	if (value != MOS_VERSION) {
+	value = readl(front->regs + MULTIOS_REG_VERSION);
+	if (value != MULTIOS_VERSION) {
 		dev_err(&pdev->dev, "device version is %u, this module knows %u: QEMU and module are not of the same multios\n",
-			value, MOS_VERSION);
+			value, MULTIOS_VERSION);
 		return -ENODEV;
 	}
 	pci_set_master(pdev);
@@ -150,8 +150,8 @@ static int start_link(struct mrdma_front *front)
 	struct mos_link_config cfg = {
 		.name			= KBUILD_MODNAME,
 		.role			= MSR_ROLE_FRONT,
-		.base			= mos_reg_read64(front->regs, MOS_REG_SHM_BASE),
-		.size			= mos_reg_read64(front->regs, MOS_REG_SHM_SIZE),
+		.base			= mos_reg_read64(front->regs, MULTIOS_REG_SHM_BASE),
+		.size			= mos_reg_read64(front->regs, MULTIOS_REG_SHM_SIZE),
 		.nr_queues[MSR_CHAN_ETH]	= 1,
 		.nr_queues[MSR_CHAN_ROCE]	= 1,
 		.ops			= &link_ops,
@@ -201,13 +201,13 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto err_unregister;
 
 	mutex_lock(&front->state_lock);
-	front->back_state = readl(front->regs + MOS_REG_BACK_STATE);
-	front->back_generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	front->back_state = readl(front->regs + MULTIOS_REG_BACK_STATE);
+	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	mutex_unlock(&front->state_lock);
 	mos_link_start(&front->link);
-	writel(MOS_IRQ_BACK_STATE, front->regs + MOS_REG_IRQ_ENABLE);
-	if (front->back_state == MOS_BACK_OFF)
-		writel(MOS_BACK_CTL_START, front->regs + MOS_REG_BACK_CTL);
+	writel(MULTIOS_IRQ_BACK_STATE, front->regs + MULTIOS_REG_IRQ_ENABLE);
+	if (front->back_state == MULTIOS_BACK_OFF)
+		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
 		    front->link.cfg.size >> 10, state_name(front->back_state));
 	probe_result = 0;
@@ -233,7 +233,7 @@ static void remove(struct pci_dev *pdev)
 {
 	struct mrdma_front *front = pci_get_drvdata(pdev);
 
-	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	free_irq(pci_irq_vector(pdev, 0), front);
 	pci_free_irq_vectors(pdev);
 	mrdma_ib_unregister(front);
@@ -249,7 +249,7 @@ static void shutdown(struct pci_dev *pdev)
 {
 	struct mrdma_front *front = pci_get_drvdata(pdev);
 
-	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	mos_link_stop(&front->link);
 }
 
@@ -258,7 +258,7 @@ static int freeze(struct device *dev)
 {
 	struct mrdma_front *front = dev_get_drvdata(dev);
 
-	writel(0, front->regs + MOS_REG_IRQ_ENABLE);
+	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	return 0;
 }
 
@@ -267,7 +267,7 @@ static int thaw(struct device *dev)
 {
 	struct mrdma_front *front = dev_get_drvdata(dev);
 
-	writel(MOS_IRQ_BACK_STATE, front->regs + MOS_REG_IRQ_ENABLE);
+	writel(MULTIOS_IRQ_BACK_STATE, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	return 0;
 }
 
@@ -280,13 +280,13 @@ static int restore(struct device *dev)
 	struct mrdma_front *front = dev_get_drvdata(dev);
 
 	mutex_lock(&front->state_lock);
-	front->back_state = readl(front->regs + MOS_REG_BACK_STATE);
-	front->back_generation = readl(front->regs + MOS_REG_BACK_GENERATION);
+	front->back_state = readl(front->regs + MULTIOS_REG_BACK_STATE);
+	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	dev_info(dev, "resumed from disk, back OS is %s (start %u)\n",
 		 state_name(front->back_state), front->back_generation);
 	mos_link_peer_gone(&front->link);
-	if (front->back_state == MOS_BACK_OFF)
-		writel(MOS_BACK_CTL_START, front->regs + MOS_REG_BACK_CTL);
+	if (front->back_state == MULTIOS_BACK_OFF)
+		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	mutex_unlock(&front->state_lock);
 	return thaw(dev);
 }
@@ -298,7 +298,7 @@ static const struct dev_pm_ops pm_ops = {
 };
 
 static const struct pci_device_id ids[] = {
-	{ PCI_DEVICE(MOS_PCI_VENDOR, MOS_PCI_DEVICE) },
+	{ PCI_DEVICE(MULTIOS_PCI_VENDOR_ID, MULTIOS_PCI_DEVICE_ID) },
 	{ }
 };
 MODULE_DEVICE_TABLE(pci, ids);
@@ -371,14 +371,14 @@ static int __init mrdma_init(void)
 	struct pci_dev *pdev;
 	int err;
 
-	pdev = pci_get_device(MOS_PCI_VENDOR, MOS_PCI_DEVICE, NULL);
+	pdev = pci_get_device(MULTIOS_PCI_VENDOR_ID, MULTIOS_PCI_DEVICE_ID, NULL);
 	pci_dev_put(pdev);
 	if (!pdev) {
-		if (acpi_dev_present(MOS_ACPI_HID, NULL, -1))
+		if (acpi_dev_present(MULTIOS_ACPI_HID, NULL, -1))
 			pr_err("this is the back OS of a multios VM: multios_net belongs here, multios_rdma into the front OS\n");
 		else
 			pr_err("no multios device (PCI %04x:%04x) in this machine: start QEMU with -device multios\n",
-			       MOS_PCI_VENDOR, MOS_PCI_DEVICE);
+			       MULTIOS_PCI_VENDOR_ID, MULTIOS_PCI_DEVICE_ID);
 		return -ENODEV;
 	}
 	err = check_command_line();

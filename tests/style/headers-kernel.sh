@@ -29,7 +29,7 @@ for kdir; do
 		objects="$objects h$i.o"
 	done
 	cat >>"$work/m/Kbuild" <<-END
-		ccflags-y := -I$root/shm-ring/include -I$root/guest-kmod-common
+		ccflags-y := -I$root/shm-ring/include -I$root/qemu-device/include/standard-headers -I$root/guest-kmod-common
 		obj-m := headers.o
 		headers-y := $objects
 	END

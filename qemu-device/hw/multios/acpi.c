@@ -230,7 +230,7 @@ static Aml *aml_multios(MultiOSState *s)
     Aml *dev = aml_device("MOS0");
     Aml *crs = aml_resource_template();
 
-    aml_append(dev, aml_name_decl("_HID", aml_string("MTOS0001")));
+    aml_append(dev, aml_name_decl("_HID", aml_string(MULTIOS_ACPI_HID)));
     aml_append(dev, aml_name_decl("_UID", aml_int(0)));
     aml_append(crs, qword_range(AML_CACHEABLE, s->shared_base, s->shared_mem));
     aml_append(crs, aml_memory32_fixed(MULTIOS_PAGE_BASE, MULTIOS_PAGE_SIZE,

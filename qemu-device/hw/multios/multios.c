@@ -193,7 +193,7 @@ static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
         case MULTIOS_REG_BACK_STATE:
             val = s->state;
             break;
-        case MULTIOS_REG_GENERATION:
+        case MULTIOS_REG_BACK_GENERATION:
             val = s->generation;
             break;
         case MULTIOS_REG_IRQ_STATUS:
@@ -474,7 +474,7 @@ static void multios_class_init(ObjectClass *klass,
     PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
 
     k->realize = multios_realize;
-    k->vendor_id = PCI_VENDOR_ID_REDHAT_QUMRANET;
+    k->vendor_id = MULTIOS_PCI_VENDOR_ID;
     k->device_id = MULTIOS_PCI_DEVICE_ID;
     k->revision = MULTIOS_VERSION;
     k->class_id = PCI_CLASS_SYSTEM_OTHER;

@@ -59,10 +59,10 @@ bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
     case MULTIOS_REG_SHM_SIZE + 4:
         *val = extract64(s->shared_mem, 32, 32);
         return true;
-    case MULTIOS_REG_MAC_LO:
+    case MULTIOS_REG_MAC:
         *val = ldl_le_p(mac);
         return true;
-    case MULTIOS_REG_MAC_HI:
+    case MULTIOS_REG_MAC + 4:
         *val = lduw_le_p(mac + 4);
         return true;
     case MULTIOS_REG_FRONT_VCPUS:

@@ -11,6 +11,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "standard-headers/linux/qemu_fw_cfg.h"
+#include "standard-headers/multios/regs.h"
 #include "libqtest.h"
 #include "libqos/fw_cfg.h"
 #include "libqos/libqos.h"
@@ -24,19 +25,6 @@
 #define RAM             (512 * MiB)
 #define BACK_MEM        (128 * MiB)
 #define SHARED_MEM      (16 * MiB)
-
-#define REG_MAGIC       0x00
-#define REG_VERSION     0x04
-#define REG_SHM_BASE    0x08
-#define REG_SHM_SIZE    0x10
-#define REG_MAC         0x18
-#define REG_STATE       0x20
-#define REG_CTL         0x24
-#define REG_GENERATION  0x28
-#define REG_FRONT_VCPUS 0x2c
-#define REG_BACK_VCPUS  0x30
-#define REG_IRQ_STATUS  0x34
-#define REG_IRQ_ENABLE  0x38
 
 #define BACK_PAGE       0xfef10000
 #define BACK_IOAPIC     0xfef20000
@@ -122,7 +110,7 @@ static const uint8_t front_gdt[] = {
 
 static const uint8_t back_program[] = {
     0xbf, 0x00, 0x00, 0xf1, 0xfe,             /* mov $BACK_PAGE, %edi */
-    0x8b, 0x77, 0x08,                         /* mov REG_SHM_BASE(%rdi), %esi */
+    0x8b, 0x77, MULTIOS_REG_SHM_BASE,         /* mov SHM_BASE(%rdi), %esi */
     0xf3, 0x90,                               /* 1: pause */
     0x31, 0xc0,                               /* xor %eax, %eax */
     0x87, 0x86, 0x00, 0x01, 0x00, 0x00,       /* xchg %eax, 0x100(%rsi) */
@@ -243,7 +231,8 @@ static void start_with(Machine *m, const char *more)
     g_assert_nonnull(m->dev);
     qpci_device_enable(m->dev);
     m->bar = qpci_iomap(m->dev, 0, NULL);
-    m->back_base = qpci_io_readq(m->dev, m->bar, REG_SHM_BASE) - BACK_MEM;
+    m->back_base = qpci_io_readq(m->dev, m->bar, MULTIOS_REG_SHM_BASE) -
+                   BACK_MEM;
 }
 
 static void start(Machine *m)
@@ -271,12 +260,13 @@ static void wait_generation(Machine *m, uint32_t generation, uint32_t state)
 {
     gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
 
-    while ((reg(m, REG_GENERATION) != generation ||
-            reg(m, REG_STATE) != state) && g_get_monotonic_time() < end) {
+    while ((reg(m, MULTIOS_REG_BACK_GENERATION) != generation ||
+            reg(m, MULTIOS_REG_BACK_STATE) != state) &&
+           g_get_monotonic_time() < end) {
         g_usleep(1000);
     }
-    g_assert_cmpuint(reg(m, REG_GENERATION), ==, generation);
-    g_assert_cmpuint(reg(m, REG_STATE), ==, state);
+    g_assert_cmpuint(reg(m, MULTIOS_REG_BACK_GENERATION), ==, generation);
+    g_assert_cmpuint(reg(m, MULTIOS_REG_BACK_STATE), ==, state);
 }
 
 /* What an ACPI operating system does when it takes over from the firmware. */
@@ -299,23 +289,25 @@ static void test_defaults(void)
     start(&m);
     g_assert_cmphex(qpci_config_readw(m.dev, 0), ==, 0x1af4);
     g_assert_cmphex(qpci_config_readw(m.dev, 2), ==, 0x10f1);
-    g_assert_cmphex(reg(&m, REG_MAGIC), ==, 0x31534f4d);
-    g_assert_cmpuint(reg(&m, REG_VERSION), ==, 1);
-    shm = reg(&m, REG_SHM_BASE) | (uint64_t)reg(&m, REG_SHM_BASE + 4) << 32;
-    g_assert_cmphex(shm, ==, qpci_io_readq(m.dev, m.bar, REG_SHM_BASE));
+    g_assert_cmphex(reg(&m, MULTIOS_REG_MAGIC), ==, 0x31534f4d);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_VERSION), ==, 1);
+    shm = reg(&m, MULTIOS_REG_SHM_BASE) |
+          (uint64_t)reg(&m, MULTIOS_REG_SHM_BASE + 4) << 32;
+    g_assert_cmphex(shm, ==, qpci_io_readq(m.dev, m.bar, MULTIOS_REG_SHM_BASE));
     g_assert_cmphex(shm % (2 * MiB), ==, 0);
     g_assert_cmphex(shm, <=, RAM - SHARED_MEM);
     g_assert_cmphex(shm, >=, BACK_MEM);
-    g_assert_cmphex(qpci_io_readq(m.dev, m.bar, REG_SHM_SIZE), ==, SHARED_MEM);
-    g_assert_cmphex(reg(&m, REG_MAC), ==, 0x01005452);
-    g_assert_cmphex(reg(&m, REG_MAC + 4), ==, 0x0302);
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_CTL), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_GENERATION), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_FRONT_VCPUS), ==, 1);
-    g_assert_cmpuint(reg(&m, REG_BACK_VCPUS), ==, 2);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_IRQ_ENABLE), ==, 0);
+    g_assert_cmphex(qpci_io_readq(m.dev, m.bar, MULTIOS_REG_SHM_SIZE), ==,
+                    SHARED_MEM);
+    g_assert_cmphex(reg(&m, MULTIOS_REG_MAC), ==, 0x01005452);
+    g_assert_cmphex(reg(&m, MULTIOS_REG_MAC + 4), ==, 0x0302);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_CTL), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_GENERATION), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_FRONT_VCPUS), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_VCPUS), ==, 2);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_ENABLE), ==, 0);
     stop(&m);
 }
 
@@ -323,9 +315,12 @@ static void test_bad_offsets(void)
 {
     static const unsigned holes[] = { 0x3c, 0x40, 0x44, 0x48, 0x100, 0xffc };
     static const unsigned read_only[] = {
-        REG_MAGIC, REG_VERSION, REG_SHM_BASE, REG_SHM_BASE + 4, REG_SHM_SIZE,
-        REG_SHM_SIZE + 4, REG_MAC, REG_MAC + 4, REG_STATE, REG_GENERATION,
-        REG_FRONT_VCPUS, REG_BACK_VCPUS,
+        MULTIOS_REG_MAGIC, MULTIOS_REG_VERSION,
+        MULTIOS_REG_SHM_BASE, MULTIOS_REG_SHM_BASE + 4,
+        MULTIOS_REG_SHM_SIZE, MULTIOS_REG_SHM_SIZE + 4,
+        MULTIOS_REG_MAC, MULTIOS_REG_MAC + 4,
+        MULTIOS_REG_BACK_STATE, MULTIOS_REG_BACK_GENERATION,
+        MULTIOS_REG_FRONT_VCPUS, MULTIOS_REG_BACK_VCPUS,
     };
     Machine m;
 
@@ -341,19 +336,19 @@ static void test_bad_offsets(void)
         g_assert_cmphex(reg(&m, read_only[i]), ==, was);
     }
     /* no such command */
-    set_reg(&m, REG_CTL, 0);
-    set_reg(&m, REG_CTL, 4);
-    set_reg(&m, REG_CTL, 0xffffffff);
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 0);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 0);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 4);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 0xffffffff);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 0);
     /* reserved bits stay 0 */
-    set_reg(&m, REG_IRQ_ENABLE, 0xfffffffe);
-    g_assert_cmphex(reg(&m, REG_IRQ_ENABLE), ==, 0);
-    set_reg(&m, REG_IRQ_STATUS, 0xffffffff);
-    g_assert_cmphex(reg(&m, REG_IRQ_STATUS), ==, 0);
+    set_reg(&m, MULTIOS_REG_IRQ_ENABLE, 0xfffffffe);
+    g_assert_cmphex(reg(&m, MULTIOS_REG_IRQ_ENABLE), ==, 0);
+    set_reg(&m, MULTIOS_REG_IRQ_STATUS, 0xffffffff);
+    g_assert_cmphex(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 0);
     /* accesses of a size that is not allowed act on nothing */
-    qpci_io_writeb(m.dev, m.bar, REG_CTL, 1);
-    qpci_io_writew(m.dev, m.bar, REG_CTL, 1);
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 0);
+    qpci_io_writeb(m.dev, m.bar, MULTIOS_REG_BACK_CTL, 1);
+    qpci_io_writew(m.dev, m.bar, MULTIOS_REG_BACK_CTL, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 0);
     stop(&m);
 }
 
@@ -398,11 +393,14 @@ static void test_back_page(void)
     Machine m;
 
     start(&m);
-    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + REG_MAGIC), ==, 0x31534f4d);
-    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + REG_SHM_BASE), ==,
-                    reg(&m, REG_SHM_BASE));
-    g_assert_cmpuint(qtest_readl(m.qts, BACK_PAGE + REG_BACK_VCPUS), ==, 2);
-    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + REG_STATE), ==, 0);
+    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + MULTIOS_REG_MAGIC), ==,
+                    MULTIOS_MAGIC);
+    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + MULTIOS_REG_SHM_BASE), ==,
+                    reg(&m, MULTIOS_REG_SHM_BASE));
+    g_assert_cmpuint(qtest_readl(m.qts, BACK_PAGE + MULTIOS_REG_BACK_VCPUS), ==,
+                     2);
+    g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + MULTIOS_REG_BACK_STATE), ==,
+                    0);
     g_assert_cmphex(qtest_readl(m.qts, BACK_PAGE + 0x800), ==, 0);
     /* an IOAPIC of 24 pins, all masked */
     qtest_writel(m.qts, BACK_IOAPIC, 1);
@@ -456,7 +454,7 @@ static void test_boot(void)
 
     /* a restart writes the image anew */
     qtest_writel(m.qts, code, 0);
-    set_reg(&m, REG_CTL, 3);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 3);
     wait_generation(&m, 2, 1);
     g_assert_cmphex(qtest_readl(m.qts, code), ==, 0x90909090);
     stop(&m);
@@ -468,33 +466,33 @@ static void test_life_cycle(void)
 
     start(&m);
     qpci_msix_enable(m.dev);
-    set_reg(&m, REG_IRQ_ENABLE, 1);
+    set_reg(&m, MULTIOS_REG_IRQ_ENABLE, 1);
     g_assert_false(qpci_msix_pending(m.dev, 0));
 
     front_takes_over(&m);
     wait_generation(&m, 1, 1);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 1);
     g_assert_true(qpci_msix_pending(m.dev, 0));
 
     /* write 1 to clear, and nothing else clears */
-    set_reg(&m, REG_IRQ_STATUS, 0);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 1);
-    set_reg(&m, REG_IRQ_STATUS, 1);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 0);
+    set_reg(&m, MULTIOS_REG_IRQ_STATUS, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 1);
+    set_reg(&m, MULTIOS_REG_IRQ_STATUS, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 0);
 
-    set_reg(&m, REG_CTL, 1); /* runs already */
-    set_reg(&m, REG_CTL, 2);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 1); /* runs already */
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 2);
     wait_generation(&m, 1, 2);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 1);
 
     /* a second takeover starts nothing that was stopped on purpose */
     qtest_outw(m.qts, PM1_EN, 0);
     g_usleep(20000);
     wait_generation(&m, 1, 2);
 
-    set_reg(&m, REG_CTL, 1);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 1);
     wait_generation(&m, 2, 1);
-    set_reg(&m, REG_CTL, 3);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 3);
     wait_generation(&m, 3, 1);
     qpci_msix_disable(m.dev);
     stop(&m);
@@ -509,16 +507,16 @@ static void test_reset(void)
     shm = m.back_base + BACK_MEM;
     front_takes_over(&m);
     wait_generation(&m, 1, 1);
-    set_reg(&m, REG_IRQ_ENABLE, 1);
+    set_reg(&m, MULTIOS_REG_IRQ_ENABLE, 1);
     qtest_writel(m.qts, shm, 0x12345678);
     qtest_system_reset(m.qts);
 
     qpci_device_enable(m.dev);
     qpci_config_writel(m.dev, 0x10, m.bar.addr);
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_GENERATION), ==, 1);
-    g_assert_cmpuint(reg(&m, REG_IRQ_STATUS), ==, 0);
-    g_assert_cmpuint(reg(&m, REG_IRQ_ENABLE), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_GENERATION), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_STATUS), ==, 0);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_IRQ_ENABLE), ==, 0);
     g_assert_cmphex(qtest_readl(m.qts, shm), ==, 0);
     front_takes_over(&m);
     wait_generation(&m, 2, 1);
@@ -600,7 +598,7 @@ static void test_machine_check(void)
     g_assert_nonnull(strstr(uncorrected, "CPU 2: MCE capability is not"));
     g_assert_null(strstr(uncorrected, "CPU 0:"));
     wait_generation(&m, 1, 3);
-    set_reg(&m, REG_CTL, 1);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, 1);
     wait_generation(&m, 2, 1);
     stop(&m);
 }
@@ -617,10 +615,10 @@ static void test_properties(void)
     g_assert_true(refused(m.qts, "back-generation", "7"));
     g_assert_true(refused(m.qts, "back-run", "'yes please'"));
     g_assert_false(refused(m.qts, "back-run", "true"));
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 1);
     g_assert_false(refused(m.qts, "back-run", "false"));
-    g_assert_cmpuint(reg(&m, REG_STATE), ==, 2);
-    g_assert_cmpuint(reg(&m, REG_GENERATION), ==, 1);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_STATE), ==, 2);
+    g_assert_cmpuint(reg(&m, MULTIOS_REG_BACK_GENERATION), ==, 1);
     stop(&m);
 }
 

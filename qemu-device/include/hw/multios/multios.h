@@ -25,55 +25,12 @@
 #include "qemu/timer.h"
 #include "net/net.h"
 #include "qom/object.h"
+#include "standard-headers/multios/regs.h"
 
 #define TYPE_MULTIOS "multios"
 OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
 
-#define MULTIOS_PCI_DEVICE_ID   0x10f1
-#define MULTIOS_MAGIC           0x31534f4d /* "MOS1" */
-#define MULTIOS_VERSION         1
-
-/*
- * Registers of BAR 0; those up to MAC_HI and the vCPU counts are in the back's
- * control page as well.
- */
-enum {
-    MULTIOS_REG_MAGIC        = 0x00,
-    MULTIOS_REG_VERSION      = 0x04,
-    MULTIOS_REG_SHM_BASE     = 0x08,
-    MULTIOS_REG_SHM_SIZE     = 0x10,
-    MULTIOS_REG_MAC_LO       = 0x18,
-    MULTIOS_REG_MAC_HI       = 0x1c,
-    MULTIOS_REG_BACK_STATE   = 0x20,
-    MULTIOS_REG_BACK_CTL     = 0x24,
-    MULTIOS_REG_GENERATION   = 0x28,
-    MULTIOS_REG_FRONT_VCPUS  = 0x2c,
-    MULTIOS_REG_BACK_VCPUS   = 0x30,
-    MULTIOS_REG_IRQ_STATUS   = 0x34,
-    MULTIOS_REG_IRQ_ENABLE   = 0x38,
-    /* control page only */
-    MULTIOS_REG_RESET        = 0x40,
-    MULTIOS_REG_POWEROFF     = 0x44,
-    MULTIOS_REG_SLEEP_STATUS = 0x48,
-};
-
-enum {
-    MULTIOS_CTL_START   = 1,
-    MULTIOS_CTL_STOP    = 2,
-    MULTIOS_CTL_RESTART = 3,
-};
-
-#define MULTIOS_IRQ_BACK_STATE  1u
-#define MULTIOS_RESET_VALUE     1
-#define MULTIOS_S5_SLEEP_TYPE   5
-
-typedef enum {
-    MULTIOS_BACK_OFF,
-    MULTIOS_BACK_RUNNING,
-    MULTIOS_BACK_STOPPED,
-    MULTIOS_BACK_CRASHED,
-    MULTIOS_BACK__MAX,
-} MultiOSBackState;
+typedef enum multios_back_state MultiOSBackState;
 
 /*
  * The back's MMIO. 0xfef00000-0xfeffbfff is free on q35: beneath are the
