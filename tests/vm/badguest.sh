@@ -10,9 +10,9 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
-has_guest back || vm_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
+vm_up $SHARED_LAB || tap_abort "lab up"
+has_guest back || tap_abort "this suite needs a multios VM, not --plain"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool verbs-check front peer
 put_tool roce-storm peer
 front_dev=$(netdev front) peer_dev=$(netdev peer)
@@ -24,8 +24,8 @@ kernel_dir() { "$VM_ROOT/scripts/build-kernels" "$(lab_config "$1_kernel")" | ta
 
 ### Modules where they do not belong
 
-# refused GUEST MODULE PATTERN: insmod fails, and the kernel log says why by PATTERN.
-refused() {
+# module_refused GUEST MODULE PATTERN: insmod fails, and the kernel log says why by PATTERN.
+module_refused() {
 	local guest=$1 module=$2 pattern=$3 file dep dir out
 	dir=$(kernel_dir "${guest%-*}")
 	file=$("$VM_ROOT/scripts/build-kmod" --only "$module" "$(lab_config "${guest}_kernel")" | tail -n 1)
@@ -47,10 +47,10 @@ need_module() {
 	for dep in $(/sbin/modinfo -F depends "$file" | tr , ' '); do need_module "$guest" "$dir" "$dep" || return; done
 	push "$guest" "$file" /tmp/dep.ko && on "$guest" "insmod /tmp/dep.ko"
 }
-check "multios_net in the front" refused front net 'multios_net: this is the front OS'
-check "multios_rdma in the back" refused back rdma 'multios_rdma: this is the back OS'
-check "multios_rdma in a machine without the device" refused peer rdma 'multios_rdma: no multios device'
-check "multios_net in a machine without the device" refused peer net 'multios_net: no multios device'
+check "multios_net in the front" module_refused front net 'multios_net: this is the front OS'
+check "multios_rdma in the back" module_refused back rdma 'multios_rdma: this is the back OS'
+check "multios_rdma in a machine without the device" module_refused peer rdma 'multios_rdma: no multios device'
+check "multios_net in a machine without the device" module_refused peer net 'multios_net: no multios device'
 
 ### Garbage in the shared segment
 
@@ -74,12 +74,12 @@ scribble_ko() { # GUEST
 	echo "$build/multios_scribble.ko"
 }
 for guest in front back; do
-	ko=$(scribble_ko $guest) || vm_abort "building the scribbler for the $guest"
-	push $guest "$ko" /tmp/multios_scribble.ko || vm_abort "copying the scribbler to the $guest"
+	ko=$(scribble_ko $guest) || tap_abort "building the scribbler for the $guest"
+	push $guest "$ko" /tmp/multios_scribble.ko || tap_abort "copying the scribbler to the $guest"
 done
 on front 'insmod /tmp/multios_scribble.ko kind=show && rmmod multios_scribble'
 segment=$(on front dmesg | sed -n 's/.*multios_scribble: base=\(0x[0-9a-f]*\) size=\([0-9]*\) .*/base=\1 size=\2/p' | tail -n 1)
-[[ $segment == base=0x*size=* ]] || vm_abort "the front's registers do not tell where the segment is"
+[[ $segment == base=0x*size=* ]] || tap_abort "the front's registers do not tell where the segment is"
 say "segment $segment"
 
 strokes=300
@@ -100,10 +100,10 @@ start_over() { # GUEST
 faults() { # GUEST
 	if [[ $1 == front ]]; then counter front "$front_dev" "$2"; else counter back mos0 "$2"; fi
 }
-refused() { # GUEST: doorbells that it did not ring for what their words say
+bells_refused() { # GUEST: doorbells that it did not ring for what their words say
 	echo $(($(faults "$1" link_bells_refused) + $(faults "$1" eth0_bells_refused) + $(faults "$1" roce0_bells_refused)))
 }
-dropped() { # GUEST: descriptors refused for what they say
+descs_refused() { # GUEST: descriptors refused for what they say
 	echo $(($(faults "$1" eth0_from_ring_drop_header) + $(faults "$1" roce0_from_ring_drop_header) + $(faults "$1" eth0_from_ring_drop_size) + $(faults "$1" link_faults)))
 }
 
@@ -111,16 +111,16 @@ for liar in back front; do
 	victim=$(other_of $liar)
 	# Lies while both run.
 	for kind in index jump desc plausible payload link bells table identity all; do
-		before=$(dropped $victim)
+		before=$(descs_refused $victim)
 		pings_start
 		check "the $liar's section, $kind, while traffic runs" scribble $liar $kind
 		pings_stop
-		check "$kind: both systems are alive" alive || vm_abort "a system is gone"
+		check "$kind: both systems are alive" alive || tap_abort "a system is gone"
 		case $kind in
-		index | desc) check "$kind: the $victim counted it ($before, then $(dropped $victim))" [ "$(dropped $victim)" -gt "$before" ] ;;
-		bells) check "$kind: the $victim refused doorbells" [ "$(refused $victim)" -gt 0 ] ;;
+		index | desc) check "$kind: the $victim counted it ($before, then $(descs_refused $victim))" [ "$(descs_refused $victim)" -gt "$before" ] ;;
+		bells) check "$kind: the $victim refused doorbells" [ "$(bells_refused $victim)" -gt 0 ] ;;
 		esac
-		check "$kind: the $liar starts over, traffic goes on" start_over $liar || vm_abort "no traffic after $kind"
+		check "$kind: the $liar starts over, traffic goes on" start_over $liar || tap_abort "no traffic after $kind"
 	done
 	check_logs "garbage from the $liar while attached"
 	check "verbs traffic after garbage from the $liar" works
@@ -130,9 +130,9 @@ for liar in back front; do
 		check "$kind: unloading in the $liar" unload $liar
 		check "the $liar's section, $kind, with no module behind it" scribble $liar $kind
 		sleep 1.2
-		check "$kind: both systems are alive" alive || vm_abort "a system is gone"
+		check "$kind: both systems are alive" alive || tap_abort "a system is gone"
 		[[ $kind != version ]] || check "version: the $victim says so" eval 'log_since $victim | grep -E "layout version 3 in the '$liar'"'
-		check "$kind: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after $kind"
+		check "$kind: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || tap_abort "no traffic after $kind"
 	done
 
 	# Stores into the other's part: the other mends that by itself.
@@ -142,10 +142,10 @@ for liar in back front; do
 	done
 	sleep 0.5
 	check "the other's section: the $victim says so" eval 'log_since $victim | grep "part of the shared segment was overwritten"'
-	check "the other's section: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after it"
-	before=$(refused $liar)
+	check "the other's section: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || tap_abort "no traffic after it"
+	before=$(bells_refused $liar)
 	check "the other's section: ping" on front "ping -q -c 20 -i 0.05 $peer_ip"
-	check_eq "the other's section: the $victim's doorbells are right again" "$(refused $liar)" "$before"
+	check_eq "the other's section: the $victim's doorbells are right again" "$(bells_refused $liar)" "$before"
 
 	# Is up and gone for ever: the victim goes along once a second.
 	check "restart: unloading in the $liar" unload $liar
@@ -153,7 +153,7 @@ for liar in back front; do
 	check "restart: the $liar starts over 12 times" scribble $liar restart 12
 	ups=$(($(faults $victim link_ups) - ups)) since=$((SECONDS - since))
 	check "restart: the $victim went up $ups times in $since s, at most one a second" [ $ups -ge 3 -a $ups -le $((since + 2)) ]
-	check "restart: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || vm_abort "no traffic after it"
+	check "restart: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || tap_abort "no traffic after it"
 	check_logs "garbage from the $liar before attaching"
 	check "verbs traffic after it" works
 done
@@ -174,7 +174,7 @@ icrc_before=$(faults back roce0_to_ring_drop_icrc) header_before=$(faults back r
 check "storm, IPv4, at queue pairs of the system itself and none" storm $packets $peer_ip $front_ip --qpn 0 --qpn 1 --qpn 0xfffff0 --qpn 0xffffff
 check "storm, IPv6" storm $packets $peer_ip6 $front_ip6 --qpn 0 --qpn 1 --qpn 0xfffff0
 check "storm from an address that is not the peer's" storm $packets 10.77.0.99 $front_ip
-check "both systems are alive" alive || vm_abort "a system is gone"
+check "both systems are alive" alive || tap_abort "a system is gone"
 icrc=$(faults back roce0_to_ring_drop_icrc) header=$(faults back roce0_to_ring_drop_header)
 check "packets with a wrong ICRC were counted ($icrc_before, then $icrc)" [ "$icrc" -gt $((icrc_before + packets / 50)) ]
 check "packets with contradicting headers were counted ($header_before, then $header)" [ "$header" -gt "$header_before" ]
@@ -208,7 +208,7 @@ at_live() {
 	[[ $rc == 0 || $rc == 2 ]]
 }
 check "storm at live queue pairs: they work or fail, nothing wrong, nothing stuck" at_live
-check "both systems are alive" alive || vm_abort "a system is gone"
+check "both systems are alive" alive || tap_abort "a system is gone"
 check "verbs traffic after it" works
 check_logs "after packets of all kinds"
 
@@ -216,7 +216,7 @@ check_logs "after packets of all kinds"
 
 no_ipi() {
 	vm_up --front-vcpus 2 --no-modules --front-append no_ipi_broadcast=0 &&
-		refused front rdma 'multios_rdma: .*no_ipi_broadcast=1'
+		module_refused front rdma 'multios_rdma: .*no_ipi_broadcast=1'
 }
 if ((KEEP)); then
 	skip "front kernel without no_ipi_broadcast: needs a lab of its own (not with --keep)"

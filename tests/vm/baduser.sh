@@ -10,7 +10,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; options are split; a function is called by its name
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
+vm_up $SHARED_LAB || tap_abort "lab up"
 put_tool verbs-check front peer
 put_tool baduser front
 put_tool many-qps front

@@ -13,8 +13,8 @@
 # shellcheck disable=SC2016,SC2086 # scripts for guests are quoted
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
-set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
+vm_up $SHARED_LAB || tap_abort "lab up"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool conformance front peer
 
 front_dev=$(netdev front) peer_dev=$(netdev peer)
@@ -22,11 +22,11 @@ front_mac=$(on front "cat /sys/class/net/$front_dev/address") peer_mac=$(on peer
 # Addresses that no kernel has: nobody but the program answers.
 ip4=10.77.0.77 ip6=fd77::77
 on front "ip neigh replace $ip4 lladdr $peer_mac dev $front_dev nud permanent && ip -6 neigh replace $ip6 lladdr $peer_mac dev $front_dev nud permanent" ||
-	vm_abort "neighbours in the front"
+	tap_abort "neighbours in the front"
 
 out=$VM_BUILD/conformance.out rc=0 total=''
-start_on front cfd "/tmp/conformance --device -d $(rdma_dev front)" || vm_abort "starting the program in the front"
-on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${CASE:+-o ${CASE@Q}} $front_ip" >"$out" 2>&1 || rc=$?
+start_on front cfd "/tmp/conformance --device -d $(rdma_dev front)" || tap_abort "starting the program in the front"
+on peer -t 600 "/tmp/conformance -i $peer_dev -4 $ip4 -6 $ip6 -m $front_mac -s $SEED ${TEST_CASE:+-o ${TEST_CASE@Q}} $front_ip" >"$out" 2>&1 || rc=$?
 end_of front cfd 20 >"$out.device" 2>&1 || true
 while IFS= read -r line; do
 	IFS=$'\t' read -r _ case rule found <<<"$line"
@@ -37,16 +37,17 @@ while IFS= read -r line; do
 		if ((PLAIN)); then
 			skip "$case ($rule) differs: $found"
 		else
-			fail "$case ($rule): $found"
+			fail "$case ($rule)"
+			say "    $found"
 		fi
 		;;
-	$'\t'*) ((PLAIN)) || printf '    %s\n' "${line#?}" ;;
+	$'\t'*) ((PLAIN)) || say "    ${line#?}" ;;
 	*\ cases,*) total=$line && say "$line" ;;
 	esac
 done <"$out"
 if [[ -z $total ]]; then
-	fail "the program ended early (exit $rc)"
-	tail -n 5 "$out" "$out.device" | sed 's/^/    /'
+	fail "the program runs to its end"
+	say "$(echo "exit status $rc"; tail -n 5 "$out" "$out.device" | sed 's/^/    /')"
 	on front 'kill -9 $(pidof conformance) 2>/dev/null'
 fi
 on front "ip neigh del $ip4 dev $front_dev; ip -6 neigh del $ip6 dev $front_dev"

@@ -9,7 +9,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
+vm_up $SHARED_LAB || tap_abort "lab up"
 put_tool verbs-check front peer
 
 # Where the wire is disturbed: the back's NIC and the peer's, both on the way out.

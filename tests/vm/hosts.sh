@@ -8,9 +8,9 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
-has_guest back || vm_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
+vm_up $SHARED_LAB || tap_abort "lab up"
+has_guest back || tap_abort "this suite needs a multios VM, not --plain"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 front_dev=$(netdev front) peer_dev=$(netdev peer)
 
 # gid_now GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).

@@ -11,35 +11,22 @@
 #   --way nested   inside a machine whose CPU is emulated, with SVM: its stock kernel has /dev/kvm, and is the stock peer
 #   --way auto     direct where /dev/kvm runs a stock guest, else nested (default)
 #
-# Logs: build/kvm/. Last line: "N passed, N failed, N skipped"; exits 0 if none failed.
+# Logs: build/kvm/. The output is TAP (tests/lib-tap.sh).
 
+# shellcheck disable=SC2317 # functions are called by their names
 MULTIOS_PROG=kvm
 . "$(dirname "$(readlink -f "$0")")/../../scripts/lib.sh"
 . "$MULTIOS_ROOT/scripts/lib-accel.sh"
 . "$MULTIOS_ROOT/scripts/lib-alone.sh"
+. "$MULTIOS_ROOT/tests/lib-tap.sh"
 
 HERE=$MULTIOS_ROOT/tests/vm/nested
 OUT=$MULTIOS_BUILD/kvm
 # Bounds of one machine, in seconds: they are met even on a busy host.
 BOOT_SECONDS=150 DEVICE_SECONDS=360 CASE_SECONDS=400
 
-passed=0 failed=0 skipped=0
-say() { echo "kvm: $*"; }
-pass() { passed=$((passed + 1)); say "ok      $*"; }
-fail() { failed=$((failed + 1)); say "FAILED  $*"; }
-chosen() { [[ $1 == *"${VM_CASE:-}"* ]]; }
-skip() {
-	chosen "$*" || return 0
-	skipped=$((skipped + 1))
-	say "skipped $*"
-}
-# verdict NAME CMD...
-verdict() {
-	local name=$1
-	shift
-	chosen "$name" || return 0
-	if "$@"; then pass "$name"; else fail "$name"; fi
-}
+# errexit is on here; a test that failed does not end the suite.
+verdict() { check "$@" || true; }
 
 # Whatever ends this script ends its machines.
 outer_pid='' lab_up=0
@@ -305,7 +292,7 @@ judge_device() {
 	for name in executing/last-command executing/back executing/cannot-execute executing/ports executing/lint; do
 		verdict "device: $name" grep -Eq "^ok [0-9]+ /x86_64/multios/$name\$" "$OUT/device.log"
 	done
-	grep -v '^ok \|^outer: ' "$OUT/device.log" || true
+	say "$(grep -v '^ok \|^outer: ' "$OUT/device.log")"
 }
 
 ### main
@@ -324,9 +311,9 @@ while (($#)); do
 	shift
 done
 [[ $way =~ ^(auto|direct|nested)$ ]] || die "--way $way: it must be auto, direct or nested"
-# VM_CASE names machines (on-1, split-2-restart) or checks, which then are looked for in the machines that run by default.
-if ((!${#cases[@]})) && [[ -n ${VM_CASE:-} ]]; then
-	mapfile -t cases < <(printf '%s\n' {on,split}-{1,2}{,-restart} | grep -F -e "$VM_CASE") || true
+# TEST_CASE names machines (on-1, split-2-restart) or checks, which then are looked for in the machines that run by default.
+if ((!${#cases[@]})) && [[ -n ${TEST_CASE:-} ]]; then
+	mapfile -t cases < <(printf '%s\n' {on,split}-{1,2}{,-restart} | grep -F -e "$TEST_CASE") || true
 fi
 if ((!${#cases[@]})); then
 	cases=(on-1 split-2-restart)
@@ -344,6 +331,7 @@ ROOT_IMAGE=$("$MULTIOS_ROOT/scripts/build-image" root)
 alone kvm
 rm -rf "$OUT"
 mkdir -p "$OUT"
+tap_begin
 
 real=$(accel_of "$QEMU" "$KERNEL" auto)
 if [[ $way == auto ]]; then
@@ -365,9 +353,4 @@ fi
 judge_device
 for case in "${cases[@]}"; do judge "$case"; done
 say "$SECONDS s; logs: build/kvm"
-if ((!(passed + failed + skipped))); then
-	say "no check of this suite has '$VM_CASE' in its name"
-	failed=1
-fi
-echo "$passed passed, $failed failed, $skipped skipped"
-if ((failed)); then exit 1; fi
+tap_end

@@ -8,12 +8,15 @@
 #   --seed N     of everything random (else a new one, printed)
 #   --keep       leave the lab running at the end, and use one that a suite left
 #   --up ARG     one further argument of lab up (repeatable)
-#   --case TEXT  only the checks whose name contains TEXT, and the steps that prepare the machines for them
+#   --case TEXT  only the tests whose name contains TEXT, and the steps that prepare the machines for them
+#
+# The output is TAP (tests/lib-tap.sh). A line "# + GUEST: ..." is a command that runs in a guest.
 
 set -u
 set -o pipefail
 VM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$VM_ROOT/scripts/lib-alone.sh"
+. "$VM_ROOT/tests/lib-tap.sh"
 VM_BUILD=$VM_ROOT/build/vm
 SUITE=${0##*/}
 SUITE=${SUITE%.sh}
@@ -21,54 +24,10 @@ LAB=${VM_LAB:-vmtest}
 LAB_DIR=$VM_ROOT/build/lab/$LAB
 PLAIN=0 LONG=${VM_LONG:-0} KEEP=${VM_KEEP:-0} SEED=${VM_SEED:-$(date +%s)}
 UP_ARGS=()
-CASE=${VM_CASE:-}
-# The commands of checks that others build on: they run whatever --case says.
-PREPARES=' set_mtu set_features netem load unload reachable vm_up vlan '
-PASSED=0 FAILED=0 SKIPPED=0 STARTED=$SECONDS
+# The commands of tests that others build on: they run whatever --case says.
+TAP_PREPARES=' set_mtu set_features netem load unload reachable vm_up vlan '
+STARTED=$SECONDS
 export LC_ALL=C.UTF-8
-
-say() { printf '%s: %s\n' "$SUITE" "$*"; }
-
-# chosen NAME: --case asks for this check. Without --case all are.
-chosen() { [[ $1 == *"$CASE"* ]]; }
-# What passed counts if it was asked for; what failed counts always.
-pass() { ! chosen "$*" || { PASSED=$((PASSED + 1)); say "ok      $*"; }; }
-fail() { FAILED=$((FAILED + 1)); say "FAILED  $*"; }
-skip() {
-	chosen "$*" || return 0
-	SKIPPED=$((SKIPPED + 1))
-	say "skipped $*"
-}
-
-# Cannot go on: what was not run counts as failed.
-vm_abort() {
-	fail "$*"
-	vm_end
-}
-
-# check NAME CMD...: CMD decides; the end of its output is shown when it failed. A check that took long says how long.
-check() {
-	local name=$1 out rc=0 start=$SECONDS
-	shift
-	chosen "$name" || [[ $PREPARES == *" $1 "* ]] || return 0
-	out=$("$@" 2>&1) || rc=$?
-	if ((rc)); then
-		fail "$name (exit $rc)"
-		tail -n "${CHECK_LINES:-15}" <<<"$out" | sed 's/^/    /'
-		return 1
-	fi
-	pass "$name$( ((SECONDS - start < 5)) || echo " [$((SECONDS - start)) s]")"
-}
-
-# check_eq NAME VALUE EXPECTED
-check_eq() {
-	chosen "$1" || return 0
-	if [[ $2 == "$3" ]]; then
-		pass "$1"
-	else
-		fail "$1: is '$2', must be '$3'"
-	fi
-}
 
 vm_begin() {
 	while (($#)); do
@@ -76,7 +35,7 @@ vm_begin() {
 		--plain) PLAIN=1 ;;
 		--long) LONG=1 ;;
 		--keep) KEEP=1 ;;
-		--case) CASE=${2:?--case takes a part of a name}; shift ;;
+		--case) TEST_CASE=${2:?--case takes a part of a name}; shift ;;
 		--seed) SEED=${2:?--seed takes a number}; shift ;;
 		--up) UP_ARGS+=("${2:?--up takes an argument}"); shift ;;
 		-h | --help)
@@ -86,7 +45,7 @@ vm_begin() {
 			exit 0
 			;;
 		*)
-			say "error: unknown option '$1' (see --help)" >&2
+			echo "$SUITE: error: unknown option '$1' (see --help)" >&2
 			exit 2
 			;;
 		esac
@@ -95,18 +54,15 @@ vm_begin() {
 	((PLAIN)) && UP_ARGS=(--plain "${UP_ARGS[@]}")
 	mkdir -p "$VM_BUILD"
 	alone "$LAB"
+	tap_begin
 	say "seed $SEED"
 	trap vm_leave EXIT
 	trap 'exit 130' INT TERM
 }
 
 vm_end() {
-	say "$((SECONDS - STARTED)) s"
-	((PASSED + FAILED)) || [[ -z $CASE ]] || say "no check of this suite has '$CASE' in its name"
-	printf '%s passed, %s failed, %s skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
-	# Nothing passed means nothing was tested.
-	if ((FAILED || !PASSED)); then exit 1; fi
-	exit 0
+	say "$SUITE: $((SECONDS - STARTED)) s"
+	tap_end
 }
 
 vm_leave() {
@@ -122,7 +78,8 @@ SHARED_LAB='--front-vcpus 2 --mtu 9000 --debug'
 lab() {
 	local command=$1
 	shift
-	"$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@"
+	# What the lab starts outlives the suite: it must not keep the suite's output open.
+	"$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@" {TAP_OUT}>&-
 }
 
 # vm_up ARGS...: a lab that was started with just these arguments, running already or anew.
@@ -134,12 +91,11 @@ vm_up() {
 		lab down >/dev/null 2>&1
 		say "lab up $args"
 		if ! lab up "$@" "${UP_ARGS[@]}" >"$log" 2>&1; then
-			tail -n 40 "$log" | sed 's/^/    /'
+			say "$(tail -n 40 "$log" | sed 's/^/    /')"
 			return 1
 		fi
 		echo "$args" >"$VM_BUILD/$LAB.args"
-		grep 'has stalled' "$log"
-		tail -n 1 "$log"
+		say "$(grep 'has stalled' "$log"; tail -n 1 "$log")"
 	fi
 	GUESTS=$(lab_config GUESTS)
 	log_mark
@@ -161,6 +117,7 @@ on() {
 		seconds=$2
 		shift 2
 	fi
+	printf '# + %s: %s\n' "$guest" "${*//$'\n'/$'\n# +     '}" >&"$TAP_OUT"
 	lab exec "$guest" --timeout "$seconds" -- sh -c "$1" sh "${@:2}"
 }
 
@@ -238,48 +195,22 @@ load() {
 
 ### Programs of ours
 
-# tool NAME: builds build/vm/NAME unless it was built from just these sources.
+# tool NAME: builds the program, of those in tests/vm/meson.build, and prints its path.
 tool() {
-	local name=$1 out=$VM_BUILD/$1 sources headers=() flags=() key
-	case $name in
-	verbs-check)
-		sources=("$VM_ROOT"/tests/vm/verbs-check/*.c)
-		headers=("$VM_ROOT"/tests/vm/verbs-check/*.h)
-		flags=(-libverbs)
-		host_has /usr/include/infiniband/verbs.h libibverbs-dev
-		;;
-	conformance)
-		sources=("$VM_ROOT"/tests/vm/conformance/*.c "$VM_ROOT/tests/vm/verbs-check/util.c")
-		headers=("$VM_ROOT"/tests/vm/{conformance,verbs-check}/*.h "$VM_ROOT/tests/vm/roce.h")
-		flags=(-libverbs)
-		host_has /usr/include/infiniband/verbs.h libibverbs-dev
-		;;
-	baduser | limits | many-qps)
-		sources=("$VM_ROOT/tests/vm/bad/$name.c")
-		flags=(-libverbs -lpthread)
-		host_has /usr/include/infiniband/verbs.h libibverbs-dev
-		;;
-	cm-check)
-		sources=("$VM_ROOT/tests/vm/cm-check/cm-check.c")
-		flags=(-lrdmacm -libverbs)
-		host_has /usr/include/rdma/rdma_cma.h librdmacm-dev
-		;;
-	*)
-		sources=("$VM_ROOT/tests/vm/bad/$name.c")
-		headers=("$VM_ROOT/tests/vm/roce.h")
-		flags=(-static)
-		;;
-	esac
-	key=$({ cat "${sources[@]}" "${headers[@]}" && echo "${flags[@]}"; } | sha256sum)
-	if [[ ! -x $out || $(cat "$out.key" 2>/dev/null) != "$key" ]]; then
-		gcc -O2 -g -Wall -Wextra -Werror -o "$out.new" "${sources[@]}" "${flags[@]}" 2>"$out.log" || {
-			cat "$out.log" >&2
-			return 1
-		}
-		mv "$out.new" "$out"
-		echo "$key" >"$out.key"
-	fi
-	echo "$out"
+	local dir=$VM_ROOT/build/meson log=$VM_BUILD/tool-$1.log
+	host_has meson meson
+	host_has /usr/include/infiniband/verbs.h libibverbs-dev
+	host_has /usr/include/rdma/rdma_cma.h librdmacm-dev
+	{
+		[[ -f $dir/build.ninja ]] || meson setup "$dir" "$VM_ROOT"
+		# Libraries that were not there when it was set up are now.
+		ninja -C "$dir" -t query "tests/vm/$1" || meson setup --reconfigure "$dir" "$VM_ROOT"
+		ninja -C "$dir" "tests/vm/$1"
+	} >"$log" 2>&1 || {
+		cat "$log" >&2
+		return 1
+	}
+	echo "$dir/tests/vm/$1"
 }
 
 # host_has COMMAND-OR-FILE PACKAGE: installs a Debian package of the host when it is missing.
@@ -291,10 +222,10 @@ host_has() {
 put_tool() {
 	local name=$1 file guest sum
 	shift
-	file=$(tool "$name") || vm_abort "building $name"
+	file=$(tool "$name") || tap_abort "building $name"
 	sum=$(sha256sum <"$file" | cut -c1-16)
 	for guest; do
-		on "$guest" "[ -e /tmp/$name.$sum ]" || push "$guest" "$file" "/tmp/$name" || vm_abort "copying $name to $guest"
+		on "$guest" "[ -e /tmp/$name.$sum ]" || push "$guest" "$file" "/tmp/$name" || tap_abort "copying $name to $guest"
 		on "$guest" "touch /tmp/$name.$sum"
 	done
 }
@@ -361,7 +292,8 @@ check_no_more() {
 		}'; then
 		pass "$1"
 	else
-		fail "$1: are '$2', were '$3'"
+		fail "$1"
+		say "    are '$2', were '$3'"
 	fi
 }
 
@@ -445,7 +377,7 @@ check_logs() {
 	for guest in $GUESTS; do
 		if ! on "$guest" -t 20 true; then
 			fail "$1: $guest does not answer"
-			tail -n 20 "$LAB_DIR/$guest.log" | tr -d '\r' | sed 's/^/    /'
+			say "$(tail -n 20 "$LAB_DIR/$guest.log" | tr -d '\r' | sed 's/^/    /')"
 			bad=1
 			continue
 		fi
@@ -453,15 +385,13 @@ check_logs() {
 		found=$(crashes <<<"$log" | sort -u | head -n 15)
 		if [[ -n $found ]]; then
 			fail "$1: a program of $guest crashed"
-			# shellcheck disable=SC2001 # each line
-			sed 's/^/    /' <<<"$found"
+			say "    ${found//$'\n'/$'\n    '}"
 			bad=1
 		fi
 		found=$(grep -aE "$LOG_BAD" <<<"$log" | grep -avE "$LOG_CRASH" | sort -u | head -n 15)
 		[[ -z $found ]] && continue
 		fail "$1: kernel log of $guest"
-		# shellcheck disable=SC2001 # each line
-		sed 's/^/    /' <<<"$found"
+		say "    ${found//$'\n'/$'\n    '}"
 		bad=1
 	done
 	((bad)) || pass "$1: kernel logs of $GUESTS are clean"

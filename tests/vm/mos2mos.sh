@@ -7,7 +7,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up --peer multios --timeout 300 || vm_abort "lab up"
+vm_up --peer multios --timeout 300 || tap_abort "lab up"
 put_tool verbs-check front peer
 check "front and front reach each other" reachable
 check_eq "the peer's RDMA device is ours" "$(rdma_dev peer)" rxe_mos0

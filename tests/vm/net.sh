@@ -8,7 +8,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
+vm_up $SHARED_LAB || tap_abort "lab up"
 front_dev=$(netdev front) peer_dev=$(netdev peer)
 peer_mac=$(on peer "cat /sys/class/net/$peer_dev/address")
 multios=0

@@ -8,9 +8,9 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
-has_guest back || vm_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
+vm_up $SHARED_LAB || tap_abort "lab up"
+has_guest back || tap_abort "this suite needs a multios VM, not --plain"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 front_dev=$(netdev front) nic=$(netdev back)
 front_mac=$(on front "cat /sys/class/net/$front_dev/address")
 peer_mac=$(on peer "cat /sys/class/net/$(netdev peer)/address")
@@ -36,7 +36,7 @@ if has_guest peer; then
 	check_eq "the peer's RDMA device is stock rdma_rxe's" "$(rdma_dev peer)" rxe0
 fi
 check_eq "the front's RDMA user space is as Debian packed it" \
-	"$(on front -t 120 'dpkg -V libibverbs1 librdmacm1 ibverbs-providers ibverbs-utils rdmacm-utils perftest rdma-core' | grep -vE ' /usr/share/(doc|man|locale|info)/' | xargs)" ""
+	"$(on front -t 120 'dpkg -V $(dpkg-query -W -f "\${Package}\n" "librdmacm1*") libibverbs1 ibverbs-providers ibverbs-utils rdmacm-utils perftest rdma-core 2>&1' | grep -vE ' /usr/share/(doc|man|locale|info)/' | xargs)" ""
 
 ### The back's end of the cable: an address of its own, no NIC maker's, and not the one that a bridge takes
 

@@ -9,10 +9,10 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
-set_mtu 1500 >/dev/null || vm_abort "front and peer do not reach each other"
+vm_up $SHARED_LAB || tap_abort "lab up"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 dev=$(rdma_dev front) front_dev=$(netdev front)
-[[ -n $dev ]] || vm_abort "the front has no RDMA device"
+[[ -n $dev ]] || tap_abort "the front has no RDMA device"
 
 check "ibv_devices lists $dev" on front "ibv_devices | grep -qw $dev"
 check "ibv_devinfo -v: the port is active, the link is Ethernet" on front "ibv_devinfo -v -d $dev | tee /tmp/di; grep -q 'state:.*PORT_ACTIVE' /tmp/di && grep -q 'link_layer:.*Ethernet' /tmp/di"

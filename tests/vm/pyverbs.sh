@@ -49,7 +49,7 @@ both() {
 			read -ra disk <<<"${disks[$release]}"
 			up+=("${disk[@]}")
 		done
-		vm_up "${up[@]}" || vm_abort "lab up ${up[*]}"
+		vm_up "${up[@]}" || tap_abort "lab up ${up[*]}"
 		device=$(rdma_dev front)
 		on front 'echo 64 >/proc/sys/vm/nr_hugepages'
 		for release in "${releases[@]}"; do
@@ -70,7 +70,7 @@ both() {
 
 declare -A version=() disks=()
 for release in "${releases[@]}"; do
-	image=$("$VM_ROOT/scripts/build-image" tree "$release" --packages "$packages") || vm_abort "root file system of $release"
+	image=$("$VM_ROOT/scripts/build-image" tree "$release" --packages "$packages") || tap_abort "root file system of $release"
 	version[$release]=$(sed -n 's/^python3-pyverbs //p' "${image%/*}/versions")
 	disks[$release]="--front-arg -drive --front-arg if=none,id=$release,format=raw,snapshot=on,file=$image --front-arg -device --front-arg virtio-blk-pci,drive=$release,serial=$release"
 done

@@ -9,7 +9,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || vm_abort "lab up"
+vm_up $SHARED_LAB || tap_abort "lab up"
 check "MTU 4200 on every device" set_mtu 4200
 
 declare -A ADDRESS=([front]=$front_ip [peer]=$peer_ip)

@@ -10,7 +10,7 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
 host_has tshark tshark
-vm_up $SHARED_LAB || vm_abort "lab up"
+vm_up $SHARED_LAB || tap_abort "lab up"
 put_tool verbs-check front peer
 front_mac=$(on front "cat /sys/class/net/$(netdev front)/address")
 dir=$VM_BUILD/wire

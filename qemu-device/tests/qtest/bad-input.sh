@@ -1,24 +1,7 @@
-#!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# usage: tests/qtest/bad-input.sh PREFIX [TEXT]
-#
-# Runs the QEMU in PREFIX (as scripts/build-qemu prints it) with one bad option at a time and checks that it ends with
-# one message that names the option, what it was and what it must be. Guests execute nothing (-accel qtest), so no
-# kernel is needed. With TEXT only the cases whose name contains it. The last line is "N passed, M failed"; the exit status
-# is 0 if none failed.
-
-set -u
-
-case ${1:-} in
-'') echo "usage: $0 PREFIX [TEXT]" >&2; exit 2 ;;
--h | --help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,7p'; exit 0 ;;
-esac
-QEMU=$1/bin/qemu-system-x86_64 text=${2:-}
-[[ -x $QEMU ]] || { echo "$0: $QEMU is missing: PREFIX must be what scripts/build-qemu prints" >&2; exit 2; }
-
-passed=0 failed=0
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# shellcheck shell=bash disable=SC2154 # QEMU and tmp are the caller's
+# Part of run: starts $QEMU with one bad option at a time, and it must end with one message that names the option, what it
+# was and what it must be. Guests execute nothing (-accel qtest), so no kernel is needed. Files are made in $tmp.
 
 # kernel FILE [OFFSET:BYTES]...: a bzImage's header and a sector of code, then changed at OFFSETs (printf escapes).
 kernel() {
@@ -38,22 +21,20 @@ run() {
 	rc=$?
 }
 
+# verdict NAME OK: OK is an arithmetic truth; a failure shows what QEMU said.
 verdict() {
-	local name=$1 ok=$2
-	if ((ok)); then
-		echo "ok: $name"
-		passed=$((passed + 1))
+	if (($2)); then
+		pass "$1"
 	else
-		echo "FAILED: $name"
-		printf '    %s\n' "$out" "exit status $rc"
-		failed=$((failed + 1))
+		fail "$1"
+		say "    ${out//$'\n'/$'\n    '}"$'\n'"    exit status $rc"
 	fi
 }
 
 # bad NAME REGEX ARGS...: QEMU must end with status 1 and one error message, which matches REGEX.
 bad() {
 	local name=$1 regex=$2
-	[[ $name == *"$text"* ]] || return 0
+	chosen "$name" || return 0
 	shift 2
 	run "$@"
 	verdict "$name" $((rc == 1 && $(grep -c '^qemu-system-x86_64:' <<<"$out") == 1 && $(grep -cE -e "$regex" <<<"$out") == 1))
@@ -62,7 +43,7 @@ bad() {
 # fine NAME REGEX ARGS...: QEMU must start, end by itself with 0, and say REGEX.
 fine() {
 	local name=$1 regex=$2
-	[[ $name == *"$text"* ]] || return 0
+	chosen "$name" || return 0
 	shift 2
 	run "$@"
 	verdict "$name" $((rc == 0 && $(grep -cE -e "$regex" <<<"$out") > 0))
@@ -71,7 +52,7 @@ fine() {
 # quiet NAME REGEX ARGS...: QEMU must start, end by itself with 0, and not say REGEX.
 quiet() {
 	local name=$1 regex=$2
-	[[ $name == *"$text"* ]] || return 0
+	chosen "$name" || return 0
 	shift 2
 	run "$@"
 	verdict "$name" $((rc == 0 && $(grep -cE -e "$regex" <<<"$out") == 0))
@@ -280,6 +261,3 @@ MONITOR=$'migrate exec:cat>/dev/null\nquit' fine "migration" 'multios: a machine
 
 ACCEL=tcg bad "record/replay" 'Record/replay is not supported with the device multios' \
 	"${PC[@]}" -device "$(mos)" -icount "shift=1,rr=record,rrfile=$tmp/rr"
-
-echo "$passed passed, $failed failed"
-((failed == 0))
