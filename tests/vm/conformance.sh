@@ -13,8 +13,7 @@
 # shellcheck disable=SC2016,SC2086 # scripts for guests are quoted
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || tap_abort "lab up"
-set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+shared_lab
 put_tool conformance front peer
 
 front_dev=$(netdev front) peer_dev=$(netdev peer)

@@ -10,9 +10,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || tap_abort "lab up"
-has_guest back || tap_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+shared_lab back
 put_tool verbs-check front peer
 put_tool baduser front
 for guest in front peer; do push $guest "$VM_ROOT/tests/vm/crowd/crowd" /tmp/crowd.sh || tap_abort "copying to $guest"; done

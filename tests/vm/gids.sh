@@ -9,27 +9,10 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || tap_abort "lab up"
-has_guest back || tap_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+shared_lab back
 put_tool verbs-check front peer
 front_dev=$(netdev front) peer_dev=$(netdev peer)
 front_rdma=$(rdma_dev front)
-
-# gid_now GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).
-gid_now() {
-	local want
-	case $2 in
-	*:*) want=$(python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).exploded)' "$2") ;;
-	*) want=$(printf '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' ${2//./ }) ;;
-	esac
-	on "$1" 'for i in $(seq 0 40); do
-		[ "$(cat $1/gids/$i 2>/dev/null)" != $2 ] || ! grep -q "RoCE v2" $1/gid_attrs/types/$i || { echo $i; exit 0; }
-		done; exit 1' "/sys/class/infiniband/$(rdma_dev "$1")/ports/1" "$want"
-}
-# The table follows the addresses by a workqueue.
-gid() { for _ in $(seq 25); do gid_now "$@" && return; done; return 1; }
-no_gid() { for _ in $(seq 25); do gid_now "$@" >/dev/null || return 0; done; return 1; }
 
 # pingpong KIND SERVER CLIENT SERVER-ADDRESS CLIENT-ADDRESS [OPTION]: they meet by the addresses that always work, the
 # GIDs are those.

@@ -8,28 +8,11 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || tap_abort "lab up"
-has_guest back || tap_abort "this suite needs a multios VM, not --plain"
-set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+shared_lab back
 front_dev=$(netdev front) peer_dev=$(netdev peer)
 
-# gid_now GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).
-gid_now() {
-	local want
-	case $2 in
-	*:*) want=$(python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).exploded)' "$2") ;;
-	*) want=$(printf '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' ${2//./ }) ;;
-	esac
-	on "$1" 'for i in $(seq 0 40); do
-		[ "$(cat $1/gids/$i 2>/dev/null)" != $2 ] || ! grep -q "RoCE v2" $1/gid_attrs/types/$i || { echo $i; exit 0; }
-		done; exit 1' "/sys/class/infiniband/$(rdma_dev "$1")/ports/1" "$want"
-}
-# The table follows the addresses by a workqueue.
-gid() { for _ in $(seq 25); do gid_now "$@" && return; done; return 1; }
-no_gid() { for _ in $(seq 25); do gid_now "$@" >/dev/null || return 0; done; return 1; }
-
 before=$(objects front)
-PREPARES+=' addresses_to bridged unbridged bonded unbonded contained '
+TAP_PREPARES+=' addresses_to bridged unbridged bonded unbonded contained '
 
 ### Devices on top of the netdev, whose GIDs the device offers as well
 
@@ -267,7 +250,7 @@ both_by_nexthop() { back_again && nexthop_to 1 && on front 'ip route replace 10.
 back_again() {
 	on peer "for i in 1 2; do ip -n g\$i link set mv\$i up; ip -n g\$i link set u\$i up; ip -n g\$i addr replace fd77::1\$i/64 dev mv\$i nodad; ip -n g\$i addr replace fd99::1\$i/64 dev u\$i nodad; done" && way 1
 }
-PREPARES+=' gateways back_again both_by_nexthop '
+TAP_PREPARES+=' gateways back_again both_by_nexthop '
 if check "two gateways to a network behind the peer" gateways; then
 	check "a gateway gets another MAC address and says so: RC goes on" moves 1 'mac_of 1 02:00:00:00:99:11' -o write,read,send,add
 	check "again, IPv6" moves 1 'mac_of 1 02:00:00:00:99:21' -6 -o write,read,send,add

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=bash disable=SC2034 # much here is for the suites
+# shellcheck shell=bash disable=SC2034,SC2086 # much here is for the suites; SHARED_LAB is words
 # What the VM suites share: a lab, commands in its guests, checks that are counted, kernel logs that are read.
 #
 # A suite sources this, calls vm_begin "$@", runs checks, and ends with vm_end. Options of every suite:
@@ -101,6 +101,14 @@ vm_up() {
 	log_mark
 }
 
+# shared_lab [back]: the lab that suites share is up, and front and peer reach each other at MTU 1500. "back": the suite
+# has nothing to test without a back OS.
+shared_lab() {
+	vm_up $SHARED_LAB || tap_abort "lab up"
+	[[ ${1:-} != back ]] || has_guest back || tap_abort "this suite needs a multios VM, not --plain"
+	set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+}
+
 # lab_config NAME: what the running lab was started with.
 lab_config() {
 	# shellcheck source=/dev/null
@@ -147,7 +155,6 @@ netdev() {
 # The RDMA device of a guest.
 rdma_dev() { on "$1" 'ls /sys/class/infiniband' | head -n 1; }
 
-
 front_ip=10.77.0.1 front_ip6=fd77::1 peer_ip=10.77.0.2 peer_ip6=fd77::2 back_ip=10.77.0.3 back_ip6=fd77::3
 
 # set_mtu N: of every device on the way. The lab must be up with at least that.
@@ -168,6 +175,22 @@ set_mtu() {
 reachable() {
 	on front -t 50 "i=0; until ping -c 1 -W 1 $peer_ip && ping -c 1 -W 1 $peer_ip6; do i=\$((i + 1)); [ \$i -lt 20 ] || exit 1; done"
 }
+
+# gid_now GUEST ADDRESS: index of the RoCE v2 GID that is ADDRESS (IPv4, or IPv6 written like xx::y).
+# shellcheck disable=SC2016 # the guest's
+gid_now() {
+	local want
+	case $2 in
+	*:*) want=$(python3 -c 'import ipaddress, sys; print(ipaddress.ip_address(sys.argv[1]).exploded)' "$2") ;;
+	*) want=$(printf '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' ${2//./ }) ;;
+	esac
+	on "$1" 'for i in $(seq 0 40); do
+		[ "$(cat $1/gids/$i 2>/dev/null)" != $2 ] || ! grep -q "RoCE v2" $1/gid_attrs/types/$i || { echo $i; exit 0; }
+		done; exit 1' "/sys/class/infiniband/$(rdma_dev "$1")/ports/1" "$want"
+}
+# The table follows the addresses by a workqueue.
+gid() { for _ in $(seq 25); do gid_now "$@" && return; done; return 1; }
+no_gid() { for _ in $(seq 25); do gid_now "$@" >/dev/null || return 0; done; return 1; }
 
 ### Our modules
 

@@ -14,9 +14,9 @@ read -ra kernels < <("$VM_ROOT/scripts/build-kernels" --list)
 old=${kernels[0]} new=${kernels[-2]} newest=${kernels[-1]}
 
 # front kernel, back kernel, front vCPUs, back vCPUs, NIC, MTU, net, firmware
-ovmf="$newest $old 2 1 virtio-net 1500 bridge ovmf"
-rows=("$old $new 2 2 e1000e 1500 bridge seabios" "$new $old 3 1 igb 9000 bridge seabios" "$new $new 1 2 virtio-net 4200 route seabios"
-	"$old $newest 3 2 e1000e 9000 route seabios" "$ovmf")
+# Each kernel once as the front's and once as the back's, each other value in some row.
+ovmf="$newest $old 1 1 virtio-net 4200 bridge ovmf"
+rows=("$old $new 2 2 e1000e 1500 bridge seabios" "$new $newest 3 1 igb 9000 route seabios" "$ovmf")
 if ((LONG)); then
 	rows=("$ovmf")
 	for f in "${kernels[@]}"; do for b in "${kernels[@]}"; do for fv in 1 2 3; do for bv in 1 2; do for nic in virtio-net e1000e igb; do

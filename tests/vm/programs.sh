@@ -9,8 +9,7 @@
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
-vm_up $SHARED_LAB || tap_abort "lab up"
-set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+shared_lab
 dev=$(rdma_dev front) front_dev=$(netdev front)
 [[ -n $dev ]] || tap_abort "the front has no RDMA device"
 
