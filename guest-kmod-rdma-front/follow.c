@@ -239,8 +239,9 @@ static void look_up(struct mrdma_dev *dev, struct hop *h)
 	h->known = h->now && !rdma_read_gid_l2_fields(h->now, &vlan, h->smac);
 	if (!h->known || rdma_is_multicast_addr((struct in6_addr *)h->dgid.raw))
 		return;
-	h->known = next_hop(h->now, &h->dgid, h->ask, !ether_addr_equal(h->smac, h->smac_before),
-			    h->dmac);
+	/* a path that seems broken: the first announcement of this address may have been lost */
+	h->known = next_hop(h->now, &h->dgid, h->ask,
+			    h->ask || !ether_addr_equal(h->smac, h->smac_before), h->dmac);
 }
 
 /* Under the lock of what has @av and @sgid. */
