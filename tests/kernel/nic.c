@@ -238,6 +238,24 @@ struct rxe_send_wqe *nic_sq_next(struct nic_qp *q)
 	return mrdma_queue_elem(sq, q->sq_prod);
 }
 
+struct rxe_send_wqe *nic_sq_wqe(struct nic_qp *q, u8 opcode, const struct nic_mem *from,
+				const struct nic_mem *to, u32 len)
+{
+	struct rxe_send_wqe *w = nic_sq_next(q);
+
+	if (!w)
+		return NULL;
+	memset(w, 0, sizeof(*w));
+	w->wr.opcode = opcode;
+	w->wr.send_flags = IB_SEND_SIGNALED;
+	w->dma.length = len;
+	w->dma.num_sge = 1;
+	w->dma.sge[0] = (struct rxe_sge){ .addr = from->va, .length = len, .lkey = from->key };
+	w->wr.wr.rdma.remote_addr = to->va;
+	w->wr.wr.rdma.rkey = to->key;
+	return w;
+}
+
 void nic_sq_post(struct nic_qp *q)
 {
 	const struct ib_send_wr *bad;

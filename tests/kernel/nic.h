@@ -86,6 +86,9 @@ int nic_qp_init(struct nic_qp *q);
 int nic_qp_connect(struct nic_qp *q, const struct nic *peer, u32 dqpn, enum ib_mtu mtu, u32 rq_psn, u32 sq_psn);
 /* The next free element of a user's queue; posted by the second call. NULL: full */
 struct rxe_send_wqe *nic_sq_next(struct nic_qp *q);
+/* The next WQE, NULL if there is none: signalled, @len bytes at the begin of @from and of @to. */
+struct rxe_send_wqe *nic_sq_wqe(struct nic_qp *q, u8 opcode, const struct nic_mem *from,
+				const struct nic_mem *to, u32 len);
 void nic_sq_post(struct nic_qp *q);
 struct rxe_recv_wqe *nic_rq_next(struct nic_qp *q);
 void nic_rq_post(struct nic_qp *q);

@@ -81,17 +81,7 @@ static void end_scene(struct scene *s)
 static void post(struct nic_qp *q, u8 opcode, const struct nic_mem *from, const struct nic_mem *to,
 		 u32 len)
 {
-	struct rxe_send_wqe *w = nic_sq_next(q);
-
-	assert_non_null(w);
-	memset(w, 0, sizeof(*w));
-	w->wr.opcode = opcode;
-	w->wr.send_flags = IB_SEND_SIGNALED;
-	w->dma.length = len;
-	w->dma.num_sge = 1;
-	w->dma.sge[0] = (struct rxe_sge){ .addr = from->va, .length = len, .lkey = from->key };
-	w->wr.wr.rdma.remote_addr = to->va;
-	w->wr.wr.rdma.rkey = to->key;
+	assert_non_null(nic_sq_wqe(q, opcode, from, to, len));
 	nic_sq_post(q);
 }
 

@@ -52,17 +52,9 @@ static struct rxe_send_wqe *wqe(struct nic_qp *q, u8 opcode, u32 len)
 {
 	struct pair *pair = &p;
 	u32 i = q == pair->q[1];
-	struct rxe_send_wqe *w = nic_sq_next(q);
+	struct rxe_send_wqe *w = nic_sq_wqe(q, opcode, pair->mem[i], pair->mem[!i], len);
 
 	assert_non_null(w);
-	memset(w, 0, sizeof(*w));
-	w->wr.opcode = opcode;
-	w->wr.send_flags = IB_SEND_SIGNALED;
-	w->dma.length = len;
-	w->dma.num_sge = 1;
-	w->dma.sge[0] = (struct rxe_sge){ .addr = pair->mem[i]->va, .length = len, .lkey = pair->mem[i]->key };
-	w->wr.wr.rdma.remote_addr = pair->mem[!i]->va;
-	w->wr.wr.rdma.rkey = pair->mem[!i]->key;
 	return w;
 }
 

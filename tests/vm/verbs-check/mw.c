@@ -302,17 +302,25 @@ static void type2(struct mem *m)
 		dealloc_mw(m, mw);
 }
 
+/* Binds a window of type 2 to the owner's memory at @at. The guest has none: NULL. */
+static struct ibv_mw *window2(struct mem *m, uint64_t at)
+{
+	struct ibv_mw *mw;
+
+	if (!own(m))
+		return NULL;
+	mw = alloc_mw(m, m->vc->pd, IBV_MW_TYPE_2);
+	bind2(m, mw, m->mr, at, LEN, RW, OK);
+	return mw;
+}
+
 /* The rights that a window of type 2 gives end with the connection, and the window is free again. */
 static void qp_ends(struct mem *m)
 {
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
 	uint64_t at = (uintptr_t)m->buf + OFF;
-	struct ibv_mw *mw = NULL;
+	struct ibv_mw *mw = window2(m, at);
 
-	if (own(m)) {
-		mw = alloc_mw(m, m->vc->pd, IBV_MW_TYPE_2);
-		bind2(m, mw, m->mr, at, LEN, RW, OK);
-	}
 	may(m, 0, 100);
 	if (ibv_modify_qp(m->qp, &attr, IBV_QP_STATE))
 		vc_die("%s: to RESET: %s", m->name, strerror(errno));
@@ -343,12 +351,8 @@ static void qp_ends(struct mem *m)
 static void invalidate(struct mem *m)
 {
 	uint64_t at = (uintptr_t)m->buf + OFF;
-	struct ibv_mw *mw = NULL;
+	struct ibv_mw *mw = window2(m, at);
 
-	if (own(m)) {
-		mw = alloc_mw(m, m->vc->pd, IBV_MW_TYPE_2);
-		bind2(m, mw, m->mr, at, LEN, RW, OK);
-	}
 	may(m, 0, 100);
 	if (own(m))
 		local_inv(m, mw->rkey, OK);
