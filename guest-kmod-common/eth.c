@@ -13,7 +13,6 @@
 
 #include "eth.h"
 
-#define RELEASE_BATCH	16	/* descriptors kept at most before the peer gets them back */
 #define LINEAR_MAX	2048	/* longer frames go into pages */
 #define HEADER_COPY	256	/* of which this much is linear */
 #define CSUM_AT_MAX	1024	/* largest offset of a frame's checksum (SPEC.md) */
@@ -70,6 +69,12 @@ void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
 	}
 	if (!netdev_xmit_more() || netif_xmit_stopped(txq))
 		mos_queue_publish(q);
+}
+
+void mos_txq_drain(struct netdev_queue *txq)
+{
+	__netif_tx_lock_bh(txq);
+	__netif_tx_unlock_bh(txq);
 }
 
 void mos_txq_wake(struct netdev_queue *txq, struct mos_queue *q, u32 len)
@@ -130,9 +135,7 @@ netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb)
 	if (unlikely(!msr_check_frame(&d)))
 		goto err_drop;
 	msr_tx_commit(&q->tx, &d);
-	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, wire_packets(&d));
-	mos_stat_add(q->to_ring, MOS_STAT_BYTES, skb->len);
+	mos_stat_desc(q->to_ring, wire_packets(&d), skb->len);
 	skb_tx_timestamp(skb);
 	dev_consume_skb_any(skb);
 	mos_txq_finish(eth->txq, q, MSR_MAX_FRAME);
@@ -237,7 +240,7 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 	return true;
 }
 
-static void receive(struct mos_eth *eth, const struct msr_desc *d)
+static void eth_receive(struct mos_eth *eth, const struct msr_desc *d, const u8 *data)
 {
 	struct mos_queue *q = eth->q;
 	struct sk_buff *skb;
@@ -246,7 +249,7 @@ static void receive(struct mos_eth *eth, const struct msr_desc *d)
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, 1);
 		return;
 	}
-	skb = mos_skb_copy(&eth->napi, q->rx.data + d->off, d->len);
+	skb = mos_skb_copy(&eth->napi, data, d->len);
 	if (unlikely(!skb)) {
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_MEMORY, 1);
 		return;
@@ -256,9 +259,7 @@ static void receive(struct mos_eth *eth, const struct msr_desc *d)
 		kfree_skb(skb);
 		return;
 	}
-	mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->from_ring, MOS_STAT_PACKETS, wire_packets(d));
-	mos_stat_add(q->from_ring, MOS_STAT_BYTES, d->len);
+	mos_stat_desc(q->from_ring, wire_packets(d), d->len);
 	skb_record_rx_queue(skb, q->info.index);
 	skb->protocol = eth_type_trans(skb, eth->dev);
 	if (d->frame.hash)
@@ -266,33 +267,24 @@ static void receive(struct mos_eth *eth, const struct msr_desc *d)
 	napi_gro_receive(&eth->napi, skb);
 }
 
-static int poll(struct napi_struct *napi, int budget)
+static void eth_begin(struct napi_struct *napi)
 {
 	struct mos_eth *eth = container_of(napi, struct mos_eth, napi);
-	struct mos_queue *q = eth->q;
-	enum msr_result result = MSR_OK;
-	int work = 0, kept = 0;
-	struct msr_desc d;
 
-	if (unlikely(!mos_link_usable(q->link))) {
-		napi_complete(napi);
-		return 0;
-	}
-	mos_txq_wake(eth->txq, q, MSR_MAX_FRAME);
-	while (work < budget) {
-		result = msr_rx_next(&q->rx, &d);
-		if (result != MSR_OK)
-			break;
-		receive(eth, &d);
-		work++;
-		if (++kept == RELEASE_BATCH) {
-			mos_queue_release(q, kept);
-			kept = 0;
-		}
-	}
-	if (kept)
-		mos_queue_release(q, kept);
-	return mos_queue_poll_end(q, napi, result, &d, work, budget);
+	mos_txq_wake(eth->txq, eth->q, MSR_MAX_FRAME);
+}
+
+static int eth_rx(struct napi_struct *napi, struct msr_desc *d, const u8 *data)
+{
+	eth_receive(container_of(napi, struct mos_eth, napi), d, data);
+	return 1;
+}
+
+static int eth_poll(struct napi_struct *napi, int budget)
+{
+	static const struct mos_queue_ops ops = { .begin = eth_begin, .rx = eth_rx };
+
+	return mos_queue_poll(container_of(napi, struct mos_eth, napi)->q, napi, budget, &ops);
 }
 
 void mos_netdev_init(struct net_device *dev, struct mos_link *link)
@@ -314,7 +306,7 @@ void mos_eth_init(struct mos_eth *eth, struct net_device *dev, struct mos_queue 
 	eth->dev = dev;
 	eth->q = q;
 	eth->txq = netdev_get_tx_queue(dev, index);
-	netif_napi_add(dev, &eth->napi, poll);
+	netif_napi_add(dev, &eth->napi, eth_poll);
 }
 
 void mos_eth_bell(struct mos_eth *eth)
@@ -324,18 +316,13 @@ void mos_eth_bell(struct mos_eth *eth)
 
 void mos_eth_up(struct mos_eth *eth)
 {
-	napi_enable(&eth->napi);
 	netif_tx_wake_queue(eth->txq);
-	local_bh_disable();
-	napi_schedule(&eth->napi);
-	local_bh_enable();
+	mos_queue_start(&eth->napi);
 }
 
 void mos_eth_down(struct mos_eth *eth)
 {
-	/* Lock round-trip: senders that saw link->up are out now; later ones see it false. */
-	__netif_tx_lock_bh(eth->txq);
-	__netif_tx_unlock_bh(eth->txq);
+	mos_txq_drain(eth->txq);
 	napi_disable(&eth->napi);
 }
 

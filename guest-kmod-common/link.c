@@ -183,6 +183,11 @@ static void reset(struct mos_link *link, bool again)
 	tell_peer(link);
 }
 
+bool mos_queue_usable(const struct mos_queue *q)
+{
+	return mos_link_usable(q->link);
+}
+
 void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
 		     const struct msr_desc *d)
 {

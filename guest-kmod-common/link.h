@@ -32,33 +32,7 @@
 
 #include "bell.h"
 #include "debug.h"
-
-struct mos_link;
-
-/* Counters of a queue. Packets as on the wire; a burst or super-frame is one descriptor. */
-enum mos_stat {
-	MOS_STAT_PACKETS,
-	MOS_STAT_BYTES,
-	MOS_STAT_BURSTS,	/* descriptors */
-	MOS_STAT_FULL,		/* to_ring: had to wait for room; from_ring: for the NIC */
-	MOS_STAT_DROP_DOWN,	/* link or interface down */
-	MOS_STAT_DROP_SIZE,	/* to_ring: more than a descriptor takes */
-	MOS_STAT_DROP_MEMORY,
-	MOS_STAT_DROP_HEADER,	/* headers contradict themselves, the length or the descriptor */
-	MOS_STAT_DROP_ICRC,
-	MOS_NR_STATS,
-};
-
-struct mos_queue {
-	struct mos_link *link;
-	unsigned int nr;		/* in the section's table */
-	struct msr_queue_info info;	/* own */
-	struct msr_tx tx;		/* to ring: under the to-ring lock */
-	u64 to_ring[MOS_NR_STATS];	/* same */
-
-	struct msr_rx rx ____cacheline_aligned;	/* from ring: NAPI */
-	u64 from_ring[MOS_NR_STATS];		/* same */
-};
+#include "queue.h"
 
 struct mos_link_ops {
 	/* Under link->lock, process context. After up, rings may be used. */
@@ -141,42 +115,6 @@ static inline bool mos_link_usable(const struct mos_link *link)
 {
 	/* partner: smp_store_release in go_up() */
 	return smp_load_acquire(&link->up) && !READ_ONCE(link->faulted);
-}
-
-/*
- * The peer broke a rule of the ring: @result says which. The link goes down soon. Any context;
- * holder of the queue's to-ring lock (@d NULL, the fault is in q->tx) or its poll (@d: the
- * descriptor, or NULL).
- */
-void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
-		     const struct msr_desc *d);
-
-/* Holder of the to-ring lock: publishes committed descriptors, wakes the peer if it sleeps. */
-void mos_queue_publish(struct mos_queue *q);
-/*
- * Holder of the to-ring lock. Returns true if @len bytes fit now. Else a bell comes when about half
- * of the descriptors in flight are consumed, or the peer is broken.
- */
-bool mos_queue_wait_room(struct mos_queue *q, u32 len);
-/*
- * Holder of the to-ring lock. Returns true if the peer gave room back just now, or nothing is in
- * flight. Else a bell comes when about half of the descriptors in flight are consumed, or the peer
- * is broken.
- */
-bool mos_queue_arm_room(struct mos_queue *q);
-
-/* Poll: gives @n descriptors back, wakes the peer if it waits for room. */
-void mos_queue_release(struct mos_queue *q, u32 n);
-/*
- * End of a NAPI poll that did @work of @budget and ended with @result at descriptor @d. Arms an
- * empty ring, reports a broken rule. Returns the poll's return value.
- */
-int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_result result,
-		       const struct msr_desc *d, int work, int budget);
-
-static inline void mos_stat_add(u64 *stats, enum mos_stat i, u64 n)
-{
-	WRITE_ONCE(stats[i], stats[i] + n);
 }
 
 #endif /* MOS_LINK_H */

@@ -4,6 +4,7 @@
  * there is room or something to read.
  */
 #include "link.h"
+#include "queue.h"
 
 void mos_queue_publish(struct mos_queue *q)
 {
@@ -63,4 +64,12 @@ int mos_queue_poll_end(struct mos_queue *q, struct napi_struct *napi, enum msr_r
 		mos_queue_fault(q, result, false, result == MSR_BAD_DESC ? d : NULL);
 	napi_complete_done(napi, work);
 	return work;
+}
+
+void mos_queue_start(struct napi_struct *napi)
+{
+	napi_enable(napi);
+	local_bh_disable();
+	napi_schedule(napi);
+	local_bh_enable();
 }

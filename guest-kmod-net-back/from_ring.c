@@ -24,8 +24,6 @@
 #include "mnet.h"
 #include "roce.h"
 
-#define RELEASE_BATCH	16
-
 /*
  * In packets, the unit of qdiscs: 256 are some bursts, so that the NIC is never idle, and leave
  * room to other traffic in the shortest common queue (pfifo_fast's 1000). The bandwidth-delay
@@ -38,7 +36,7 @@ MODULE_PARM_DESC(roce_in_flight, "RoCE packets that stack and NIC may hold at a 
 
 /* A burst whose descriptor and headers have been copied and checked. */
 struct burst {
-	struct msr_desc d;
+	const struct msr_desc *d;
 	struct mnet_roce r;
 	u8 head[MSR_MAX_BURST_HDR];	/* private copy of the template */
 	const u8 *payload;		/* in the front's section: may change at any time */
@@ -48,22 +46,22 @@ struct burst {
 /* Copies the template out and checks it. Returns false if it contradicts itself. */
 static bool load(struct burst *b, const u8 *data)
 {
-	const struct msr_burst *m = &b->d.burst;
+	const struct msr_burst *m = &b->d->burst;
 
-	memcpy(b->head, data, b->d.hdr_len);
+	memcpy(b->head, data, b->d->hdr_len);
 	barrier();
-	b->payload = data + b->d.hdr_len;
-	b->payload_len = b->d.len - b->d.hdr_len;
-	if (!mnet_roce_parse(b->head, b->d.hdr_len, &b->r))
+	b->payload = data + b->d->hdr_len;
+	b->payload_len = b->d->len - b->d->hdr_len;
+	if (!mnet_roce_parse(b->head, b->d->hdr_len, &b->r))
 		return false;
 	return !(b->head[b->r.bth + MNET_BTH_FLAGS] & MNET_BTH_FLAGS_TVER) &&
-	       b->r.bth + MNET_BTH_LEN + m->ext_first + m->ext_last <= b->d.hdr_len;
+	       b->r.bth + MNET_BTH_LEN + m->ext_first + m->ext_last <= b->d->hdr_len;
 }
 
 /* Finds the extension headers of packet @i in the template. Returns their length. */
 static u32 extension(const struct burst *b, u32 i, const u8 **ext)
 {
-	const struct msr_burst *m = &b->d.burst;
+	const struct msr_burst *m = &b->d->burst;
 	u32 last = m->nseg - 1;
 
 	*ext = b->head + b->r.bth + MNET_BTH_LEN;
@@ -77,7 +75,7 @@ static u32 extension(const struct burst *b, u32 i, const u8 **ext)
 
 static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len, u32 pad)
 {
-	const struct msr_burst *m = &b->d.burst;
+	const struct msr_burst *m = &b->d->burst;
 	struct udphdr *udp = (void *)pkt + b->r.udp;
 	u8 *bth = pkt + b->r.bth;
 	bool last = i == m->nseg - 1u;
@@ -103,9 +101,9 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 	bth[MNET_BTH_FLAGS] &= ~(MNET_BTH_FLAGS_SE | MNET_BTH_FLAGS_PAD);
 	bth[MNET_BTH_FLAGS] |= pad << MNET_BTH_PAD_SHIFT;
 	bth[MNET_BTH_ACK] &= ~MNET_BTH_ACK_REQ;
-	if (last && b->d.flags & MSR_BURST_SOLICITED)
+	if (last && b->d->flags & MSR_BURST_SOLICITED)
 		bth[MNET_BTH_FLAGS] |= MNET_BTH_FLAGS_SE;
-	if (last && b->d.flags & MSR_BURST_ACK_REQ)
+	if (last && b->d->flags & MSR_BURST_ACK_REQ)
 		bth[MNET_BTH_ACK] |= MNET_BTH_ACK_REQ;
 	psn = get_unaligned_be24(bth + MNET_BTH_PSN) + i;
 	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
@@ -219,24 +217,26 @@ static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burs
 }
 
 /* Hands the packets of one burst up as a list, so that the stack and a bridge see them together. */
-static void receive(struct mnet_roce_queue *rq, struct burst *b)
+static void receive_burst(struct mnet_roce_queue *rq, const struct msr_desc *d, const u8 *data)
 {
-	const struct msr_burst *m = &b->d.burst;
+	const struct msr_burst *m = &d->burst;
 	struct mos_queue *q = rq->q;
-	u32 i, off = 0, bytes = 0;
+	struct burst b;
+	u32 i, off = 0, packets = 0, bytes = 0;
 	LIST_HEAD(list);
 
 	if (unlikely(!netif_running(rq->mnet->netdev))) {
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, m->nseg);
 		return;
 	}
-	if (unlikely(!load(b, q->rx.data + b->d.off))) {
+	b.d = d;
+	if (unlikely(!load(&b, data))) {
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_HEADER, m->nseg);
 		return;
 	}
 	for (i = 0; i < m->nseg; i++) {
-		u32 len = i == m->nseg - 1u ? b->payload_len - off : m->seg_len;
-		struct sk_buff *skb = make_packet(rq, b, i, off, len);
+		u32 len = i == m->nseg - 1u ? b.payload_len - off : m->seg_len;
+		struct sk_buff *skb = make_packet(rq, &b, i, off, len);
 
 		off += len;
 		if (unlikely(!skb)) {
@@ -244,43 +244,45 @@ static void receive(struct mnet_roce_queue *rq, struct burst *b)
 			continue;
 		}
 		bytes += skb->len + ETH_HLEN;
-		mos_stat_add(q->from_ring, MOS_STAT_PACKETS, 1);
+		packets++;
 		list_add_tail(&skb->list, &list);
 	}
-	mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->from_ring, MOS_STAT_BYTES, bytes);
+	mos_stat_desc(q->from_ring, packets, bytes);
 	netif_receive_skb_list(&list);
+}
+
+static struct mnet_roce_queue *roce_queue_of(struct napi_struct *napi)
+{
+	return container_of(napi, struct mnet_roce_queue, napi);
+}
+
+static void roce_begin(struct napi_struct *napi)
+{
+	struct mnet_roce_queue *rq = roce_queue_of(napi);
+
+	mnet_roce_flush(rq);
+	mos_txq_wake(rq->txq, rq->q, MNET_RUN_ROOM);
+}
+
+static bool roce_pause(struct napi_struct *napi)
+{
+	return pause(roce_queue_of(napi));
+}
+
+/* The budget counts packets, not bursts. */
+static int roce_rx(struct napi_struct *napi, struct msr_desc *d, const u8 *data)
+{
+	receive_burst(roce_queue_of(napi), d, data);
+	return d->burst.nseg;
 }
 
 int mnet_roce_poll(struct napi_struct *napi, int budget)
 {
-	struct mnet_roce_queue *rq = container_of(napi, struct mnet_roce_queue, napi);
-	struct mos_queue *q = rq->q;
-	enum msr_result result = MSR_OK;
-	int work = 0, kept = 0;
-	struct burst b;
+	static const struct mos_queue_ops ops = {
+		.begin	= roce_begin,
+		.pause	= roce_pause,
+		.rx	= roce_rx,
+	};
 
-	if (unlikely(!mos_link_usable(q->link))) {
-		napi_complete(napi);
-		return 0;
-	}
-	mnet_roce_flush(rq);
-	mos_txq_wake(rq->txq, q, MNET_RUN_ROOM);
-	/* the budget counts packets, not bursts */
-	while (work < budget) {
-		if (pause(rq))
-			break;
-		result = msr_rx_next(&q->rx, &b.d);
-		if (result != MSR_OK)
-			break;
-		receive(rq, &b);
-		work += b.d.burst.nseg;
-		if (++kept == RELEASE_BATCH) {
-			mos_queue_release(q, kept);
-			kept = 0;
-		}
-	}
-	if (kept)
-		mos_queue_release(q, kept);
-	return mos_queue_poll_end(q, napi, result, &b.d, work, budget);
+	return mos_queue_poll(roce_queue_of(napi)->q, napi, budget, &ops);
 }

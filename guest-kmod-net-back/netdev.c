@@ -115,11 +115,8 @@ void mnet_netdev_destroy(struct mnet *mnet)
 void mnet_netdev_up(struct mnet *mnet)
 {
 	mos_eth_up(&mnet->eth);
-	napi_enable(&mnet->roce.napi);
 	netif_tx_wake_queue(mnet->roce.txq);
-	local_bh_disable();
-	napi_schedule(&mnet->roce.napi);
-	local_bh_enable();
+	mos_queue_start(&mnet->roce.napi);
 	netif_carrier_on(mnet->netdev);
 }
 
@@ -127,9 +124,7 @@ void mnet_netdev_down(struct mnet *mnet)
 {
 	netif_carrier_off(mnet->netdev);
 	mos_eth_down(&mnet->eth);
-	/* Lock round-trip: senders that saw link->up are out now; later ones see it false. */
-	__netif_tx_lock_bh(mnet->roce.txq);
-	__netif_tx_unlock_bh(mnet->roce.txq);
+	mos_txq_drain(mnet->roce.txq);
 	napi_disable(&mnet->roce.napi);
 	mnet_roce_abandon(&mnet->roce);
 }

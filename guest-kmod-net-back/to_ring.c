@@ -130,9 +130,7 @@ static void commit(struct mnet_roce_queue *rq, const struct msr_desc *d, u64 byt
 	struct mos_queue *q = rq->q;
 
 	msr_tx_commit(&q->tx, d);
-	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, d->burst.nseg);
-	mos_stat_add(q->to_ring, MOS_STAT_BYTES, bytes);
+	mos_stat_desc(q->to_ring, d->burst.nseg, bytes);
 }
 
 static void close_run(struct mnet_roce_queue *rq)

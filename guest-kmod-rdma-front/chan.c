@@ -12,7 +12,6 @@
 #include "chan.h"
 #include "front.h"
 
-#define RELEASE_BATCH	16
 #define BULK_BYTES	(1u << 20)
 /* what a turn is good for, beside a slot: the longest burst */
 #define TURN_BYTES	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
@@ -20,7 +19,7 @@
 bool mrdma_chan_lock(struct mrdma_chan *ch)
 {
 	spin_lock_bh(&ch->lock);
-	if (likely(mos_link_usable(ch->q->link)))
+	if (likely(mos_queue_usable(ch->q)))
 		return true;
 	spin_unlock_bh(&ch->lock);
 	return false;
@@ -108,9 +107,7 @@ u32 mrdma_chan_commit(struct mrdma_chan *ch, const struct msr_desc *d)
 
 	lockdep_assert_held(&ch->lock);
 	msr_tx_commit(&q->tx, d);
-	mos_stat_add(q->to_ring, MOS_STAT_BURSTS, 1);
-	mos_stat_add(q->to_ring, MOS_STAT_PACKETS, d->burst.nseg);
-	mos_stat_add(q->to_ring, MOS_STAT_BYTES, d->len);
+	mos_stat_desc(q->to_ring, d->burst.nseg, d->len);
 	return q->tx.head;
 }
 
@@ -130,7 +127,7 @@ void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w)
 		return;
 	spin_lock(&ch->lock);
 	mrdma_turns_end(&ch->turns, w);
-	if (mos_link_usable(ch->q->link))
+	if (mos_queue_usable(ch->q))
 		give_turns(ch);
 	spin_unlock(&ch->lock);
 }
@@ -139,7 +136,7 @@ void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w)
 {
 	spin_lock_bh(&ch->lock);
 	mrdma_turns_leave(&ch->turns, w);
-	if (mos_link_usable(ch->q->link))
+	if (mos_queue_usable(ch->q))
 		give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
@@ -151,53 +148,54 @@ bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end)
 
 	spin_lock(&ch->lock);
 	/* a position from before the ring was set up anew is outside it, as a rule */
-	if (mos_link_usable(ch->q->link) && msr_tx_reclaim(tx) == MSR_OK)
+	if (mos_queue_usable(ch->q) && msr_tx_reclaim(tx) == MSR_OK)
 		holds = tx->head - end < tx->head - tx->tail;
 	spin_unlock(&ch->lock);
 	return holds;
 }
 
-static int poll(struct napi_struct *napi, int budget)
+static struct mrdma_chan *chan_of(struct napi_struct *napi)
 {
-	struct mrdma_chan *ch = container_of(napi, struct mrdma_chan, napi);
-	struct mos_queue *q = ch->q;
-	enum msr_result result = MSR_OK;
-	int work = 0, kept = 0;
-	struct msr_desc d;
+	return container_of(napi, struct mrdma_chan, napi);
+}
 
-	/* netpoll, perhaps in an interrupt of who holds our lock; there is nothing to reap */
-	if (unlikely(!budget))
-		return 0;
-	if (unlikely(!mos_link_usable(q->link))) {
-		napi_complete(napi);
-		return 0;
-	}
-	/* before anything that comes may make others send */
-	if (!list_empty_careful(&ch->turns.line)) {
-		spin_lock(&ch->lock);
-		if (mos_link_usable(q->link))
-			give_turns(ch);
-		spin_unlock(&ch->lock);
-	}
-	while (work < budget) {
-		result = msr_rx_next(&q->rx, &d);
-		if (result != MSR_OK)
-			break;
-		mos_stat_add(q->from_ring, MOS_STAT_BURSTS, 1);
-		mos_stat_add(q->from_ring, MOS_STAT_PACKETS, d.burst.nseg);
-		mos_stat_add(q->from_ring, MOS_STAT_BYTES, d.len);
-		work += ch->ops->rx(ch, &d, q->rx.data + d.off);
-		if (++kept == RELEASE_BATCH) {
-			mos_queue_release(q, kept);
-			kept = 0;
-		}
-	}
-	if (kept)
-		mos_queue_release(q, kept);
-	if (work)
-		ch->ops->rx_end(ch);
-	/* the last one may have cost more than was left */
-	return mos_queue_poll_end(q, napi, result, &d, min(work, budget), budget);
+/* Before anything that comes may make others send. */
+static void chan_begin(struct napi_struct *napi)
+{
+	struct mrdma_chan *ch = chan_of(napi);
+
+	if (list_empty_careful(&ch->turns.line))
+		return;
+	spin_lock(&ch->lock);
+	if (mos_queue_usable(ch->q))
+		give_turns(ch);
+	spin_unlock(&ch->lock);
+}
+
+static int chan_rx(struct napi_struct *napi, struct msr_desc *d, const u8 *data)
+{
+	struct mrdma_chan *ch = chan_of(napi);
+
+	mos_stat_desc(ch->q->from_ring, d->burst.nseg, d->len);
+	return ch->ops->rx(ch, d, data);
+}
+
+static void chan_end(struct napi_struct *napi)
+{
+	struct mrdma_chan *ch = chan_of(napi);
+
+	ch->ops->rx_end(ch);
+}
+
+static int chan_poll(struct napi_struct *napi, int budget)
+{
+	static const struct mos_queue_ops ops = {
+		.begin	= chan_begin,
+		.rx	= chan_rx,
+		.end	= chan_end,
+	};
+
+	return mos_queue_poll(chan_of(napi)->q, napi, budget, &ops);
 }
 
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
@@ -209,7 +207,7 @@ void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mo
 	ch->slot_cost = ch->limit >> q->info.ring_log2;
 	spin_lock_init(&ch->lock);
 	mrdma_turns_init(&ch->turns);
-	netif_napi_add(netdev, &ch->napi, poll);
+	netif_napi_add(netdev, &ch->napi, chan_poll);
 }
 
 void mrdma_chan_bell(struct mrdma_chan *ch)
@@ -219,15 +217,12 @@ void mrdma_chan_bell(struct mrdma_chan *ch)
 
 void mrdma_chan_up(struct mrdma_chan *ch)
 {
-	napi_enable(&ch->napi);
-	local_bh_disable();
-	napi_schedule(&ch->napi);
-	local_bh_enable();
+	mos_queue_start(&ch->napi);
 }
 
 void mrdma_chan_down(struct mrdma_chan *ch)
 {
-	/* who holds the lock may have seen the link up; who comes after it will not */
+	/* as mos_txq_drain() */
 	spin_lock_bh(&ch->lock);
 	spin_unlock_bh(&ch->lock);
 	napi_disable(&ch->napi);

@@ -287,6 +287,12 @@ static struct mos_queue *queue(struct nic *nic)
 	return nic->front.chan.q;
 }
 
+/* In the kernel these are link.c's. */
+bool mos_queue_usable(const struct mos_queue *q)
+{
+	return mos_link_usable(q->link);
+}
+
 /* Nobody here breaks the rules of the ring. */
 void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring, const struct msr_desc *d)
 {
