@@ -10,7 +10,7 @@
 static const char * const stat_names[MOS_NR_STATS] = {
 	[MOS_STAT_PACKETS]	= "packets",
 	[MOS_STAT_BYTES]	= "bytes",
-	[MOS_STAT_BURSTS]	= "bursts",
+	[MOS_STAT_DESCS]	= "descs",
 	[MOS_STAT_FULL]		= "full",
 	[MOS_STAT_DROP_DOWN]	= "drop_down",
 	[MOS_STAT_DROP_SIZE]	= "drop_size",

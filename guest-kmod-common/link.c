@@ -217,7 +217,7 @@ void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
 	mos_link_kick(link);
 }
 
-static void refuse(struct mos_link *link, u32 epoch, enum msr_fault fault)
+static void refuse_peer(struct mos_link *link, u32 epoch, enum msr_fault fault)
 {
 	link->refused_epoch = epoch;
 	link->retry_at = jiffies + RETRY_AFTER;
@@ -280,7 +280,7 @@ static void attach(struct mos_link *link, const struct msr_link_peer *seen)
 		verdict = msr_check_join(&link->mine, &link->copy);
 	if (verdict != MSR_SECTION_OK) {
 		report_section(link, verdict);
-		refuse(link, seen->epoch, MSR_FAULT_SECTION);
+		refuse_peer(link, seen->epoch, MSR_FAULT_SECTION);
 		return;
 	}
 	for (i = 0; i < link->nr_queues; i++) {
@@ -314,7 +314,7 @@ static void handle_fault(struct mos_link *link)
 	if (msr_load(&link->peer->epoch) == epoch) {
 		dev_err_ratelimited(link->cfg.dev, "the %s broke the rules of the ring, link goes down until it starts over: %s\n",
 				    peer_name(link), link->fault_text);
-		refuse(link, epoch, link->fault);
+		refuse_peer(link, epoch, link->fault);
 	}
 	reset(link, true);
 }
@@ -366,7 +366,7 @@ static bool step(struct mos_link *link)
 }
 
 /* A bell may get lost when the peer's CPU stalls between reading our word and its IPI. */
-static void rescue(struct mos_link *link)
+static void kick_all(struct mos_link *link)
 {
 	unsigned int i;
 
@@ -398,7 +398,7 @@ static void link_work(struct work_struct *work)
 		if (!link->up)
 			report_broken(link);
 		else
-			rescue(link);
+			kick_all(link);
 		queue_delayed_work(system_percpu_wq, &link->work, link->up ? POLL_UP : POLL_DOWN);
 	}
 	mutex_unlock(&link->lock);

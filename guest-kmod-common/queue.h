@@ -20,7 +20,7 @@ struct mos_link;
 enum mos_stat {
 	MOS_STAT_PACKETS,
 	MOS_STAT_BYTES,
-	MOS_STAT_BURSTS,	/* descriptors */
+	MOS_STAT_DESCS,	/* descriptors */
 	MOS_STAT_FULL,		/* to_ring: had to wait for room; from_ring: for the NIC */
 	MOS_STAT_DROP_DOWN,	/* link or interface down */
 	MOS_STAT_DROP_SIZE,	/* to_ring: more than a descriptor takes */
@@ -141,7 +141,7 @@ static inline void mos_stat_add(u64 *stats, enum mos_stat i, u64 n)
 /* One descriptor of @packets on the wire, with @bytes. */
 static inline void mos_stat_desc(u64 *stats, u64 packets, u64 bytes)
 {
-	mos_stat_add(stats, MOS_STAT_BURSTS, 1);
+	mos_stat_add(stats, MOS_STAT_DESCS, 1);
 	mos_stat_add(stats, MOS_STAT_PACKETS, packets);
 	mos_stat_add(stats, MOS_STAT_BYTES, bytes);
 }

@@ -129,7 +129,7 @@ static void packet_done(struct sk_buff *skb)
 {
 	struct mnet_roce_queue *rq = skb_shinfo(skb)->destructor_arg;
 
-	if (READ_ONCE(rq->paused) && atomic_read(&rq->flying) <= in_flight_low() &&
+	if (READ_ONCE(rq->paused) && atomic_read(&rq->in_flight) <= in_flight_low() &&
 	    xchg(&rq->paused, 0)) {
 		/* A task would leave the softirq pending until the next interrupt. */
 		bool task = !in_interrupt() && !irqs_disabled();
@@ -140,13 +140,13 @@ static void packet_done(struct sk_buff *skb)
 		if (task)
 			local_bh_enable();
 	}
-	atomic_dec(&rq->flying);
+	atomic_dec(&rq->in_flight);
 }
 
 /* Returns true if too many packets are in flight; packet_done() reschedules the poll. */
 static bool pause(struct mnet_roce_queue *rq)
 {
-	if (atomic_read(&rq->flying) < in_flight_max())
+	if (atomic_read(&rq->in_flight) < in_flight_max())
 		return false;
 	WRITE_ONCE(rq->paused, 1);
 	/*
@@ -154,20 +154,20 @@ static bool pause(struct mnet_roce_queue *rq)
 	 * yet. If most have counted down, none may be left to see the store: look again.
 	 */
 	smp_mb();
-	if (atomic_read(&rq->flying) <= in_flight_low() && xchg(&rq->paused, 0))
+	if (atomic_read(&rq->in_flight) <= in_flight_low() && xchg(&rq->paused, 0))
 		return false;
 	mos_stat_add(rq->q->from_ring, MOS_STAT_FULL, 1);
 	return true;
 }
 
-void mnet_roce_settle(struct mnet_roce_queue *rq)
+void mnet_roce_drain(struct mnet_roce_queue *rq)
 {
 	unsigned int ms = 0;
 
-	while (atomic_read(&rq->flying)) {
+	while (atomic_read(&rq->in_flight)) {
 		if (++ms == 1000)
 			dev_info(rq->mnet->link.cfg.dev, "waiting for the NIC to send %d packets\n",
-				 atomic_read(&rq->flying));
+				 atomic_read(&rq->in_flight));
 		usleep_range(1000, 2000);
 	}
 	/*
@@ -212,7 +212,7 @@ static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burs
 	skb_record_rx_queue(skb, MNET_TXQ_ROCE);
 	skb_shinfo(skb)->destructor_arg = rq;
 	skb->destructor = packet_done;
-	atomic_inc(&rq->flying);
+	atomic_inc(&rq->in_flight);
 	return skb;
 }
 

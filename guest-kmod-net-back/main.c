@@ -152,7 +152,7 @@ static void mnet_remove(struct platform_device *pdev)
 
 	mos_link_stop(&mnet->link);
 	unregister_netdev(mnet->netdev);
-	mnet_roce_settle(&mnet->roce);
+	mnet_roce_drain(&mnet->roce);
 	mos_link_uninit(&mnet->link);
 	mnet_netdev_destroy(mnet);
 	kfree(mnet);

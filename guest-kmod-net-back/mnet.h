@@ -32,7 +32,7 @@ struct mnet;
  * A burst in the making: packets of one message that came one after the other. It lies in the
  * ring's data area and is not committed. Under the tx lock.
  */
-struct mnet_run {
+struct mnet_coalesce {
 	bool open;
 	u8 *data;			/* reservation of MNET_RUN_ROOM bytes */
 	struct msr_desc d;		/* of the packets so far */
@@ -46,9 +46,9 @@ struct mnet_roce_queue {
 	struct mnet *mnet;
 	struct mos_queue *q;
 	struct netdev_queue *txq;	/* its lock is q's to-ring lock */
-	struct mnet_run run;
+	struct mnet_coalesce run;
 	struct napi_struct napi;
-	atomic_t flying;		/* packets in flight: stack or NIC hold them */
+	atomic_t in_flight;		/* packets in flight: stack or NIC hold them */
 	int paused;			/* the poll waits for fewer (xchg, any context) */
 };
 
@@ -76,7 +76,7 @@ void mnet_netdev_down(struct mnet *mnet);
 /* from_ring.c: NAPI poll of the ROCE queue */
 int mnet_roce_poll(struct napi_struct *napi, int budget);
 /* Process context, netdev unregistered: sleeps until stack and NIC have let go of our packets. */
-void mnet_roce_settle(struct mnet_roce_queue *rq);
+void mnet_roce_drain(struct mnet_roce_queue *rq);
 
 /* to_ring.c */
 /* Any context. Returns true for a RoCEv2 packet to the front's RDMA device. */
@@ -86,7 +86,7 @@ netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb);
 /* Poll: ends a run that waited for more. */
 void mnet_roce_flush(struct mnet_roce_queue *rq);
 /* Link down, queue and poll stopped: discards a run. */
-void mnet_roce_abandon(struct mnet_roce_queue *rq);
+void mnet_roce_discard(struct mnet_roce_queue *rq);
 
 /* most bytes of a run: headers with the longest extension at its end, payload */
 #define MNET_RUN_ROOM	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)

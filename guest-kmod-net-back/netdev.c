@@ -126,5 +126,5 @@ void mnet_netdev_down(struct mnet *mnet)
 	mos_eth_down(&mnet->eth);
 	mos_txq_drain(mnet->roce.txq);
 	napi_disable(&mnet->roce.napi);
-	mnet_roce_abandon(&mnet->roce);
+	mnet_roce_discard(&mnet->roce);
 }

@@ -135,7 +135,7 @@ static void commit(struct mnet_roce_queue *rq, const struct msr_desc *d, u64 byt
 
 static void close_run(struct mnet_roce_queue *rq)
 {
-	struct mnet_run *run = &rq->run;
+	struct mnet_coalesce *run = &rq->run;
 
 	if (!run->open)
 		return;
@@ -145,7 +145,7 @@ static void close_run(struct mnet_roce_queue *rq)
 }
 
 /* Returns true if the packet continues the open run. */
-static bool continues(const struct mnet_run *run, const struct packet *p)
+static bool continues(const struct mnet_coalesce *run, const struct packet *p)
 {
 	const struct msr_burst *m = &run->d.burst;
 
@@ -171,7 +171,7 @@ static bool begins_run(const struct packet *p, struct mnet_roce_run *next)
 /* Appends a packet that continues() accepted. Returns false, run unchanged, on a wrong ICRC. */
 static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p)
 {
-	struct mnet_run *run = &rq->run;
+	struct mnet_coalesce *run = &rq->run;
 	struct msr_burst *m = &run->d.burst;
 	u32 ext_at = p->base + m->ext_first;
 
@@ -217,7 +217,7 @@ static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const s
 			.ext_first	= p->ext,
 		},
 	};
-	struct mnet_run *run = &rq->run;
+	struct mnet_coalesce *run = &rq->run;
 
 	d.len = d.hdr_len + p->payload;
 	memcpy(data, p->head, p->base + p->ext);
@@ -228,7 +228,7 @@ static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const s
 		return true;
 	}
 	memset(data + p->base + p->ext, 0, RUN_EXT_LAST);
-	*run = (struct mnet_run) {
+	*run = (struct mnet_coalesce) {
 		.open		= true,
 		.data		= data,
 		.d		= d,
@@ -318,7 +318,7 @@ void mnet_roce_flush(struct mnet_roce_queue *rq)
 	__netif_tx_unlock(rq->txq);
 }
 
-void mnet_roce_abandon(struct mnet_roce_queue *rq)
+void mnet_roce_discard(struct mnet_roce_queue *rq)
 {
 	rq->run.open = false;
 }

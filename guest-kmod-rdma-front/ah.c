@@ -11,7 +11,7 @@
 #include "addr.h"
 #include "follow.h"
 
-static int check_attr(const struct rdma_ah_attr *attr)
+static int ah_check_attr(const struct rdma_ah_attr *attr)
 {
 	if (rdma_ah_get_port_num(attr) != 1 ||
 	    attr->type != RDMA_AH_ATTR_TYPE_ROCE ||
@@ -32,7 +32,7 @@ static void keep_attr(struct mrdma_ah *ah, const struct rdma_ah_attr *attr)
 }
 
 /* @ah has a number, or none could be given to it. */
-static void forget(struct mrdma_dev *dev, struct mrdma_ah *ah)
+static void ah_forget(struct mrdma_dev *dev, struct mrdma_ah *ah)
 {
 	unsigned long flags;
 
@@ -53,7 +53,7 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	unsigned long flags;
 	int err;
 
-	err = check_attr(init->ah_attr);
+	err = ah_check_attr(init->ah_attr);
 	if (err)
 		return err;
 	err = mrdma_av_init(dev, init->ah_attr, 0, 0, sleepable, &ah->av);
@@ -85,7 +85,7 @@ int mrdma_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct i
 	return 0;
 
 err_forget:
-	forget(dev, ah);
+	ah_forget(dev, ah);
 	return err;
 }
 
@@ -97,7 +97,7 @@ int mrdma_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 	unsigned long flags;
 	int err;
 
-	err = check_attr(attr);
+	err = ah_check_attr(attr);
 	if (err)
 		return err;
 	err = mrdma_av_init(dev, attr, 0, 0, true, &av);
@@ -123,7 +123,7 @@ int mrdma_query_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 
 int mrdma_destroy_ah(struct ib_ah *ibah, u32 flags)
 {
-	forget(to_mrdma_dev(ibah->device), to_mrdma_ah(ibah));
+	ah_forget(to_mrdma_dev(ibah->device), to_mrdma_ah(ibah));
 	return 0;
 }
 

@@ -9,14 +9,14 @@
 #include "burst.h"
 
 /* Piece @i of a burst: the first packet, those between, the last. */
-bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p)
+bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_seg *p)
 {
 	const u8 *ext = b->hdr + b->bth + sizeof(struct mrdma_bth);
 	u32 body = (b->nseg - 1) * b->seg_len;	/* bytes before the last packet's */
 
 	switch (i) {
 	case 0:
-		*p = (struct mrdma_piece) {
+		*p = (struct mrdma_seg) {
 			.op = b->op_first,
 			.npkts = 1,
 			.psn = b->psn,
@@ -31,7 +31,7 @@ bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma
 		if (b->nseg < 2)
 			return false;
 		/* with two packets there is none between: an empty piece */
-		*p = (struct mrdma_piece) {
+		*p = (struct mrdma_seg) {
 			.op = b->op_mid,
 			.npkts = b->nseg - 2,
 			.psn = mrdma_psn_add(b->psn, 1),
@@ -40,7 +40,7 @@ bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma
 		};
 		return true;
 	case 2:
-		*p = (struct mrdma_piece) {
+		*p = (struct mrdma_seg) {
 			.op = b->op_last,
 			.npkts = 1,
 			.psn = mrdma_psn_add(b->psn, b->nseg - 1),

@@ -32,7 +32,7 @@ struct mrdma_burst {
 };
 
 /* One packet of a burst, or all those between the first and the last */
-struct mrdma_piece {
+struct mrdma_seg {
 	u8			op;
 	bool			ack_req;
 	bool			solicited;
@@ -45,7 +45,7 @@ struct mrdma_piece {
 
 /* All in any context */
 
-bool mrdma_burst_piece(const struct mrdma_burst *b, unsigned int i, struct mrdma_piece *p);
+bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_seg *p);
 /* As a GID: where a packet goes, by its IP header. */
 void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
 /* The VLAN of a packet whose IP header is at @l3; 0xffff: none */

@@ -48,7 +48,7 @@ static bool has_room(struct mrdma_chan *ch, u32 cost)
 }
 
 /* May @w put a burst of @cost into the ring? In its turn, or when nobody is in line before it. */
-static bool may_send(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 cost)
+static bool chan_may_send(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 cost)
 {
 	if (unlikely(w->turn)) {
 		if (w->turn >= cost)
@@ -63,7 +63,7 @@ static bool may_send(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 cost)
  * Gives turns to those in line, as many as there is room for. If some are left, this runs
  * again: when a turn that is given has been used, or when the bell says that there is room.
  */
-static void give_turns(struct mrdma_chan *ch)
+static void chan_give_turns(struct mrdma_chan *ch)
 {
 	u32 cost = TURN_BYTES + ch->slot_cost;
 
@@ -87,7 +87,7 @@ void *mrdma_chan_reserve(struct mrdma_chan *ch, struct mrdma_waiter *w, u32 len,
 	void *data;
 
 	lockdep_assert_held(&ch->lock);
-	if (urgent || may_send(ch, w, cost)) {
+	if (urgent || chan_may_send(ch, w, cost)) {
 		data = msr_tx_reserve(&ch->q->tx, len, off, &result);
 		if (likely(data)) {
 			if (unlikely(w->turn) && !urgent)
@@ -116,7 +116,7 @@ void mrdma_chan_unlock(struct mrdma_chan *ch)
 	lockdep_assert_held(&ch->lock);
 	mos_queue_publish(ch->q);
 	if (unlikely(!list_empty(&ch->turns.line)))
-		give_turns(ch);
+		chan_give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
 
@@ -128,7 +128,7 @@ void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w)
 	spin_lock(&ch->lock);
 	mrdma_turns_end(&ch->turns, w);
 	if (mos_queue_usable(ch->q))
-		give_turns(ch);
+		chan_give_turns(ch);
 	spin_unlock(&ch->lock);
 }
 
@@ -137,7 +137,7 @@ void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w)
 	spin_lock_bh(&ch->lock);
 	mrdma_turns_leave(&ch->turns, w);
 	if (mos_queue_usable(ch->q))
-		give_turns(ch);
+		chan_give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
 
@@ -168,7 +168,7 @@ static void chan_begin(struct napi_struct *napi)
 		return;
 	spin_lock(&ch->lock);
 	if (mos_queue_usable(ch->q))
-		give_turns(ch);
+		chan_give_turns(ch);
 	spin_unlock(&ch->lock);
 }
 

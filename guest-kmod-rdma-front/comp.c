@@ -45,7 +45,7 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 		w = mrdma_swqe(sq, sq->tail);
 		if (mrdma_psn_cmp(w->first_psn, psn) > 0)
 			break;
-		if (mrdma_wr_answered(w->opcode)) {
+		if (mrdma_wr_has_response(w->opcode)) {
 			/* one of several requests for it may be meant, and have been answered */
 			ok = mrdma_psn_cmp(psn, req->una) < 0;
 			break;
@@ -116,7 +116,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 	mrdma_sq_fail(qp, status);
 }
 
-static u8 piece_syndrome(const struct mrdma_piece *p)
+static u8 piece_syndrome(const struct mrdma_seg *p)
 {
 	struct mrdma_aeth aeth;
 
@@ -124,7 +124,7 @@ static u8 piece_syndrome(const struct mrdma_piece *p)
 	return ntohl(aeth.smsn) >> 24;
 }
 
-static void rx_ack(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static void rx_ack(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	u8 syndrome = piece_syndrome(p);
 
@@ -152,7 +152,7 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 
 	while (sq->tail != sq->numbered) {
 		w = mrdma_swqe(sq, sq->tail);
-		if (mrdma_wr_answered(w->opcode)) {
+		if (mrdma_wr_has_response(w->opcode)) {
 			if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
 				req->una = w->first_psn;
 			found = w;
@@ -194,7 +194,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 }
 
 /* Responses to a READ. False: the rest of the burst is of no use. */
-static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
+static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 {
 	struct mrdma_req *req = &qp->req;
 	struct mrdma_swqe *w;
@@ -255,7 +255,7 @@ static bool rx_read(struct mrdma_qp *qp, struct mrdma_piece *p)
 	return true;
 }
 
-static void rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_req *req = &qp->req;
 	struct mrdma_atomic_ack ack;
@@ -286,14 +286,14 @@ static void rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p)
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 {
-	struct mrdma_piece p;
+	struct mrdma_seg p;
 	unsigned int i;
 
 	lockdep_assert_held(&qp->lock);
 	/* an answer to something never asked */
 	if (mrdma_psn_cmp(mrdma_psn_add(b->psn, b->nseg - 1), qp->req.max_psn) >= 0)
 		return;
-	for (i = 0; mrdma_burst_piece(b, i, &p); i++) {
+	for (i = 0; mrdma_burst_seg(b, i, &p); i++) {
 		if (!p.npkts)
 			continue;
 		if (p.op == IB_OPCODE_RC_ACKNOWLEDGE) {
@@ -301,10 +301,10 @@ void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 			return;
 		}
 		if (p.op == IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE) {
-			rx_atomic(qp, &p);
+			comp_atomic(qp, &p);
 			return;
 		}
-		if (!rx_read(qp, &p))
+		if (!comp_read(qp, &p))
 			return;
 	}
 }

@@ -184,7 +184,7 @@ static bool same(const struct hop *h, const struct ib_gid_attr *sgid, const unio
 	return h->sgid == sgid && !memcmp(&h->dgid, dgid, sizeof(*dgid));
 }
 
-static void forget(struct hop *h)
+static void forget_hop(struct hop *h)
 {
 	if (h->sgid)
 		rdma_put_gid_attr(h->sgid);
@@ -198,7 +198,7 @@ static void forget(struct hop *h)
 static void take_hop(struct hop *h, const struct ib_gid_attr *sgid, const struct mrdma_av *av,
 		     const union ib_gid *dgid)
 {
-	forget(h);
+	forget_hop(h);
 	rdma_hold_gid_attr(sgid);
 	h->sgid = sgid;
 	h->source = av->source;
@@ -347,7 +347,7 @@ static void follow(struct work_struct *work)
 		return;
 	follow_qps(dev, &h);
 	follow_ahs(dev, &h);
-	forget(&h);
+	forget_hop(&h);
 	/* ten times the walk, if that is not too long for a connection whose peer moves next */
 	WRITE_ONCE(dev->follow_delay, clamp(10 * (jiffies - start), msecs_to_jiffies(DELAY_MS),
 					    msecs_to_jiffies(DELAY_MAX_MS)));

@@ -20,7 +20,7 @@ static u32 pkt_bytes(u32 len)
 }
 
 /* Gives turns to those in line; if some are left, packets are queued or turns are given. */
-static void give_turns(struct mrdma_loop *loop)
+static void loop_give_turns(struct mrdma_loop *loop)
 {
 	lockdep_assert_held(&loop->lock);
 	while (!list_empty(&loop->turns.line) &&
@@ -28,7 +28,7 @@ static void give_turns(struct mrdma_loop *loop)
 		mrdma_turns_give(&loop->turns, TURN_BYTES);
 }
 
-static void deliver(struct tasklet_struct *t)
+static void loop_deliver(struct tasklet_struct *t)
 {
 	struct mrdma_dev *dev = from_tasklet(dev, t, loop.task);
 	struct mrdma_loop *loop = &dev->loop;
@@ -50,7 +50,7 @@ static void deliver(struct tasklet_struct *t)
 	}
 	/* before what has come makes others send */
 	spin_lock(&loop->lock);
-	give_turns(loop);
+	loop_give_turns(loop);
 	spin_unlock(&loop->lock);
 	loop->rx_end(dev);
 	if (n >= LOOP_BUDGET)
@@ -64,7 +64,7 @@ void mrdma_loop_init(struct mrdma_dev *dev, mrdma_loop_rx rx, mrdma_loop_rx_end 
 	spin_lock_init(&loop->lock);
 	INIT_LIST_HEAD(&loop->pkts);
 	mrdma_turns_init(&loop->turns);
-	tasklet_setup(&loop->task, deliver);
+	tasklet_setup(&loop->task, loop_deliver);
 	loop->rx = rx;
 	loop->rx_end = rx_end;
 }
@@ -81,7 +81,7 @@ void mrdma_loop_stop(struct mrdma_dev *dev)
 }
 
 /* May @w queue a packet of @bytes? In its turn, or when nobody is in line before it. */
-static bool may_send(struct mrdma_loop *loop, struct mrdma_waiter *w, u32 bytes, bool urgent)
+static bool loop_may_send(struct mrdma_loop *loop, struct mrdma_waiter *w, u32 bytes, bool urgent)
 {
 	if (urgent)
 		return loop->bytes < 2 * LOOP_MAX_BYTES;
@@ -102,7 +102,7 @@ struct mrdma_loop_pkt *mrdma_loop_reserve(struct mrdma_dev *dev, struct mrdma_wa
 	struct mrdma_loop_pkt *pkt;
 
 	spin_lock(&loop->lock);
-	*full = !may_send(loop, w, pkt_bytes(len), urgent);
+	*full = !loop_may_send(loop, w, pkt_bytes(len), urgent);
 	if (*full)
 		mrdma_turns_wait(&loop->turns, w);
 	spin_unlock(&loop->lock);
@@ -142,7 +142,7 @@ void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w)
 		return;
 	spin_lock(&loop->lock);
 	mrdma_turns_end(&loop->turns, w);
-	give_turns(loop);
+	loop_give_turns(loop);
 	spin_unlock(&loop->lock);
 }
 
@@ -166,6 +166,6 @@ void mrdma_loop_unwait(struct mrdma_dev *dev, struct mrdma_waiter *w)
 {
 	spin_lock_bh(&dev->loop.lock);
 	mrdma_turns_leave(&dev->loop.turns, w);
-	give_turns(&dev->loop);
+	loop_give_turns(&dev->loop);
 	spin_unlock_bh(&dev->loop.lock);
 }

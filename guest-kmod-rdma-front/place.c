@@ -9,7 +9,7 @@
 #include "responder.h"
 
 /* Opcode and length against the message under way. */
-bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p)
+bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	u32 flags = mrdma_op[p->op].flags;
 
@@ -39,7 +39,7 @@ static u32 get_be32(const u8 *p)
 	return be32_to_cpu(v);
 }
 
-static enum mrdma_place place_send(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place place_send(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	u32 flags = mrdma_op[p->op].flags;
@@ -60,7 +60,7 @@ static enum mrdma_place place_send(struct mrdma_qp *qp, const struct mrdma_piece
 	return MRDMA_PLACE_OK;
 }
 
-static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	u32 flags = mrdma_op[p->op].flags;
@@ -89,7 +89,7 @@ static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_piec
 	return MRDMA_PLACE_OK;
 }
 
-static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static void complete_recv(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	u32 flags = mrdma_op[p->op].flags;
@@ -117,7 +117,7 @@ static void complete_recv(struct mrdma_qp *qp, const struct mrdma_piece *p)
 }
 
 /* One or more packets of a SEND or WRITE, in sequence. At its end the receiver is told. */
-enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_piece *p)
+enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	u32 flags = mrdma_op[p->op].flags;
 	enum mrdma_place placed;

@@ -43,7 +43,7 @@ struct mrdma_req {
 };
 
 /* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
-struct mrdma_rjob {
+struct mrdma_resp_res {
 	union {
 		u64		va;
 		u64		orig;		/* atomic: what had been there */
@@ -64,10 +64,10 @@ struct mrdma_result {
 };
 
 /* Two rings of a connection's responder; only their size is that of one */
-struct mrdma_rings {
+struct mrdma_resp_resources {
 	u32			mask;		/* elements of each - 1 */
 	struct mrdma_result	*result;	/* behind job[] */
-	struct mrdma_rjob	job[];
+	struct mrdma_resp_res	job[];
 };
 
 struct mrdma_resp {
@@ -87,7 +87,7 @@ struct mrdma_resp {
 	u32			rkey;
 	u64			va;
 	struct mrdma_rwqe	wqe;
-	struct mrdma_rings	*rings;		/* NULL: not connected yet */
+	struct mrdma_resp_resources	*rings;		/* NULL: not connected yet */
 	u32			job_head;
 	u32			job_tail;
 	u32			results;	/* ever; wraps */

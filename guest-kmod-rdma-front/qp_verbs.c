@@ -192,7 +192,7 @@ err_put:
 	return err;
 }
 
-static int check_attr(struct mrdma_dev *dev, const struct ib_qp_attr *attr, int mask)
+static int qp_check_attr(struct mrdma_dev *dev, const struct ib_qp_attr *attr, int mask)
 {
 	if (mask & (IB_QP_ALT_PATH | IB_QP_PATH_MIG_STATE) &&
 	    !(mask & IB_QP_PATH_MIG_STATE && attr->path_mig_state == IB_MIG_MIGRATED))
@@ -308,14 +308,14 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 {
 	struct mrdma_dev *dev = to_mrdma_dev(ibqp->device);
 	struct mrdma_qp *qp = to_mrdma_qp(ibqp);
-	struct mrdma_rings *rings = NULL;
+	struct mrdma_resp_resources *rings = NULL;
 	enum ib_qp_state cur, next;
 	struct mrdma_av av;
 	int err;
 
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
-	err = check_attr(dev, attr, mask);
+	err = qp_check_attr(dev, attr, mask);
 	if (err)
 		return err;
 	if (mask & IB_QP_AV) {
@@ -327,7 +327,7 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 	}
 
 	if (mask & IB_QP_MAX_DEST_RD_ATOMIC) {
-		rings = mrdma_rings_alloc(attr->max_dest_rd_atomic);
+		rings = mrdma_resp_resources_alloc(attr->max_dest_rd_atomic);
 		if (!rings)
 			return -ENOMEM;
 	}

@@ -219,7 +219,7 @@ static bool more_follows(struct mrdma_qp *qp)
 	if (sq->cur + 1 == sq->pulled && !mrdma_sq_pull(qp))
 		return false;
 	next = mrdma_swqe(sq, sq->cur + 1);
-	return next->status == IB_WC_SUCCESS && !mrdma_wr_answered(next->opcode) &&
+	return next->status == IB_WC_SUCCESS && !mrdma_wr_has_response(next->opcode) &&
 	       !mrdma_wr_local(next->opcode) && !(next->flags & IB_SEND_FENCE);
 }
 
@@ -246,7 +246,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	bool imm = w->opcode == IB_WR_RDMA_WRITE_WITH_IMM || w->opcode == IB_WR_SEND_WITH_IMM;
 	struct mrdma_req *req = &qp->req;
 	bool rc = qp->ibqp.qp_type == IB_QPT_RC;
-	u32 mtu = qp->mtu, flying = 0, window = 0, max, bytes, pkts;
+	u32 mtu = qp->mtu, in_flight = 0, window = 0, max, bytes, pkts;
 	struct mrdma_tmpl t = {
 		.av = &qp->av,
 		.dqpn = qp->attr.dest_qp_num,
@@ -260,12 +260,12 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 
 	max = mrdma_tx_max(&qp->av);
 	if (rc) {
-		flying = mrdma_psn_diff(req->psn, req->una);
-		flying -= min(req->rd_pkts, flying);
+		in_flight = mrdma_psn_diff(req->psn, req->una);
+		in_flight -= min(req->rd_pkts, in_flight);
 		window = req->probing ? 1 : req->window / mtu;
-		if (flying >= window)
+		if (in_flight >= window)
 			return STEP_STOP;
-		max = min(max, (window - flying) * mtu);
+		max = min(max, (window - in_flight) * mtu);
 	}
 	bytes = min(w->length - req->off, max);
 	end = req->off + bytes == w->length;
@@ -296,7 +296,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (rc) {
 		req->noack_bytes += max(bytes, ACK_EVERY / ACK_EVERY_MSGS);
 		t.ack_req = req->noack_bytes >= ACK_EVERY || (end && !more_follows(qp)) ||
-			    flying + pkts >= window;
+			    in_flight + pkts >= window;
 	}
 
 	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
@@ -514,7 +514,7 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 			step = send_ud(qp, tx, w, budget);
 		else if (w->opcode == IB_WR_RDMA_READ)
 			step = send_read(qp, tx, w);
-		else if (mrdma_wr_answered(w->opcode))
+		else if (mrdma_wr_has_response(w->opcode))
 			step = send_atomic(qp, tx, w);
 		else
 			step = send_data(qp, tx, w, budget);

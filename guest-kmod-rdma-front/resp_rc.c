@@ -17,10 +17,10 @@
  * As many answers as the peer may wait for, and as many again: it may ask once more
  * before the first answers have reached it.
  */
-struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic)
+struct mrdma_resp_resources *mrdma_resp_resources_alloc(u32 max_dest_rd_atomic)
 {
 	u32 n = roundup_pow_of_two(2 * max(max_dest_rd_atomic, 1u));
-	struct mrdma_rings *rings;
+	struct mrdma_resp_resources *rings;
 
 	rings = kvzalloc(struct_size(rings, job, n) + n * sizeof(*rings->result),
 			MRDMA_GFP_USER);
@@ -31,7 +31,7 @@ struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic)
 	return rings;
 }
 
-static struct mrdma_rjob *job_at(const struct mrdma_resp *resp, u32 i)
+static struct mrdma_resp_res *job_at(const struct mrdma_resp *resp, u32 i)
 {
 	return &resp->rings->job[i & resp->rings->mask];
 }
@@ -42,10 +42,10 @@ static struct mrdma_result *result_at(const struct mrdma_resp *resp, u32 i)
 }
 
 /* Larger rings take over what is in those before. Returns what the caller is to free. */
-struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rings)
+struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_resp_resources *rings)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rings *old = resp->rings;
+	struct mrdma_resp_resources *old = resp->rings;
 	u32 i;
 
 	lockdep_assert_held(&qp->lock);
@@ -64,7 +64,7 @@ struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rin
 void mrdma_resp_reset(struct mrdma_qp *qp)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rings *rings = resp->rings;
+	struct mrdma_resp_resources *rings = resp->rings;
 
 	memset(resp, 0, sizeof(*resp));
 	resp->rings = rings;
@@ -103,7 +103,7 @@ static bool out_of_order(struct mrdma_qp *qp)
 }
 
 /* A packet that was not placed. */
-static void refuse(struct mrdma_qp *qp, enum mrdma_place why)
+static void resp_refuse(struct mrdma_qp *qp, enum mrdma_place why)
 {
 	static const struct {
 		u8 nak;
@@ -129,9 +129,9 @@ static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
 	return len ? DIV_ROUND_UP(len, qp->mtu) : 1;
 }
 
-static struct mrdma_rjob job_for(const struct mrdma_qp *qp, const struct mrdma_piece *p, bool again)
+static struct mrdma_resp_res job_for(const struct mrdma_qp *qp, const struct mrdma_seg *p, bool again)
 {
-	return (struct mrdma_rjob) {
+	return (struct mrdma_resp_res) {
 		.psn = p->psn,
 		/* that of the request itself, which counts when it has been taken */
 		.msn = again ? qp->resp.msn : qp->resp.msn + 1,
@@ -159,8 +159,8 @@ static u32 jobs_held(const struct mrdma_resp *resp)
 }
 
 /* Sets *@npkts to what the request takes of the number space. */
-static enum mrdma_place rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p,
-				struct mrdma_rjob *job, u32 *npkts)
+static enum mrdma_place resp_read(struct mrdma_qp *qp, const struct mrdma_seg *p,
+				struct mrdma_resp_res *job, u32 *npkts)
 {
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ))
 		return MRDMA_PLACE_REFUSED;
@@ -175,8 +175,8 @@ static enum mrdma_place rx_read(struct mrdma_qp *qp, const struct mrdma_piece *p
 }
 
 /* Executes it. The result is kept: should the answer be lost, it is given again, not made again. */
-static enum mrdma_place rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece *p,
-				  struct mrdma_rjob *job)
+static enum mrdma_place resp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p,
+				  struct mrdma_resp_res *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_atomic_eth eth;
@@ -206,7 +206,7 @@ static enum mrdma_place rx_atomic(struct mrdma_qp *qp, const struct mrdma_piece 
 	return MRDMA_PLACE_OK;
 }
 
-static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_atomic op = { .kind = MRDMA_STORE };
 	u32 rkey, len;
@@ -231,7 +231,7 @@ static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_
  * There is no persistent memory here: the right to flush to it is never granted
  * (IB_DEVICE_FLUSH_PERSISTENT).
  */
-static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_feth feth;
 	u32 bits, level, rkey, len;
@@ -258,14 +258,14 @@ static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_piece *
 }
 
 /* In order: a request that is answered by more than an acknowledgement. */
-static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *npkts)
+static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_seg *p, u32 *npkts)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	enum mrdma_place placed = MRDMA_PLACE_REFUSED;
-	struct mrdma_rjob *job;
+	struct mrdma_resp_res *job;
 
 	if (jobs_held(resp) >= qp->attr.max_dest_rd_atomic) {
-		refuse(qp, MRDMA_PLACE_REFUSED);
+		resp_refuse(qp, MRDMA_PLACE_REFUSED);
 		return false;
 	}
 	if (jobs_full(resp))
@@ -274,10 +274,10 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 	*job = job_for(qp, p, false);
 	switch (mrdma_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
-		placed = rx_read(qp, p, job, npkts);
+		placed = resp_read(qp, p, job, npkts);
 		break;
 	case MOP_ATOMIC:
-		placed = rx_atomic(qp, p, job);
+		placed = resp_atomic(qp, p, job);
 		break;
 	/* the answer to these is that to a READ of nothing */
 	case MOP_ATOMIC_WRITE:
@@ -288,7 +288,7 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_piece *p, u32 *n
 		break;
 	}
 	if (placed != MRDMA_PLACE_OK) {
-		refuse(qp, placed);
+		resp_refuse(qp, placed);
 		return false;
 	}
 	resp->job_head++;
@@ -313,7 +313,7 @@ static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
 }
 
 /* What is to be answered once more. False: nothing that can have been asked for before. */
-static bool redo(struct mrdma_qp *qp, const struct mrdma_piece *p, struct mrdma_rjob *job)
+static bool redo(struct mrdma_qp *qp, const struct mrdma_seg *p, struct mrdma_resp_res *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
 
@@ -341,10 +341,10 @@ static bool redo(struct mrdma_qp *qp, const struct mrdma_piece *p, struct mrdma_
  * in the order of their numbers. Those to later requests stay due: the duplicate may be the
  * network's doing, and its requester not repeat anything.
  */
-static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_rjob job, *at;
+	struct mrdma_resp_res job, *at;
 	u32 i, k;
 
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
@@ -383,7 +383,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_piece *p)
 	*job_at(resp, i) = job;
 }
 
-static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
+static bool in_order(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	u32 flags = mrdma_op[p->op].flags;
@@ -401,7 +401,7 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 		enum mrdma_place placed = mrdma_place_data(qp, p);
 
 		if (placed != MRDMA_PLACE_OK) {
-			refuse(qp, placed);
+			resp_refuse(qp, placed);
 			return false;
 		}
 	}
@@ -424,12 +424,12 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_piece *p)
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_piece p;
+	struct mrdma_seg p;
 	unsigned int i;
 	u32 old;
 
 	lockdep_assert_held(&qp->lock);
-	for (i = 0; mrdma_burst_piece(b, i, &p); i++) {
+	for (i = 0; mrdma_burst_seg(b, i, &p); i++) {
 		if (!p.npkts)
 			continue;
 		if (mrdma_psn_cmp(p.psn, resp->psn) > 0) {
@@ -462,7 +462,7 @@ static void put_aeth(struct mrdma_tmpl *t, u8 syndrome, u32 msn)
 
 /* One burst of READ responses. */
 static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx,
-					struct mrdma_rjob *job, u32 *budget)
+					struct mrdma_resp_res *job, u32 *budget)
 {
 	const struct mrdma_op_set *ops = &mrdma_op_set[MRDMA_OPS_READ_RESP];
 	u8 syndrome = MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED;
@@ -518,7 +518,7 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 }
 
 static enum mrdma_tx_result answer_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx,
-					  const struct mrdma_rjob *job)
+					  const struct mrdma_resp_res *job)
 {
 	struct mrdma_atomic_ack ack = { .orig = cpu_to_be64(job->orig) };
 	struct mrdma_tmpl t = {
@@ -563,7 +563,7 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	enum mrdma_tx_result result;
-	struct mrdma_rjob *job;
+	struct mrdma_resp_res *job;
 
 	lockdep_assert_held(&qp->lock);
 	while (resp->job_head != resp->job_tail && (qp->state != IB_QPS_ERR || resp->fatal)) {

@@ -13,11 +13,11 @@
 void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_piece p;
+	struct mrdma_seg p;
 	unsigned int i;
 
 	lockdep_assert_held(&qp->lock);
-	for (i = 0; mrdma_burst_piece(b, i, &p); i++) {
+	for (i = 0; mrdma_burst_seg(b, i, &p); i++) {
 		if (!p.npkts)
 			continue;
 		if (p.psn != resp->psn) {

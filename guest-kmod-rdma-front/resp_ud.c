@@ -65,7 +65,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	u8 grh[sizeof(struct ib_grh)];
 	struct mrdma_deth deth;
 	enum mrdma_counter why;
-	struct mrdma_piece p;
+	struct mrdma_seg p;
 	u32 qkey, total;
 	struct ib_wc wc;
 
@@ -73,7 +73,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	why = MRDMA_CNT_MALFORMED;
 	if (b->nseg != 1)
 		goto drop;
-	mrdma_burst_piece(b, 0, &p);
+	mrdma_burst_seg(b, 0, &p);
 	memcpy(&deth, p.ext, sizeof(deth));
 	qkey = qp->ibqp.qp_type == IB_QPT_GSI ? IB_QP1_QKEY : qp->attr.qkey;
 	why = MRDMA_CNT_BAD_QKEY;

@@ -19,16 +19,16 @@ enum mrdma_place {
 	MRDMA_PLACE_LOCAL,	/* the receive request's own memory */
 };
 
-bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_piece *p);
-enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_piece *p);
+bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_seg *p);
+enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_seg *p);
 bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status);
 
 /* resp_rc.c */
 
 /* Any context that may sleep */
-struct mrdma_rings *mrdma_rings_alloc(u32 max_dest_rd_atomic);
+struct mrdma_resp_resources *mrdma_resp_resources_alloc(u32 max_dest_rd_atomic);
 /* Under the QP lock */
-struct mrdma_rings *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_rings *rings);
+struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_resp_resources *rings);
 void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 /* Returns true if the budget ended before the work did. */

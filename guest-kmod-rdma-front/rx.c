@@ -131,7 +131,7 @@ static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
 }
 
 /* MRDMA_CNT_RCVD_PKTS: the QP has looked at it */
-static enum mrdma_counter deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
+static enum mrdma_counter rx_deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
 				  const struct mrdma_burst *b)
 {
 	u32 flags = mrdma_op[b->op_first].flags;
@@ -177,7 +177,7 @@ static enum mrdma_counter rx_to_qp(struct mrdma_dev *dev, struct mrdma_qp *qp,
 	enum mrdma_counter where;
 
 	mrdma_qp_lock(qp);
-	where = deliver(dev, qp, b);
+	where = rx_deliver(dev, qp, b);
 	if (where == MRDMA_CNT_RCVD_PKTS && !qp->polled) {
 		qp->polled = true;
 		local_lock_nested_bh(&dev->poll->lock);

@@ -29,7 +29,7 @@
 #include "mr.h"
 #include "mw.h"
 #include "qp.h"
-#include "res.h"
+#include "restrack.h"
 #include "rx.h"
 #include "stats.h"
 
@@ -267,7 +267,7 @@ static void dealloc_ucontext(struct ib_ucontext *uctx)
 
 /*
  * The device goes, or moves to another net namespace, while the program stays: ib_uverbs
- * destroys its objects, and its mappings of queues are memory of their own (mmap.c).
+ * destroys its objects, and its mappings of queues are memory of their own (queue.c).
  */
 static void disassociate_ucontext(struct ib_ucontext *uctx)
 {

@@ -117,7 +117,7 @@ static inline bool mrdma_wr_local(u32 opcode)
 }
 
 /* The responder answers it by more than an acknowledgement (MOP_ANSWERED) */
-static inline bool mrdma_wr_answered(u32 opcode)
+static inline bool mrdma_wr_has_response(u32 opcode)
 {
 	return opcode == IB_WR_RDMA_READ || opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
 	       opcode == IB_WR_ATOMIC_FETCH_AND_ADD || opcode == IB_WR_ATOMIC_WRITE ||

@@ -22,7 +22,7 @@ static void back_poll(struct path *p)
 		if (!pkt)
 			break;
 		pkt->at = p->now;
-		list_add_tail(&pkt->entry, &p->flying);
+		list_add_tail(&pkt->entry, &p->in_flight);
 		p->packets += pkt->d.burst.nseg;
 		work += pkt->d.burst.nseg;
 		if (++kept == RELEASE_BATCH) {
@@ -85,7 +85,7 @@ static u64 wire_us(const struct path *p, const struct nic_pkt *pkt)
 
 static void wire_done(struct path *p)
 {
-	struct nic_pkt *pkt = first(&p->flying);
+	struct nic_pkt *pkt = first(&p->in_flight);
 
 	list_del(&pkt->entry);
 	p->packets -= pkt->d.burst.nseg;
@@ -102,7 +102,7 @@ static void wire_done(struct path *p)
 
 static void step(struct path *p)
 {
-	struct nic_pkt *back = first(&p->returning), *out = first(&p->flying);
+	struct nic_pkt *back = first(&p->returning), *out = first(&p->in_flight);
 	u64 next = min(p->next_app, p->next_jiffy);
 
 	if (out && !p->wire_done)
@@ -155,7 +155,7 @@ void path_init(struct path *p, struct nic *front, struct nic *peer, u32 rate, u3
 		.front = front, .peer = peer, .rate = rate, .delay = delay, .rng = rate,
 		.arrive = path_to_peer, .now = 1, .next_jiffy = JIFFY_US, .next_app = PATH_APP_US,
 	};
-	INIT_LIST_HEAD(&p->flying);
+	INIT_LIST_HEAD(&p->in_flight);
 	INIT_LIST_HEAD(&p->returning);
 }
 
@@ -163,7 +163,7 @@ void path_end(struct path *p)
 {
 	struct nic_pkt *pkt;
 
-	while ((pkt = first(&p->flying)) || (pkt = first(&p->returning))) {
+	while ((pkt = first(&p->in_flight)) || (pkt = first(&p->returning))) {
 		list_del(&pkt->entry);
 		nic_free(pkt);
 	}

@@ -23,9 +23,9 @@ struct path {
 	void *user;
 
 	u64 now;		/* microseconds */
-	struct list_head flying;	/* struct nic_pkt in the back's stack and NIC, oldest first */
+	struct list_head in_flight;	/* struct nic_pkt in the back's stack and NIC, oldest first */
 	struct list_head returning;
-	u32 packets;		/* in flying */
+	u32 packets;		/* in in_flight */
 	bool paused;		/* the back waits for them */
 	u64 wire_done, next_jiffy, next_app;
 	u64 rng;

@@ -118,10 +118,10 @@ done
 ### Super-frames pass the ring in one piece
 
 if ((multios)); then
-	before=$(counter front "$front_dev" eth0_to_ring_packets) bursts=$(counter front "$front_dev" eth0_to_ring_bursts)
+	before=$(counter front "$front_dev" eth0_to_ring_packets) bursts=$(counter front "$front_dev" eth0_to_ring_descs)
 	transfer front peer "$peer_ip" 24 >/dev/null
 	packets=$(($(counter front "$front_dev" eth0_to_ring_packets) - before))
-	bursts=$(($(counter front "$front_dev" eth0_to_ring_bursts) - bursts))
+	bursts=$(($(counter front "$front_dev" eth0_to_ring_descs) - bursts))
 	check "24 MiB of TCP pass the ring in descriptors of many segments ($bursts for $packets packets)" [ $((bursts * 4)) -lt $packets ]
 	for where in $devs; do
 		check "$where: ethtool -S counts" [ "$(counter "${where%:*}" "${where#*:}" eth0_to_ring_packets)" -gt 1000 ]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Driver attributes of "rdma resource show", see res.c. */
-#ifndef MRDMA_RES_H
-#define MRDMA_RES_H
+/* Driver attributes of "rdma resource show", see restrack.c. */
+#ifndef MRDMA_RESTRACK_H
+#define MRDMA_RESTRACK_H
 
 #include <linux/skbuff.h>
 #include <rdma/ib_verbs.h>
@@ -11,4 +11,4 @@ int mrdma_fill_res_cq(struct sk_buff *msg, struct ib_cq *ibcq);
 int mrdma_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 int mrdma_fill_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq);
 
-#endif /* MRDMA_RES_H */
+#endif /* MRDMA_RESTRACK_H */

@@ -9,7 +9,7 @@
 #include "cq.h"
 #include "mr.h"
 #include "qp.h"
-#include "res.h"
+#include "restrack.h"
 
 struct field {
 	const char	*name;
