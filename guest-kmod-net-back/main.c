@@ -129,6 +129,7 @@ static int bind_device(struct platform_device *pdev)
 	if (err)
 		goto err_link;
 	mos_link_start(&mnet->link);
+	mnet_health_start(mnet);
 	netdev_info(mnet->netdev, "multios back: shared segment of %llu KiB, front is %pM\n",
 		    mnet->link.cfg.size >> 10, mnet->front_mac);
 	return 0;
@@ -150,6 +151,7 @@ static void mnet_remove(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
 
+	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
 	unregister_netdev(mnet->netdev);
 	mnet_roce_drain(&mnet->roce);
@@ -163,6 +165,7 @@ static void mnet_shutdown(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
 
+	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
 }
 

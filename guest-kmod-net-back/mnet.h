@@ -15,6 +15,8 @@
 
 #include <linux/if_ether.h>
 #include <linux/netdevice.h>
+#include <linux/notifier.h>
+#include <linux/workqueue.h>
 
 #include "../guest-kmod-common/eth.h"
 #include "../guest-kmod-common/link.h"
@@ -60,12 +62,19 @@ struct mnet {
 	struct mos_eth eth;
 	struct mnet_roce_queue roce;
 	u8 front_mac[ETH_ALEN];
+	struct notifier_block panic;
+	struct delayed_work heartbeat;
+	unsigned long heartbeat_period;		/* jiffies */
 };
 
 static inline struct mnet *mnet_from_netdev(struct net_device *dev)
 {
 	return container_of(mos_netdev_link(dev), struct mnet, link);
 }
+
+/* health.c: process context. Stopped, the device expects no further heartbeat. */
+void mnet_health_start(struct mnet *mnet);
+void mnet_health_stop(struct mnet *mnet);
 
 /* netdev.c */
 int mnet_netdev_create(struct mnet *mnet);

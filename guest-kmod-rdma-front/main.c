@@ -79,7 +79,8 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 	state = readl(front->regs + MULTIOS_REG_BACK_STATE);
 	generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	if (state != front->back_state || generation != front->back_generation) {
-		dev_info(&front->pdev->dev, "back OS is %s (start %u)\n", state_name(state), generation);
+		dev_info(&front->pdev->dev, "back OS is %s (start %u%s)\n", state_name(state),
+			 generation, reason_name(readl(front->regs + MULTIOS_REG_BACK_REASON)));
 		/* the section of one that is gone stays as it was: do not wait for it to change */
 		if (state != MULTIOS_BACK_RUNNING || generation != front->back_generation)
 			mos_link_peer_gone(&front->link);
@@ -88,6 +89,21 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 	}
 	mutex_unlock(&front->state_lock);
 	return IRQ_HANDLED;
+}
+
+static const char *reason_name(u32 reason)
+{
+	static const char * const names[] = {
+		[MULTIOS_REASON_NONE]		= "",
+		[MULTIOS_REASON_COMMAND]	= ", the last run ended by command",
+		[MULTIOS_REASON_POWEROFF]	= ", the last run ended by power-off",
+		[MULTIOS_REASON_RESET]		= ", the last run ended by a reset of its own",
+		[MULTIOS_REASON_PANIC]		= ", the last run ended by a panic",
+		[MULTIOS_REASON_FAULT]		= ", the last run ended by a fault of a vCPU",
+		[MULTIOS_REASON_HUNG]		= ", the last run ended by a hang",
+	};
+
+	return reason < ARRAY_SIZE(names) ? names[reason] : "";
 }
 
 static void link_up(struct mos_link *link)

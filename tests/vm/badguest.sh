@@ -18,8 +18,6 @@ front_mac=$(on front "cat /sys/class/net/$front_dev/address")
 works() { reachable && verbs_check peer front "$peer_ip" 60 -n 150 -z 100000 -S "$SEED"; }
 check "before: traffic runs" works
 
-kernel_dir() { "$VM_ROOT/scripts/build-kernels" "$(lab_config "$1_kernel")" | tail -n 1; }
-
 ### Modules where they do not belong
 
 # module_refused GUEST MODULE PATTERN: insmod fails, and the kernel log says why by PATTERN.
@@ -52,27 +50,8 @@ check "multios_net in a machine without the device" module_refused peer net 'mul
 
 ### Garbage in the shared segment
 
-scribble_ko() { # GUEST
-	local kernel rel build key
-	kernel=$(kernel_dir "$1")
-	rel=$(cat "$kernel/release")
-	build=$VM_BUILD/scribble-$rel
-	key=$(find "$VM_ROOT/tests/vm/bad/scribble" "$VM_ROOT/shm-ring/include" -type f -exec sha256sum {} + | LC_ALL=C sort)
-	if [[ ! -e $build/multios_scribble.ko || $(cat "$build/key" 2>/dev/null) != "$key" ]]; then
-		rm -rf "$build"
-		mkdir -p "$build"
-		cp "$VM_ROOT"/tests/vm/bad/scribble/* "$build/"
-		cp -r "$VM_ROOT/shm-ring/include" "$build/"
-		make -C "$kernel/kdir" M="$build" W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$build/log" 2>&1 || {
-			tail -n 20 "$build/log" >&2
-			return 1
-		}
-		echo "$key" >"$build/key"
-	fi
-	echo "$build/multios_scribble.ko"
-}
 for guest in front back; do
-	ko=$(scribble_ko $guest) || tap_abort "building the scribbler for the $guest"
+	ko=$(guest_module $guest scribble) || tap_abort "building the scribbler for the $guest"
 	push $guest "$ko" /tmp/multios_scribble.ko || tap_abort "copying the scribbler to the $guest"
 done
 on front 'insmod /tmp/multios_scribble.ko kind=show && rmmod multios_scribble'

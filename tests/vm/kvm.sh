@@ -289,7 +289,7 @@ judge() {
 # The device's own tests: each says ok, none says something else.
 judge_device() {
 	local name
-	for name in executing/last-command executing/back executing/cannot-execute executing/ports executing/lint; do
+	for name in executing/last-command executing/back executing/on-crash executing/heartbeat executing/cannot-execute executing/ports executing/lint; do
 		verdict "device: $name" grep -Eq "^ok [0-9]+ /x86_64/multios/$name\$" "$OUT/device.log"
 	done
 	say "$(grep -v '^ok \|^outer: ' "$OUT/device.log")"

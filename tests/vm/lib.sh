@@ -155,6 +155,22 @@ netdev() {
 # The RDMA device of a guest.
 rdma_dev() { on "$1" 'ls /sys/class/infiniband' | head -n 1; }
 
+# back_is PROPERTY: of the device: state, generation, reason.
+back_is() { lab qmp front qom-get "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-$1\"}" | tr -d '"'; }
+
+# back_restarted GENERATION: waits until the back has been started after that one, and its user space is up.
+back_restarted() {
+	local now=$1
+	for _ in $(seq 120); do
+		now=$(back_is generation)
+		[[ $now == "$1" ]] || break
+		sleep 0.5
+	done
+	[[ $now != "$1" ]] || { echo "the back's generation stays $now, its state is $(back_is state)"; return 1; }
+	lab wait back 90 && for _ in $(seq 40); do on back '[ -e /sys/class/net/br0 ]' && return; sleep 0.5; done
+	return 1
+}
+
 front_ip=10.77.0.1 front_ip6=fd77::1 peer_ip=10.77.0.2 peer_ip6=fd77::2 back_ip=10.77.0.3 back_ip6=fd77::3
 
 # set_mtu N: of every device on the way. The lab must be up with at least that.
@@ -216,7 +232,30 @@ load() {
 	esac
 }
 
-### Programs of ours
+### Programs and modules of ours
+
+# kernel_dir GUEST: what build-kernels made of the guest's kernel.
+kernel_dir() { "$VM_ROOT/scripts/build-kernels" "$(lab_config "$1_kernel")" | tail -n 1; }
+
+# guest_module GUEST NAME: builds tests/vm/bad/NAME for the guest's kernel and prints the path of multios_NAME.ko.
+guest_module() {
+	local name=$2 kernel build key
+	kernel=$(kernel_dir "$1")
+	build=$VM_BUILD/$name-$(cat "$kernel/release")
+	key=$(find "$VM_ROOT/tests/vm/bad/$name" "$VM_ROOT/shm-ring/include" -type f -exec sha256sum {} + | LC_ALL=C sort)
+	if [[ ! -e $build/multios_$name.ko || $(cat "$build/key" 2>/dev/null) != "$key" ]]; then
+		rm -rf "$build"
+		mkdir -p "$build"
+		cp "$VM_ROOT/tests/vm/bad/$name"/* "$build/"
+		cp -r "$VM_ROOT/shm-ring/include" "$build/"
+		make -C "$kernel/kdir" M="$build" W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$build/log" 2>&1 || {
+			tail -n 20 "$build/log" >&2
+			return 1
+		}
+		echo "$key" >"$build/key"
+	fi
+	echo "$build/multios_$name.ko"
+}
 
 # tool NAME: builds the program, of those in tests/vm/meson.build, and prints its path.
 tool() {

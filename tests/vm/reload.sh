@@ -101,17 +101,10 @@ check "RDMA connections outlive a reload of the back's module" survives
 traffic_stop
 
 restart_back() {
-	local before now
-	before=$(lab qmp front qom-get '{"path":"/machine/peripheral/mos0","property":"back-generation"}') || return
+	local before
+	before=$(back_is generation) || return
 	on back 'sync; (sleep 0.3; reboot -f) >/dev/null 2>&1 &'
-	for _ in $(seq 60); do
-		sleep 1
-		now=$(lab qmp front qom-get '{"path":"/machine/peripheral/mos0","property":"back-generation"}')
-		[[ $now == "$before" ]] || break
-	done
-	[[ $now != "$before" ]] || { echo "the back's generation stays $before"; return 1; }
-	lab wait back 90 && for _ in $(seq 20); do on back '[ -e /sys/class/net/br0 ]' && break; sleep 1; done
-	set_mtu 1500
+	back_restarted "$before" && set_mtu 1500
 }
 check "the back OS reboots alone, the front reaches the peer again" restart_back
 check "traffic runs after it" works 4

@@ -22,6 +22,7 @@
 #include "hw/pci-host/q35.h"
 #include "migration/blocker.h"
 #include "net/util.h"
+#include "qapi/util.h"
 #include "qapi/visitor.h"
 #include "system/replay.h"
 #include "system/runstate.h"
@@ -49,6 +50,28 @@ static const QEnumLookup state_lookup = {
     .size = MULTIOS_BACK__MAX,
 };
 
+static const QEnumLookup reason_lookup = {
+    .array = (const char *const[]) {
+        [MULTIOS_REASON_NONE] = "none",
+        [MULTIOS_REASON_COMMAND] = "command",
+        [MULTIOS_REASON_POWEROFF] = "power-off",
+        [MULTIOS_REASON_RESET] = "reset",
+        [MULTIOS_REASON_PANIC] = "panic",
+        [MULTIOS_REASON_FAULT] = "fault",
+        [MULTIOS_REASON_HUNG] = "hung",
+    },
+    .size = MULTIOS_REASON__MAX,
+};
+
+static const QEnumLookup on_crash_lookup = {
+    .array = (const char *const[]) {
+        [MULTIOS_ON_CRASH_RESTART] = "restart",
+        [MULTIOS_ON_CRASH_STOP] = "stop",
+        [MULTIOS_ON_CRASH_PAUSE] = "pause",
+    },
+    .size = MULTIOS_ON_CRASH__MAX,
+};
+
 /* Sets bits of IRQ_STATUS or IRQ_ENABLE; a message goes out on 0 -> 1. */
 static void update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
 {
@@ -65,7 +88,8 @@ static void update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
 static void set_state(MultiOSState *s, MultiOSBackState state)
 {
     trace_multios_state(state_lookup.array[s->state],
-                        state_lookup.array[state], s->generation);
+                        state_lookup.array[state],
+                        reason_lookup.array[s->reason], s->generation);
     s->state = state;
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
 }
@@ -74,6 +98,7 @@ static void set_state(MultiOSState *s, MultiOSBackState state)
 static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
+    multios_heartbeat_stop(s);
     qatomic_and(&s->pending, ~(MULTIOS_DO_BY_BACK | MULTIOS_DO_AGAIN));
     s->restart_waits = false;
     timer_del(&s->restart_timer);
@@ -129,10 +154,70 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
-/* A back that reported its crash goes on, and may reset itself (panic=N). */
+/* With a crash kernel a back that crashed goes on, and resets itself. */
 static bool back_executes(MultiOSState *s)
 {
     return s->state == MULTIOS_BACK_RUNNING || s->state == MULTIOS_BACK_CRASHED;
+}
+
+/*
+ * The back's kernel is dead and has no crash kernel. "pause" leaves vCPUs and
+ * devices as they are, for a debugger.
+ */
+static void crash_back(MultiOSState *s)
+{
+    switch (s->on_crash) {
+    case MULTIOS_ON_CRASH_RESTART:
+        set_state(s, MULTIOS_BACK_CRASHED);
+        reset_back(s);
+        break;
+    case MULTIOS_ON_CRASH_STOP:
+        stop_back(s, MULTIOS_BACK_CRASHED);
+        break;
+    default:
+        hold_back(s);
+        set_state(s, MULTIOS_BACK_CRASHED);
+        break;
+    }
+}
+
+/* Returns the requests of @what that are left to do. */
+static unsigned note_crash(MultiOSState *s, unsigned what)
+{
+    bool running = s->state == MULTIOS_BACK_RUNNING;
+    bool kdump = what & MULTIOS_DO_KDUMP;
+
+    if ((what & MULTIOS_DO_CRASH) && back_executes(s)) {
+        s->reason = running ? MULTIOS_REASON_FAULT : s->reason;
+        kdump = false; /* a vCPU of it is held */
+    } else if ((what & MULTIOS_DO_PANIC) && running) {
+        s->reason = MULTIOS_REASON_PANIC;
+    } else if ((what & MULTIOS_DO_HUNG) && running) {
+        s->reason = MULTIOS_REASON_HUNG;
+        /* its kernel may be the one that does not beat */
+        kdump = s->crash_kernel;
+    } else {
+        return what;
+    }
+    if (kdump) {
+        multios_heartbeat_stop(s);
+        set_state(s, MULTIOS_BACK_CRASHED);
+        return what;
+    }
+    if (what & (MULTIOS_DO_STOP | MULTIOS_DO_RESTART)) {
+        stop_back(s, MULTIOS_BACK_CRASHED);
+    } else {
+        crash_back(s);
+    }
+    return what & ~MULTIOS_DO_BY_BACK;
+}
+
+/* Of a back that runs: why it will not. A crash's reason stays. */
+static void note_end(MultiOSState *s, MultiOSBackReason reason)
+{
+    if (s->state == MULTIOS_BACK_RUNNING) {
+        s->reason = reason;
+    }
 }
 
 /* Main loop only, and not nested: see multios_request(). */
@@ -142,17 +227,15 @@ static void make_changes(MultiOSState *s)
     unsigned what;
 
     while ((what = qatomic_xchg(&s->pending, 0))) {
-        if ((what & MULTIOS_DO_CRASH) && back_executes(s)) {
-            stop_back(s, MULTIOS_BACK_CRASHED);
-        }
-        if ((what & MULTIOS_DO_PANIC) && s->state == MULTIOS_BACK_RUNNING) {
-            set_state(s, MULTIOS_BACK_CRASHED);
-        }
+        what = note_crash(s, what);
         if (what & restart_or_stop) {
             /* Done below, instead of the back's own request. */
+            note_end(s, MULTIOS_REASON_COMMAND);
         } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
+            note_end(s, MULTIOS_REASON_RESET);
             reset_back(s);
         } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
+            note_end(s, MULTIOS_REASON_POWEROFF);
             stop_back(s, MULTIOS_BACK_STOPPED);
         }
         if (what & MULTIOS_DO_COMMANDS) {
@@ -201,6 +284,9 @@ static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
             break;
         case MULTIOS_REG_IRQ_ENABLE:
             val = s->irq_enable;
+            break;
+        case MULTIOS_REG_BACK_REASON:
+            val = s->reason;
             break;
         default:
             qemu_log_mask(LOG_GUEST_ERROR, "multios: read of offset 0x%"
@@ -263,16 +349,18 @@ static void multios_reset(DeviceState *dev)
     qatomic_set(&s->pending, 0);
     multios_vcpus_held_by_reset(s);
     multios_page_reset(s);
+    multios_heartbeat_stop(s);
     timer_del(&s->restart_timer);
     s->restart_waits = false;
     s->restart_gap = RESTART_GAP_MIN;
+    s->reason = MULTIOS_REASON_NONE;
     s->front_took_over = false;
     s->irq_status = 0;
     s->irq_enable = 0;
     if (s->state != MULTIOS_BACK_OFF) {
         trace_multios_state(state_lookup.array[s->state],
                             state_lookup.array[MULTIOS_BACK_OFF],
-                            s->generation);
+                            reason_lookup.array[s->reason], s->generation);
         s->state = MULTIOS_BACK_OFF;
     }
     address_space_write(&address_space_memory, s->shared_base,
@@ -351,6 +439,22 @@ static bool parse_mac(MultiOSState *s, Error **errp)
     return true;
 }
 
+static bool parse_on_crash(MultiOSState *s, Error **errp)
+{
+    int value = MULTIOS_ON_CRASH_RESTART;
+
+    if (s->on_crash_str) {
+        value = qapi_enum_parse(&on_crash_lookup, s->on_crash_str, -1, NULL);
+    }
+    if (value < 0) {
+        error_setg(errp, "multios: back-on-crash is '%s', it must be restart, "
+                   "stop or pause", s->on_crash_str);
+        return false;
+    }
+    s->on_crash = value;
+    return true;
+}
+
 static void machine_done(Notifier *notifier, void *opaque)
 {
     MultiOSState *s = container_of(notifier, MultiOSState, machine_done);
@@ -374,6 +478,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     int ret;
 
     if (!check_machine(s, errp) || !parse_mac(s, errp) ||
+        !parse_on_crash(s, errp) || !multios_heartbeat_init(s, errp) ||
         !multios_vcpus_init(s, errp) || !multios_segments_init(s, errp) ||
         !multios_boot_init(s, errp) || !multios_bus_init(s, errp) ||
         !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
@@ -414,6 +519,11 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
 static int get_back_state(Object *obj, Error **errp)
 {
     return MULTIOS(obj)->state;
+}
+
+static int get_back_reason(Object *obj, Error **errp)
+{
+    return MULTIOS(obj)->reason;
 }
 
 static void get_back_generation(Object *obj, Visitor *v, const char *name,
@@ -462,6 +572,8 @@ static const Property multios_properties[] = {
     DEFINE_PROP_STRING("back-append", MultiOSState, back_append),
     DEFINE_PROP_STRING("back-console", MultiOSState, back_console),
     DEFINE_PROP_STRING("mac", MultiOSState, mac_str),
+    DEFINE_PROP_STRING("back-on-crash", MultiOSState, on_crash_str),
+    DEFINE_PROP_UINT32("back-heartbeat", MultiOSState, heartbeat_ms, 500),
     DEFINE_PROP_UINT32("back-vcpus", MultiOSState, back_vcpus, 1),
     DEFINE_PROP_SIZE("back-mem", MultiOSState, back_mem, 512 * MiB),
     DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
@@ -490,6 +602,10 @@ static void multios_class_init(ObjectClass *klass,
                                    &state_lookup, get_back_state, NULL);
     object_class_property_set_description(klass, "back-state",
                                           "off, running, stopped or crashed");
+    object_class_property_add_enum(klass, "back-reason", "MultiOSBackReason",
+                                   &reason_lookup, get_back_reason, NULL);
+    object_class_property_set_description(klass, "back-reason",
+                                          "why the back's last run ended");
     object_class_property_add(klass, "back-generation", "uint32",
                               get_back_generation, NULL, NULL, NULL);
     object_class_property_set_description(klass, "back-generation",

@@ -90,13 +90,27 @@ static uint64_t page_read(void *opaque, hwaddr addr, unsigned size)
     MultiOSState *s = opaque;
     uint64_t val = 0;
 
+    if (addr == MULTIOS_REG_HEARTBEAT) {
+        return s->heartbeat_ms;
+    }
     /* SLEEP_STATUS reads 0: nothing ever wakes from S5 in place. */
     if (!multios_ro_register(s, addr, &val) && addr != MULTIOS_REG_RESET &&
-        addr != MULTIOS_REG_POWEROFF && addr != MULTIOS_REG_SLEEP_STATUS) {
+        addr != MULTIOS_REG_POWEROFF && addr != MULTIOS_REG_SLEEP_STATUS &&
+        addr != MULTIOS_REG_PANIC) {
         qemu_log_mask(LOG_GUEST_ERROR, "multios: read of offset 0x%" HWADDR_PRIx
                       " of the back's control page\n", addr);
     }
     return val;
+}
+
+static void panicked(MultiOSState *s, uint64_t events)
+{
+    unsigned kdump = events & MULTIOS_PANIC_CRASH_KERNEL ? MULTIOS_DO_KDUMP : 0;
+
+    if (events & (MULTIOS_PANIC_PANICKED | MULTIOS_PANIC_CRASH_KERNEL)) {
+        trace_multios_panic(events);
+        multios_request(s, MULTIOS_DO_PANIC | kdump);
+    }
 }
 
 static void page_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
@@ -114,6 +128,16 @@ static void page_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
         if (from_back(s, "POWEROFF") && (val & SLP_EN) &&
             ((val >> SLP_TYP_SHIFT) & SLP_TYP_MASK) == MULTIOS_S5_SLEEP_TYPE) {
             multios_request(s, MULTIOS_DO_POWEROFF);
+        }
+        break;
+    case MULTIOS_REG_PANIC:
+        if (from_back(s, "PANIC")) {
+            panicked(s, val);
+        }
+        break;
+    case MULTIOS_REG_HEARTBEAT:
+        if (from_back(s, "HEARTBEAT")) {
+            multios_heartbeat(s, val);
         }
         break;
     case MULTIOS_REG_SLEEP_STATUS: /* ACPI clears the wake status first */
@@ -142,9 +166,8 @@ static void panic_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
 {
     MultiOSState *s = opaque;
 
-    if (from_back(s, "panic register") && (val & PANIC_EVENTS)) {
-        trace_multios_panic(val);
-        multios_request(s, MULTIOS_DO_PANIC);
+    if (from_back(s, "panic register")) {
+        panicked(s, val);
     }
 }
 

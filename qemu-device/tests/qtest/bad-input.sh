@@ -210,6 +210,11 @@ bad "a machine other than q35" "the machine is 'pc-i440fx-.*', it must be q35" -
 bad "no id" 'id is missing, it must be given' "${PC[@]}" -device "multios,back-kernel=$K"
 bad "behind a root port" "bus is 'rp0', it must be q35's own pcie.0" \
 	"${PC[@]}" -device pcie-root-port,id=rp0,slot=1,chassis=1 -device "$(mos bus=rp0)"
+bad "back-on-crash" "back-on-crash is 'never', it must be restart, stop or pause" "${PC[@]}" -device "$(mos back-on-crash=never)"
+for ms in 49 60001; do
+	bad "back-heartbeat $ms" "back-heartbeat is $ms ms, it must be 0 \\(off\\) or 50 to 60000" "${PC[@]}" -device "$(mos back-heartbeat=$ms)"
+done
+fine "back-heartbeat off" 'monitor' "${PC[@]}" -device "$(mos back-heartbeat=0)"
 bad "mac no address" "mac is '52:54:00', it must be a unicast Ethernet address" "${PC[@]}" -device "$(mos mac=52:54:00)"
 bad "mac multicast" "mac is '01:00:5e:00:00:01', it must be" "${PC[@]}" -device "$(mos mac=01:00:5e:00:00:01)"
 bad "mac all zero" "mac is '00:00:00:00:00:00', it must be" "${PC[@]}" -device "$(mos mac=00:00:00:00:00:00)"

@@ -218,14 +218,17 @@ static void make_firmware(void)
     firmware_path = make_file(img, 64 * KiB);
 }
 
+/* Further properties of the device. */
+static const char *device_options = "back-on-crash=stop";
+
 static void start_with(Machine *m, const char *more)
 {
     m->qts = qtest_initf("-machine q35 -nodefaults -m 512M -smp 3 "
                          "-chardev null,id=con -device "
                          "'multios,id=mos0,addr=%x,back-kernel=%s,back-vcpus=2,"
                          "back-mem=128M,shared-mem=16M,mac=52:54:00:01:02:03,"
-                         "back-console=con,back-append=hello -- bye' %s", SLOT,
-                         kernel_path, more);
+                         "back-console=con,back-append=hello -- bye,%s' %s",
+                         SLOT, kernel_path, device_options, more);
     m->bus = qpci_new_pc(m->qts, NULL);
     m->dev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
     g_assert_nonnull(m->dev);
@@ -321,6 +324,7 @@ static void test_bad_offsets(void)
         MULTIOS_REG_MAC, MULTIOS_REG_MAC + 4,
         MULTIOS_REG_BACK_STATE, MULTIOS_REG_BACK_GENERATION,
         MULTIOS_REG_FRONT_VCPUS, MULTIOS_REG_BACK_VCPUS,
+        MULTIOS_REG_BACK_REASON,
     };
     Machine m;
 
@@ -670,6 +674,8 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/executing/restart-gap", test_restart_gap);
     qtest_add_func("/multios/executing/last-command", test_last_command);
     qtest_add_func("/multios/executing/back", test_back_executes);
+    qtest_add_func("/multios/executing/on-crash", test_on_crash);
+    qtest_add_func("/multios/executing/heartbeat", test_heartbeat);
     qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);
     qtest_add_func("/multios/executing/ports", test_ports);
     qtest_add_func("/multios/executing/lint", test_lint);

@@ -31,6 +31,19 @@
 OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
 
 typedef enum multios_back_state MultiOSBackState;
+typedef enum multios_back_reason MultiOSBackReason;
+
+/* Property back-on-crash */
+typedef enum {
+    MULTIOS_ON_CRASH_RESTART,
+    MULTIOS_ON_CRASH_STOP,
+    MULTIOS_ON_CRASH_PAUSE,
+    MULTIOS_ON_CRASH__MAX,
+} MultiOSOnCrash;
+
+/* ms */
+#define MULTIOS_HEARTBEAT_MIN   50
+#define MULTIOS_HEARTBEAT_MAX   60000
 
 /*
  * The back's MMIO. 0xfef00000-0xfeffbfff is free on q35: beneath are the
@@ -111,12 +124,15 @@ struct MultiOSState {
     char *back_append;
     char *back_console;
     char *mac_str;
+    char *on_crash_str;
+    uint32_t heartbeat_ms; /* 0: off */
     uint32_t back_vcpus;
     uint64_t back_mem;   /* bytes */
     uint64_t shared_mem; /* bytes */
 
     /* fixed from realize on */
     MACAddr mac;
+    MultiOSOnCrash on_crash;
     unsigned first_back_cpu; /* index; the back's are this one to the last */
     uint64_t back_base;
     uint64_t shared_base;
@@ -131,6 +147,7 @@ struct MultiOSState {
 
     /* life cycle, protected by the BQL */
     MultiOSBackState state;
+    MultiOSBackReason reason;
     uint32_t generation;
     bool front_took_over; /* since the last machine reset */
     EventNotifier requested;
@@ -141,6 +158,12 @@ struct MultiOSState {
     int64_t restart_gap;     /* ms from a start to the next by RESET */
     QEMUTimer restart_timer;
     bool restart_waits;      /* for the timer */
+
+    /* heartbeat.c, protected by the BQL */
+    QEMUTimer heartbeat_timer;
+    int64_t beat_due;        /* ms of the virtual clock */
+    uint64_t beat_delay;     /* of the back's threads at the last look, in ns */
+    bool crash_kernel;       /* one is loaded, as the last write said */
 
     /* front's view */
     MemoryRegion bar;
@@ -170,7 +193,10 @@ enum {
     MULTIOS_DO_PANIC    = 1 << 1, /* the back says so, and may yet reset */
     MULTIOS_DO_RESET    = 1 << 2,
     MULTIOS_DO_POWEROFF = 1 << 3,
+    MULTIOS_DO_KDUMP    = 1 << 9,  /* with PANIC: a crash kernel runs next */
+    MULTIOS_DO_HUNG     = 1 << 10, /* the heartbeat's timer: no write came */
     MULTIOS_DO_BY_BACK  = MULTIOS_DO_CRASH | MULTIOS_DO_PANIC |
+                          MULTIOS_DO_KDUMP | MULTIOS_DO_HUNG |
                           MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF,
     /* by the front and by management */
     MULTIOS_DO_STOP     = 1 << 4,
@@ -185,6 +211,11 @@ enum {
 
 /* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
+
+/* heartbeat.c: whether the back's kernel is alive */
+bool multios_heartbeat_init(MultiOSState *s, Error **errp);
+void multios_heartbeat(MultiOSState *s, uint64_t val);
+void multios_heartbeat_stop(MultiOSState *s);
 
 /* segments.c: where the back and the shared segment are */
 bool multios_segments_init(MultiOSState *s, Error **errp);

@@ -26,11 +26,16 @@
 #define MULTIOS_REG_BACK_GENERATION 0x28 /* number of starts */
 #define MULTIOS_REG_IRQ_STATUS      0x34 /* MULTIOS_IRQ_*; write 1 to clear */
 #define MULTIOS_REG_IRQ_ENABLE      0x38 /* MULTIOS_IRQ_* */
+#define MULTIOS_REG_BACK_REASON     0x3c /* MULTIOS_REASON_* */
 
 /* control page only; ACPI's hardware-reduced registers */
 #define MULTIOS_REG_RESET           0x40 /* write only: MULTIOS_RESET_VALUE */
 #define MULTIOS_REG_POWEROFF        0x44 /* write only: SLEEP_CONTROL_REG */
 #define MULTIOS_REG_SLEEP_STATUS    0x48
+
+/* control page only; health of the back's kernel */
+#define MULTIOS_REG_PANIC           0x4c /* write only: MULTIOS_PANIC_* */
+#define MULTIOS_REG_HEARTBEAT       0x50 /* reads ms, 0: off; MULTIOS_BEAT_* */
 
 #define MULTIOS_MAGIC               0x31534f4d /* "MOS1" */
 #define MULTIOS_VERSION             1
@@ -44,6 +49,14 @@ enum {
 /* The back's state or generation has changed. */
 #define MULTIOS_IRQ_BACK_STATE      (1u << 0)
 
+/* As pvpanic's events */
+#define MULTIOS_PANIC_PANICKED      (1u << 0)
+#define MULTIOS_PANIC_CRASH_KERNEL  (1u << 1) /* ... and one runs next */
+
+/* Without ALIVE no further write is expected. */
+#define MULTIOS_BEAT_ALIVE          (1u << 0)
+#define MULTIOS_BEAT_CRASH_KERNEL   (1u << 1) /* one is loaded */
+
 #define MULTIOS_RESET_VALUE         1
 #define MULTIOS_S5_SLEEP_TYPE       5
 
@@ -53,6 +66,18 @@ enum multios_back_state {
     MULTIOS_BACK_STOPPED    = 2, /* by command, by itself, or to restart */
     MULTIOS_BACK_CRASHED    = 3,
     MULTIOS_BACK__MAX
+};
+
+/* Why the back's last run ended. */
+enum multios_back_reason {
+    MULTIOS_REASON_NONE     = 0, /* it was not started, or its first run lasts */
+    MULTIOS_REASON_COMMAND  = 1, /* of the front or of management */
+    MULTIOS_REASON_POWEROFF = 2, /* its own */
+    MULTIOS_REASON_RESET    = 3, /* its own */
+    MULTIOS_REASON_PANIC    = 4,
+    MULTIOS_REASON_FAULT    = 5, /* a vCPU's triple fault, or KVM's error */
+    MULTIOS_REASON_HUNG     = 6, /* no heartbeat */
+    MULTIOS_REASON__MAX
 };
 
 #endif
