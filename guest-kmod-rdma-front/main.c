@@ -36,6 +36,21 @@ static const char *state_name(u32 state)
 	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
 }
 
+static const char *reason_name(u32 reason)
+{
+	static const char * const names[] = {
+		[MULTIOS_REASON_NONE]		= "",
+		[MULTIOS_REASON_COMMAND]	= ", the last run ended by command",
+		[MULTIOS_REASON_POWEROFF]	= ", the last run ended by power-off",
+		[MULTIOS_REASON_RESET]		= ", the last run ended by a reset of its own",
+		[MULTIOS_REASON_PANIC]		= ", the last run ended by a panic",
+		[MULTIOS_REASON_FAULT]		= ", the last run ended by a fault of a vCPU",
+		[MULTIOS_REASON_HUNG]		= ", the last run ended by a hang",
+	};
+
+	return reason < ARRAY_SIZE(names) ? names[reason] : "";
+}
+
 /* Softirq. Packets come before the RDMA device is there, and after it. */
 static u32 receive_burst(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data)
 {
@@ -89,21 +104,6 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 	}
 	mutex_unlock(&front->state_lock);
 	return IRQ_HANDLED;
-}
-
-static const char *reason_name(u32 reason)
-{
-	static const char * const names[] = {
-		[MULTIOS_REASON_NONE]		= "",
-		[MULTIOS_REASON_COMMAND]	= ", the last run ended by command",
-		[MULTIOS_REASON_POWEROFF]	= ", the last run ended by power-off",
-		[MULTIOS_REASON_RESET]		= ", the last run ended by a reset of its own",
-		[MULTIOS_REASON_PANIC]		= ", the last run ended by a panic",
-		[MULTIOS_REASON_FAULT]		= ", the last run ended by a fault of a vCPU",
-		[MULTIOS_REASON_HUNG]		= ", the last run ended by a hang",
-	};
-
-	return reason < ARRAY_SIZE(names) ? names[reason] : "";
 }
 
 static void link_up(struct mos_link *link)
