@@ -46,10 +46,12 @@ class Parser(argparse.ArgumentParser):
 
 def verb_up(lab: Lab, args: argparse.Namespace) -> int:
     """boot it and wait until every guest is ready"""
-    from multios_lab.options import LabOptions  # pylint: disable=import-outside-toplevel
+    from multios_lab import options, up  # pylint: disable=import-outside-toplevel
 
-    names = {field.name for field in dataclasses.fields(LabOptions)}
-    lab.up(LabOptions(**{name: value for name, value in vars(args).items() if name in names}))
+    names = {field.name for field in dataclasses.fields(options.LabOptions)}
+    words = {name: value for name, value in vars(args).items() if name in names}
+    interrupt.install()
+    up.up(lab.state, options.LabOptions(**words), lab.trace)
     return 0
 
 
@@ -79,6 +81,7 @@ def verb_console(lab: Lab, args: argparse.Namespace) -> int:
     """attach to a guest's console; Ctrl-] leaves"""
     from multios_lab import console  # pylint: disable=import-outside-toplevel
 
+    interrupt.install()
     console.attach(lab.state, lab.guest(args.guest).name)
     return 0
 
@@ -326,7 +329,6 @@ def run(words: Sequence[str]) -> int:
 
 def main(words: Sequence[str]) -> int:
     """Runs one command; what it cannot do is a message."""
-    interrupt.install()
     # `lab log front | head` ends quietly.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.umask(0o022)

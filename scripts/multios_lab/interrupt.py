@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def install() -> None:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt as SIGINT does."""
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt from now on."""
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)
 

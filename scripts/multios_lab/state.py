@@ -42,7 +42,11 @@ class State:
 
     def read_config(self) -> dict[str, str]:
         """The config: lines NAME=VALUE, quoted for the shells that source it."""
-        words = shlex.split((self.folder / "config").read_text(encoding="utf-8"))
+        text = (self.folder / "config").read_text(encoding="utf-8")
+        try:
+            words = shlex.split(text)
+        except ValueError as err:
+            raise LabError(f"{self.folder / 'config'}: {err}; remove {self.folder}") from err
         return {name: value for name, _, value in (word.partition("=") for word in words)}
 
     def write_config(self, config: dict[str, str]) -> None:
@@ -93,7 +97,13 @@ class State:
             return int((self.folder / name).read_text(encoding="ascii"))
         return None
 
-    def end_processes(self, vms: list[str]) -> None:
+    def end(self) -> None:
+        """Ends the lab's processes and removes the folder but for its logs, which go to last."""
+        self._end_processes(self.read_config().get("VMS", "").split())
+        self.keep_logs("last")
+        shutil.rmtree(self.folder)
+
+    def _end_processes(self, vms: list[str]) -> None:
         """Ends the QEMUs of these VMs and the agent broker."""
         for vm in vms:
             send_signal(self.pid(vm), signal.SIGTERM)
@@ -115,11 +125,6 @@ class State:
                 return False
             time.sleep(0.05)
         return True
-
-    def remove(self) -> None:
-        """Removes the folder but for its logs, which go to NAME.last."""
-        self.keep_logs("last")
-        shutil.rmtree(self.folder)
 
     def keep_logs(self, suffix: str) -> None:
         """Copies the logs to NAME.SUFFIX."""
