@@ -24,7 +24,7 @@ import profile as profile_mod
 import report
 from cases import CaseError
 from counters import FIELDS, Counters, difference, total
-from lab import WORK, Lab, LabError
+from lab import WORK, BenchLab, LabError, LabOptions, interrupt
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -153,29 +153,37 @@ class System:
         return {"kernel": text[0], "peer kernel": peer, "packages": ", ".join(t for t in text[1:] if t)}
 
 
-def lab_args(opts, system, sockets):
-    # Plugins count under TCG only, and both systems are to be measured alike.
-    args = ["--accel", "tcg", "--timeout", "600", "--front-kernel", opts.kernel, "--peer-kernel", opts.kernel, "--mtu", str(opts.mtu),
-            "--front-vcpus", str(opts.front_vcpus)]
-    if system == "a":
-        args.append("--plain")
-    else:
-        args += ["--back-kernel", opts.back_kernel or opts.kernel, "--back-vcpus", str(opts.back_vcpus)]
-    # On a busy host a guest finds its clocks at fault: it panics for a late timer, or leaves the TSC and then enters the kernel for
-    # each look at the time.
-    for guest in ["front", "peer"] + (["back"] if system == "b" else []):
-        args += [f"--{guest}-append", "tsc=reliable no_timer_check"]
-    args += ["--plugin", f"{opts.plugin},socket={sockets}/vm", "--peer-plugin", f"{opts.plugin},socket={sockets}/peer"]
-    return args
+def lab_options(opts, system, sockets):
+    """The lab of a system; both are to be measured alike."""
+    # On a busy host a guest finds its clocks at fault: it panics for a late timer, or leaves the
+    # TSC and then enters the kernel for each look at the time.
+    clocks = "tsc=reliable no_timer_check"
+    return LabOptions(
+        # Plugins count under TCG only.
+        accel="tcg",
+        timeout=600,
+        plain=system == "a",
+        front_kernel=opts.kernel,
+        back_kernel=opts.back_kernel or opts.kernel,
+        peer_kernel=opts.kernel,
+        front_vcpus=opts.front_vcpus,
+        back_vcpus=opts.back_vcpus,
+        mtu=opts.mtu,
+        front_append=clocks,
+        back_append=clocks,
+        peer_append=clocks,
+        plugin=(f"{opts.plugin},socket={sockets}/vm",),
+        peer_plugin=(f"{opts.plugin},socket={sockets}/peer",),
+    )
 
 
 def measure_system(opts, system, cases, results):
     with tempfile.TemporaryDirectory(prefix="mbench.") as sockets:
-        lab = Lab(ROOT, f"bench-{system}", system, log)
+        lab = BenchLab(f"bench-{system}", system, log)
         vm = peer = None
         out = results["systems"].setdefault(system, {"cases": {}})
         try:
-            lab.up(lab_args(opts, system, sockets))
+            lab.up(lab_options(opts, system, sockets))
             vm, peer = Counters(f"{sockets}/vm"), Counters(f"{sockets}/peer")
             s = System(lab, opts, vm, peer)
             out["versions"] = s.versions()
@@ -266,6 +274,7 @@ def parse_args():
 
 def main():
     opts = parse_args()
+    interrupt.install()
     cases = cases_mod.select(opts.cases.split(",")) if opts.cases else cases_mod.CASES
     results = {"kernel": opts.kernel, "mtu": opts.mtu, "conditions": conditions(opts), "systems": {}}
     start = time.monotonic()
@@ -296,4 +305,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The QEMU command line of one VM. Nothing is started here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+# Modules that udev would load for a virtual machine's left-overs and for ciphers that nothing here
+# uses: seconds under TCG. A guest that wants one of them, such as KVM, loads it by name.
+UNUSED_MODULES = (
+    "kvm_amd,kvm_intel,iTCO_wdt,i2c_i801,lpc_ich,pcspkr,psmouse,evdev,button,joydev,serio_raw,"
+    "aesni_intel,ghash_clmulni_intel,sha1_ssse3,sha256_ssse3,sha512_ssse3"
+)
+# A build without SMM.
+OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+
+
+@dataclasses.dataclass(frozen=True)
+class Emulation:
+    """The properties that all VMs of a lab have in common."""
+
+    qemu: str
+    accel: str  # tcg or kvm
+    cpu: str
+    irqchip: str
+    root_image: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Os:
+    """An OS of a VM: the front, the back, or an ordinary VM's only one."""
+
+    guest: str
+    kernel: str  # folder of build-kernels
+    initrd: str
+    append: str
+    vcpus: int
+    mem: int  # MiB
+
+
+@dataclasses.dataclass(frozen=True)
+class Back:
+    """The multios device: a back OS with a NIC of its own."""
+
+    os: Os
+    shared_mem: int  # MiB
+    nic: str  # QEMU's model, with its properties
+    nic_mac: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Vm:
+    """A VM of the lab."""
+
+    name: str
+    process_name: str
+    emulation: Emulation
+    os: Os
+    back: Back | None
+    mac: str  # of the RDMA NIC: multios, or virtio-net without a back
+    mtu: int
+    wire_server: bool  # the wire is a socket; one of its ends listens
+    firmware: str
+    capture: str
+    arguments: tuple[str, ...]
+
+    def argv(self) -> list[str]:
+        """The command line, to be run in the folder of the lab: sockets and logs are relative."""
+        words = [self.emulation.qemu, *self._machine(), *self._disks()]
+        words += [*agent("front", self.os.guest), "-netdev", self._wire()]
+        words += self._multios(self.back) if self.back else self._plain_nic()
+        if self.firmware == "ovmf":
+            words += [
+                *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"),
+                *("-drive", f"if=pflash,unit=1,format=raw,file={self.name}.vars"),
+            ]
+        if self.capture:
+            dump = f"filter-dump,id=capture,netdev=wire,file={escape(self.capture)}"
+            words += ["-object", dump]
+        return [*words, *self.arguments]
+
+    def _machine(self) -> list[str]:
+        kvm = self.emulation.accel == "kvm"
+        machine = "q35,sata=off,smbus=off"
+        if kvm:
+            machine += f",kernel-irqchip={self.emulation.irqchip}"
+        append = ["console=ttyS0", self.os.append, f"modprobe.blacklist={UNUSED_MODULES}"]
+        if not kvm:
+            # On a busy host too few ticks of an emulated timer arrive in time, and the kernel
+            # panics over it; under KVM it knows.
+            append.append("no_timer_check")
+        vcpus, mem = self.os.vcpus, self.os.mem
+        if self.back:
+            vcpus += self.back.os.vcpus
+            mem += self.back.os.mem + self.back.shared_mem
+        return [
+            *("-name", self.process_name, "-nodefaults", "-no-user-config", "-display", "none"),
+            *("-M", machine, "-cpu", self.emulation.cpu),
+            *("-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", str(vcpus), "-m", f"{mem}M"),
+            *("-pidfile", f"{self.name}.pid"),
+            *("-chardev", f"socket,id=qmp,path={self.name}.qmp,server=on,wait=off"),
+            *("-mon", "chardev=qmp,mode=control"),
+            *("-chardev", console("con", self.os.guest), "-serial", "chardev:con"),
+            *("-kernel", f"{self.os.kernel}/vmlinuz", "-initrd", self.os.initrd),
+            *("-append", " ".join(append)),
+        ]
+
+    def _disks(self) -> list[str]:
+        root = escape(self.emulation.root_image)
+        modules = escape(f"{self.os.kernel}/modules.img")
+        return [
+            *("-drive", f"if=none,id=root,format=raw,snapshot=on,file={root}"),
+            *("-device", "virtio-blk-pci,drive=root,serial=root"),
+            *("-drive", f"if=none,id=modules,format=raw,readonly=on,file={modules}"),
+            *("-device", "virtio-blk-pci,drive=modules,serial=modules"),
+        ]
+
+    def _wire(self) -> str:
+        if self.wire_server:
+            return "stream,id=wire,server=on,addr.type=unix,addr.path=wire.sock"
+        # The client goes on trying: on a busy host the server may have its socket later.
+        return "stream,id=wire,server=off,addr.type=unix,addr.path=wire.sock,reconnect-ms=100"
+
+    def _plain_nic(self) -> list[str]:
+        nic = f"virtio-net-pci,netdev=wire,mac={self.mac},host_mtu={self.mtu},romfile="
+        return ["-device", nic]
+
+    def _multios(self, back: Back) -> list[str]:
+        properties = (
+            f"multios,id=mos0,back-kernel={escape(back.os.kernel)}/vmlinuz"
+            f",back-initrd={escape(back.os.initrd)},back-vcpus={back.os.vcpus}"
+            f",back-mem={back.os.mem}M,shared-mem={back.shared_mem}M,back-console=bcon"
+            f",mac={self.mac},back-append={escape(back.os.append)}"
+        )
+        nic = f"{back.nic},netdev=wire,bus=mos0.pcie,mac={back.nic_mac},romfile="
+        return [
+            *("-chardev", console("bcon", back.os.guest)),
+            *("-device", properties, "-device", nic),
+            *agent("back", back.os.guest),
+        ]
+
+
+def escape(value: str) -> str:
+    """A value of a QEMU option: commas are doubled."""
+    return value.replace(",", ",,")
+
+
+def console(chardev: str, guest: str) -> str:
+    """The chardev of a guest's console: a socket, and a log of all output."""
+    return f"socket,id={chardev},path={guest}.con,server=on,wait=off,logfile={guest}.log"
+
+
+def agent(side: str, guest: str) -> list[str]:
+    """The virtio-serial port of a guest's agent, on the front's bus or on the back's."""
+    if side == "front":
+        bus, chardev, port, place = "vser", "ga", 0, ""
+    else:
+        bus, chardev, port, place = "bvser", "bga", 1, ",bus=mos0.pcie"
+    name = f"org.qemu.guest_agent.{port}"
+    return [
+        *("-device", f"virtio-serial-pci,id={bus}{place}"),
+        *("-chardev", f"socket,id={chardev},path={guest}.ga,server=on,wait=off"),
+        *("-device", f"virtserialport,bus={bus}.0,chardev={chardev},name={name}"),
+    ]
