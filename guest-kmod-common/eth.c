@@ -41,8 +41,9 @@ static void describe(const struct sk_buff *skb, struct msr_desc *d)
 		if (info->gso_type & SKB_GSO_TCP_ECN)
 			d->frame.gso_type |= MSR_GSO_ECN;
 		d->frame.gso_size = info->gso_size;
-		d->hdr_len = skb_transport_offset(skb) +
-			     (info->gso_type & SKB_GSO_UDP_L4 ? sizeof(struct udphdr) : tcp_hdrlen(skb));
+		d->hdr_len = skb_transport_offset(skb) + (info->gso_type & SKB_GSO_UDP_L4
+								  ? sizeof(struct udphdr)
+								  : tcp_hdrlen(skb));
 	}
 	d->frame.hash = skb->hash;
 }
@@ -97,9 +98,9 @@ netdev_features_t mos_eth_features_check(struct sk_buff *skb, struct net_device 
 	    (u32)skb_checksum_start_offset(skb) + skb->csum_offset > CSUM_AT_MAX)
 		return features & ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
 	/* super-frames made by GRO: segments may be tiny, the checksum verified and not partial */
-	if (skb_is_gso(skb) &&
-	    (skb->ip_summed != CHECKSUM_PARTIAL ||
-	     (info->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6) && info->gso_size < TCP_SEGMENT_MIN)))
+	if (skb_is_gso(skb) && (skb->ip_summed != CHECKSUM_PARTIAL ||
+				(info->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6) &&
+				 info->gso_size < TCP_SEGMENT_MIN)))
 		features &= ~NETIF_F_GSO_MASK;
 	return features;
 }
@@ -221,7 +222,8 @@ static bool apply(struct sk_buff *skb, const struct msr_desc *d)
 			return false;
 	} else {
 		header = f->csum_start + sizeof(struct tcphdr);
-		if (f->csum_offset != offsetof(struct tcphdr, check) || f->gso_size < TCP_SEGMENT_MIN)
+		if (f->csum_offset != offsetof(struct tcphdr, check) ||
+		    f->gso_size < TCP_SEGMENT_MIN)
 			return false;
 	}
 	if (!pskb_may_pull(skb, header) || f->gso_size == GSO_BY_FRAGS)

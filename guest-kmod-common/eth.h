@@ -10,8 +10,9 @@
 #include "link.h"
 
 /* Features of a netdev on this channel: all that mos_eth_xmit() takes. */
-#define MOS_ETH_FEATURES	(NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA | \
-				 NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4)
+#define MOS_ETH_FEATURES	(NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM | \
+				 NETIF_F_HIGHDMA | NETIF_F_TSO | NETIF_F_TSO6 | \
+				 NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4)
 
 #define MOS_ETH_MAX_MTU		9000
 #define MOS_ETH_POLL_WEIGHT	64

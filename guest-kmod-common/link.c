@@ -49,7 +49,8 @@ static void bell_handler(void *arg, unsigned int n)
 		link->cfg.ops->bell(link, &link->queue[n - MSR_BELL_QUEUE(0)]);
 }
 
-struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index)
+struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel,
+				 unsigned int index)
 {
 	unsigned int i;
 
@@ -92,7 +93,8 @@ static void lay_out(struct mos_link *link)
 	off = ALIGN(off, MSR_PAGE);
 	for (i = 0; i < link->nr_queues; i++) {
 		link->queue[i].info.ring_off = off;
-		off += ALIGN((u32)sizeof(struct msr_desc) << link->queue[i].info.ring_log2, MSR_PAGE);
+		off += ALIGN((u32)sizeof(struct msr_desc) << link->queue[i].info.ring_log2,
+			     MSR_PAGE);
 	}
 	for (i = 0; i < link->nr_queues; i++) {
 		link->queue[i].info.data_off = off;
@@ -205,8 +207,8 @@ void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
 			 q->rx.data_size);
 	else if (to_ring)
 		snprintf(link->fault_text, size,
-			 "%s queue %u: consumer index is %u, must lie in %u..%u",
-			 name, q->info.index, msr_load(&q->tx.cons->idx), q->tx.tail, q->tx.published);
+			 "%s queue %u: consumer index is %u, must lie in %u..%u", name,
+			 q->info.index, msr_load(&q->tx.cons->idx), q->tx.tail, q->tx.published);
 	else
 		snprintf(link->fault_text, size,
 			 "%s queue %u: producer index is %u, must lie in %u..%u",

@@ -108,7 +108,8 @@ static inline bool mos_link_peer_mac(const struct mos_link *link, const u8 *addr
 }
 
 /* Queue @index of @channel; must exist. */
-struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel, unsigned int index);
+struct mos_queue *mos_link_queue(struct mos_link *link, enum msr_channel channel,
+				 unsigned int index);
 
 /* Returns true if rings may be used. See the lock table. */
 static inline bool mos_link_usable(const struct mos_link *link)

@@ -99,7 +99,9 @@ static __always_inline int mos_queue_poll(struct mos_queue *q, struct napi_struc
 	int work = 0, kept = 0;
 	struct msr_desc d;
 
-	/* netpoll, perhaps in an interrupt of a holder of the to-ring lock: nothing to reap for it */
+	/*
+	 * netpoll, perhaps in an interrupt of a holder of the to-ring lock: nothing to reap for it
+	 */
 	if (unlikely(!budget))
 		return 0;
 	if (unlikely(!mos_queue_usable(q))) {

@@ -131,8 +131,8 @@ bool mnet_roce_same_flow(const u8 *a, const u8 *b, const struct mnet_roce *r)
 	if (r->ipv6) {
 		/* version, class and flow; addresses */
 		if (memcmp(a3, b3, offsetof(struct ipv6hdr, payload_len)) ||
-		    memcmp(a3 + offsetof(struct ipv6hdr, saddr), b3 + offsetof(struct ipv6hdr, saddr),
-			   2 * sizeof(struct in6_addr)))
+		    memcmp(a3 + offsetof(struct ipv6hdr, saddr),
+			   b3 + offsetof(struct ipv6hdr, saddr), 2 * sizeof(struct in6_addr)))
 			return false;
 	} else if (a3[offsetof(struct iphdr, tos)] != b3[offsetof(struct iphdr, tos)] ||
 		   memcmp(a3 + offsetof(struct iphdr, saddr), b3 + offsetof(struct iphdr, saddr),

@@ -63,7 +63,8 @@ static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
 	u32 ip_payload;
 
 	if (r->ipv6) {
-		ip_payload = get_unaligned_be16(head + r->l3 + offsetof(struct ipv6hdr, payload_len));
+		ip_payload = get_unaligned_be16(head + r->l3 +
+						offsetof(struct ipv6hdr, payload_len));
 	} else {
 		ip_payload = get_unaligned_be16(head + r->l3 + offsetof(struct iphdr, tot_len)) -
 			     sizeof(struct iphdr);
@@ -273,7 +274,8 @@ static enum mos_stat enqueue(struct mnet_roce_queue *rq, const struct sk_buff *s
 		mos_queue_fault(q, result, true, NULL);
 		return MOS_STAT_DROP_DOWN;
 	}
-	return begin(rq, skb, &p, data, off, runs ? &next : NULL) ? MOS_NR_STATS : MOS_STAT_DROP_ICRC;
+	return begin(rq, skb, &p, data, off, runs ? &next : NULL) ? MOS_NR_STATS
+								  : MOS_STAT_DROP_ICRC;
 }
 
 netdev_tx_t mnet_roce_xmit(struct mnet_roce_queue *rq, struct sk_buff *skb)

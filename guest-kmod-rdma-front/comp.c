@@ -158,7 +158,9 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 			found = w;
 			break;
 		}
-		/* a late duplicate; so far back that it may look as if it lay behind @w, of 2 GiB */
+		/*
+		 * a late duplicate; so far back that it may look as if it lay behind @w, of 2 GiB
+		 */
 		if (mrdma_psn_cmp(psn, req->una) < 0)
 			break;
 		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
@@ -228,8 +230,8 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 	}
 	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
 	/*
-	 * The answer to each of our requests begins with FIRST or ONLY, and nothing else does. To one that
-	 * was repeated from its middle on it may (rdma_rxe goes on with MIDDLE).
+	 * The answer to each of our requests begins with FIRST or ONLY, and nothing else does. To
+	 * one that was repeated from its middle on it may (rdma_rxe goes on with MIDDLE).
 	 */
 	if (!skip && p->psn != req->rd_again &&
 	    !(off % MRDMA_READ_BYTES) != !!(mrdma_op[p->op].flags & MOP_START)) {

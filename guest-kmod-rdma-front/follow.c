@@ -5,9 +5,9 @@
  * fails over, a VM moves), a route leads to another gateway, or the netdev of the source GID gets
  * another MAC address, a work item looks up all vectors again. Nothing is looked up for a packet.
  *
- * When a netdev's MAC address changes ib_core takes its GIDs out of the table and puts them in anew,
- * as others. So does a user who takes an IP address away and gives it back. The vectors then get
- * the GID that the same netdev has now.
+ * When a netdev's MAC address changes ib_core takes its GIDs out of the table and puts them in
+ * anew, as others. So does a user who takes an IP address away and gives it back. The vectors then
+ * get the GID that the same netdev has now.
  *
  * The work runs after events of neighbours, of routes in every net namespace, and of GIDs.
  * The kernel drops neighbour entries that IP does not use, and sends no events for them then. So
@@ -169,7 +169,7 @@ struct mrdma_netdev_id mrdma_gid_netdev(const struct ib_gid_attr *gid)
 /* A path, and its next hop; the same for many queue pairs in turn. */
 struct hop {
 	const struct ib_gid_attr *sgid;		/* the vector's, referenced; NULL: none */
-	const struct ib_gid_attr *now;		/* the one in ib_core's table, referenced; or NULL */
+	const struct ib_gid_attr *now;	/* the one in ib_core's table, referenced; or NULL */
 	struct mrdma_netdev_id source;
 	union ib_gid	dgid;
 	bool		ask;
@@ -326,7 +326,10 @@ static void follow_ahs(struct mrdma_dev *dev, struct hop *h)
 		xa_unlock_irqrestore(&dev->ahs, flags);
 		if (!ah)
 			break;
-		/* taken once more when it is looked up; it may be gone then, or lead elsewhere again */
+		/*
+		 * taken once more when it is looked up; it may be gone then, or lead elsewhere
+		 * again
+		 */
 		if (!known)
 			look_up(dev, h);
 		if (known || num == looked_up)
@@ -389,7 +392,8 @@ static int netevent(struct notifier_block *nb, unsigned long event, void *arg)
 /* The notifiers of a net namespace */
 struct follow_net {
 	struct notifier_block	fib;
-	struct notifier_block	nexthop;	/* a nexthop object (ip nexthop) changes its routes silently */
+	/* a nexthop object (ip nexthop) changes its routes silently */
+	struct notifier_block	nexthop;
 };
 
 static void gid_event(struct ib_event_handler *handler, struct ib_event *event)

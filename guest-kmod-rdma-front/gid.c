@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The GIDs that the device offers. ib_core proposes every address of the Ethernet vNIC and of all devices on top of
- * it, whatever they are and in whatever net namespace; this file takes those by which packets of this
- * device can come and go, and keeps the table of the MAC addresses that such packets have.
+ * The GIDs that the device offers. ib_core proposes every address of the Ethernet vNIC and of all
+ * devices on top of it, whatever they are and in whatever net namespace; this file takes those by
+ * which packets of this device can come and go, and keeps the table of the MAC addresses that such
+ * packets have.
  *
  * A RoCE packet leaves by the vNIC with the source address and VLAN of the GID's netdev, past the
  * netdevs in between. So these must pass packets unchanged and must not choose
  * among several ways: bridge, bond, VLAN, macvlan, ipvlan in mode L2. Packets for a
- * MAC address of the table come by the RoCE ring, all others by the vNIC (shm-ring/SPEC.md, "MAC addresses").
+ * MAC address of the table come by the RoCE ring, all others by the vNIC (shm-ring/SPEC.md, "MAC
+ * addresses").
  */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
@@ -80,7 +82,10 @@ static int check_step(struct net_device *step, struct way *way)
 			way->why = "its packets have two VLAN tags";
 		way->vlan = vlan_dev_vlan_id(step);
 	} else if (step->flags & IFF_NOARP) {
-		/* an ipvlan has the flag from going up on: mrdma_av_init refuses an address given before */
+		/*
+		 * an ipvlan has the flag from going up on: mrdma_av_init refuses an address given
+		 * before
+		 */
 		way->why = "it knows no neighbours' MAC addresses (ipvlan must be in mode L2)";
 	} else if (!netif_is_bridge_master(step) && !netif_is_bond_master(step) &&
 		   !netif_is_macvlan(step) && !is_ipvlan(step)) {

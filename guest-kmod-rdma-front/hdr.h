@@ -132,7 +132,8 @@ enum mrdma_op_flags {
 	MOP_DETH	= BIT(17),
 };
 
-#define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
+#define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | \
+			 MOP_FLUSH)
 /* Kinds of requests that are answered by more than an acknowledgement and hold resources for it */
 #define MOP_ANSWERED	(MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
 

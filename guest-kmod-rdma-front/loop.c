@@ -146,7 +146,10 @@ void mrdma_loop_end_turn(struct mrdma_dev *dev, struct mrdma_waiter *w)
 	spin_unlock(&loop->lock);
 }
 
-/* A copy of a datagram that has gone to the ring as well; lost when there is too much, like any datagram. */
+/*
+ * A copy of a datagram that has gone to the ring as well; lost when there is too much, like any
+ * datagram.
+ */
 void mrdma_loop_copy(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *data)
 {
 	struct mrdma_loop_pkt *pkt;

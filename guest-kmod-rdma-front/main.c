@@ -21,7 +21,9 @@
 #include "rx.h"
 #include "../guest-kmod-common/regs.h"
 
-/* Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone. */
+/*
+ * Result of the probe of the one device, for a module that was loaded in vain. Set by probe alone.
+ */
 static int probe_result = -ENODEV;
 
 static const char *state_name(u32 state)
@@ -341,15 +343,16 @@ static bool broadcast_off(char *line)
 	while ((word = strsep(&line, " \t\n"))) {
 		if (!strcmp(word, "--"))
 			break;
-		if (!strncmp(word, name, strlen(name)) && !kstrtoint(word + strlen(name), 0, &value))
+		if (!strncmp(word, name, strlen(name)) &&
+		    !kstrtoint(word + strlen(name), 0, &value))
 			off = value;
 	}
 	return off;
 }
 
 /*
- * A kernel that uses the "all but self" shorthand interrupts the back's CPUs as well. Whether it does is
- * no exported symbol's business, so read what it was told.
+ * A kernel that uses the "all but self" shorthand interrupts the back's CPUs as well. Whether it
+ * does is no exported symbol's business, so read what it was told.
  */
 static int check_command_line(void)
 {

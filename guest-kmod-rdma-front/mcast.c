@@ -188,7 +188,9 @@ u32 mrdma_mcast_rx(struct mrdma_dev *dev, const struct mrdma_burst *b, mrdma_mca
 	g = find_group(dev, &mgid);
 	if (g) {
 		list_for_each_entry_rcu(m, &g->members, entry) {
-			/* the member's own reference is given up after this section at the earliest */
+			/*
+			 * the member's own reference is given up after this section at the earliest
+			 */
 			kref_get(&m->qp->ref);
 			deliver(dev, m->qp, b);
 			n++;

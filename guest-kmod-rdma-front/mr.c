@@ -381,7 +381,9 @@ int mrdma_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	mem->pd = NULL;
 	write_unlock_bh(&mem->lock);
 	mrdma_mem_unpublish(to_mrdma_dev(ibmr->device), mem);
-	/* no copy goes on and none can begin; only the lock and the fields may still be looked at */
+	/*
+	 * no copy goes on and none can begin; only the lock and the fields may still be looked at
+	 */
 	kvfree(mem->block);
 	kvfree(mr->list);
 	if (mr->umem)

@@ -7,8 +7,9 @@
  *
  *   lock               protects                                  context
  *   mrdma_mcast.lock   multicast groups and their members        process
- *   mrdma_macs.lock    GIDs of each MAC address, see gid.c       process, inside RTNL and ib_core's GID
- *                                                                table lock; the link's lock is taken inside
+ *   mrdma_macs.lock    GIDs of each MAC address, see gid.c       process, inside RTNL and ib_core's
+ *                                                                GID table lock; the link's lock is
+ *                                                                taken inside
  *   mrdma_qp.lock      the QP's state, requester, responder,     BH: system call, NAPI,
  *                      consumer side of both work queues         timers, tasklets
  *   chan lock          the RoCE ring towards the back (chan.h),  BH: below a QP lock
@@ -80,7 +81,7 @@ struct mrdma_qp;
 #define MRDMA_MAX_RD_ATOMIC	128
 #define MRDMA_GID_TBL		1024		/* entries */
 #define MRDMA_MAX_MCAST_GRP	8192
-#define MRDMA_MAX_MCAST_QP	240		/* attached to one group, as mlx5; copies in one go */
+#define MRDMA_MAX_MCAST_QP	240	/* attached to one group, as mlx5; copies in one go */
 #define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
 #define MRDMA_MAX_MSG		(1u << 31)	/* bytes; what a RETH may ask for at most */
 
@@ -151,14 +152,14 @@ struct mrdma_loop {
 
 /* MAC addresses that GIDs have, see gid.c */
 struct mrdma_macs {
-	struct mutex		lock;		/* protects: all below; table is read in any context */
+	struct mutex		lock;	/* protects: all below; table is read in any context */
 	struct msr_macs		table;		/* as the link shows it to the back */
 	u32			users[MSR_MAX_MACS];	/* GIDs of each slot */
 };
 
 /* QPs to run at the end of a batch, see rx.c */
 struct mrdma_poll {
-	local_lock_t		lock;		/* protects: qps, from softirqs of this CPU (PREEMPT_RT) */
+	local_lock_t		lock;	/* protects: qps, from softirqs of this CPU (PREEMPT_RT) */
 	struct list_head	qps;
 };
 
@@ -196,8 +197,10 @@ struct mrdma_dev {
 	struct list_head	follow_entry;	/* of all devices, see follow.c */
 	struct delayed_work	follow;
 	unsigned long		follow_delay;	/* jiffies, WRITE_ONCE by the work */
-	bool			follow_ask;	/* neighbours that have answered are asked again (xchg) */
-	bool			follow_stopped;	/* WRITE_ONCE: the work takes no reference any more */
+	/* neighbours that have answered are asked again (xchg) */
+	bool			follow_ask;
+	/* WRITE_ONCE: the work takes no reference any more */
+	bool			follow_stopped;
 	struct ib_client	client;		/* see verbs.c */
 	int			port_state;	/* enum ib_port_state last announced */
 };

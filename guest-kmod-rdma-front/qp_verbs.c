@@ -240,7 +240,10 @@ static void store_attr(struct mrdma_qp *qp, const struct ib_qp_attr *attr, int m
 		mine->ah_attr = attr->ah_attr;
 		mine->ah_attr.grh.sgid_attr = NULL;
 		qp->av = *av;
-		/* ib_core has one of its own in the QP (av_sgid_attr), which no lock of ours protects */
+		/*
+		 * ib_core has one of its own in the QP (av_sgid_attr), which no lock of ours
+		 * protects
+		 */
 		rdma_hold_gid_attr(attr->ah_attr.grh.sgid_attr);
 		if (qp->sgid)
 			rdma_put_gid_attr(qp->sgid);
@@ -344,7 +347,8 @@ int mrdma_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struc
 		rings = mrdma_resp_grow(qp, rings);
 	store_attr(qp, attr, mask, &av);
 	if (mask & IB_QP_STATE)
-		enter_state(qp, next, mask & IB_QP_EN_SQD_ASYNC_NOTIFY && attr->en_sqd_async_notify);
+		enter_state(qp, next,
+			    mask & IB_QP_EN_SQD_ASYNC_NOTIFY && attr->en_sqd_async_notify);
 out:
 	mrdma_qp_unlock(qp);
 	/* before the QP may be used for another peer, which is not to have the old one's rights */

@@ -25,7 +25,8 @@ static bool fits(const struct net_device *netdev, const struct sk_buff *skb)
 
 /*
  * Sends one request's frame. What the queueing discipline, a link that is down or a
- * lack of memory drops is sent as far as the QP is concerned. Below a QP lock; the transmit path takes none.
+ * lack of memory drops is sent as far as the QP is concerned. Below a QP lock; the transmit path
+ * takes none.
  */
 enum ib_wc_status mrdma_raw_send(struct mrdma_qp *qp, const struct mrdma_swqe *w)
 {

@@ -223,7 +223,10 @@ static bool more_follows(struct mrdma_qp *qp)
 	       !mrdma_wr_local(next->opcode) && !(next->flags & IB_SEND_FENCE);
 }
 
-/* UC, UD, raw packets: the request is done when it is sent, nobody will ever say whether it arrived. */
+/*
+ * UC, UD, raw packets: the request is done when it is sent, nobody will ever say whether it
+ * arrived.
+ */
 static void done_unanswered(struct mrdma_qp *qp, struct mrdma_dev *dev)
 {
 	qp->sq.cur++;
@@ -444,8 +447,8 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 }
 
 /*
- * What would have asked for the acknowledgement of all before it never goes out: the last packets go once more, and ask
- * for it now. False: it has been asked for.
+ * What would have asked for the acknowledgement of all before it never goes out: the last packets
+ * go once more, and ask for it now. False: it has been asked for.
  */
 static bool ask_for_ack(struct mrdma_qp *qp)
 {

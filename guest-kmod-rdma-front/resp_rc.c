@@ -42,7 +42,8 @@ static struct mrdma_result *result_at(const struct mrdma_resp *resp, u32 i)
 }
 
 /* Larger rings take over what is in those before. Returns what the caller is to free. */
-struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_resp_resources *rings)
+struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp,
+					     struct mrdma_resp_resources *rings)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	struct mrdma_resp_resources *old = resp->rings;
@@ -129,7 +130,8 @@ static u32 read_pkts(const struct mrdma_qp *qp, u32 len)
 	return len ? DIV_ROUND_UP(len, qp->mtu) : 1;
 }
 
-static struct mrdma_resp_res job_for(const struct mrdma_qp *qp, const struct mrdma_seg *p, bool again)
+static struct mrdma_resp_res job_for(const struct mrdma_qp *qp, const struct mrdma_seg *p,
+				     bool again)
 {
 	return (struct mrdma_resp_res) {
 		.psn = p->psn,
@@ -580,8 +582,8 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 	}
 	if (resp->ack_pending && !resp->nak_pending && qp->state != IB_QPS_ERR) {
 		/*
-		 * Never with the PSN of a READ or atomic: its response may be lost, and there are requesters
-		 * (rdma_rxe) that take an ACK of its last PSN for its end.
+		 * Never with the PSN of a READ or atomic: its response may be lost, and there are
+		 * requesters (rdma_rxe) that take an ACK of its last PSN for its end.
 		 */
 		if (acknowledge(qp, tx, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, resp->ack_psn) ==
 		    MRDMA_TX_FULL)

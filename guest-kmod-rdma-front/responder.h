@@ -28,7 +28,8 @@ bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status);
 /* Any context that may sleep */
 struct mrdma_resp_resources *mrdma_resp_resources_alloc(u32 max_dest_rd_atomic);
 /* Under the QP lock */
-struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp, struct mrdma_resp_resources *rings);
+struct mrdma_resp_resources *mrdma_resp_grow(struct mrdma_qp *qp,
+					     struct mrdma_resp_resources *rings);
 void mrdma_resp_reset(struct mrdma_qp *qp);
 void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b);
 /* Returns true if the budget ended before the work did. */

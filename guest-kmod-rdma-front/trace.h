@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints, below events/multios_rdma/ of tracefs: a request as it is taken from its queue, bursts of
- * packets as they are sent and received, completions, and everything that makes packets go out again.
+ * Tracepoints, below events/multios_rdma/ of tracefs: a request as it is taken from its queue,
+ * bursts of packets as they are sent and received, completions, and everything that makes packets
+ * go out again.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM multios_rdma

@@ -186,9 +186,9 @@ void mrdma_tx_end_turn(struct mrdma_qp *qp)
 
 	lockdep_assert_held(&qp->lock);
 	/*
-	 * In line again, its next turn there may have been given already. What a datagram QP has left
-	 * of a turn at the other place it must not take along into the line: QPs that wait at the
-	 * ring with turns at the loop, and the other way round, would wait for each other.
+	 * In line again, its next turn there may have been given already. What a datagram QP has
+	 * left of a turn at the other place it must not take along into the line: QPs that wait at
+	 * the ring with turns at the loop, and the other way round, would wait for each other.
 	 */
 	if (!qp->waiting || qp->waits_for_loop)
 		mrdma_chan_end_turn(dev->chan, &qp->waiter);

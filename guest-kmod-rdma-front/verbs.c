@@ -154,7 +154,8 @@ static void refuse_rxe(struct ib_device *ibdev)
 {
 	struct net_device *netdev;
 
-	if (ibdev->ops.driver_id != RDMA_DRIVER_RXE || !ibdev->port_data || !ibdev->ops.dealloc_driver)
+	if (ibdev->ops.driver_id != RDMA_DRIVER_RXE || !ibdev->port_data ||
+	    !ibdev->ops.dealloc_driver)
 		return;
 	rcu_read_lock();
 	netdev = rcu_dereference(ibdev->port_data[1].netdev);
@@ -177,7 +178,9 @@ static int refuse_rxe_of(struct net_device *netdev, struct netdev_nested_priv *p
 	return 0;
 }
 
-/* @upper, which may have an rxe, is now on top of the vNIC, and so is all that is on top of @upper. */
+/*
+ * @upper, which may have an rxe, is now on top of the vNIC, and so is all that is on top of @upper.
+ */
 static void refuse_rxe_above(struct net_device *upper)
 {
 	struct netdev_nested_priv none = {};
@@ -424,8 +427,9 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
 }
 
 /*
- * dev->qps and dev->ahs are looked into by NAPI under their lock, dev->mems by RCU: the lock of that one is for callers that may
- * sleep. As all are initialised in one place lockdep would take them for one class.
+ * dev->qps and dev->ahs are looked into by NAPI under their lock, dev->mems by RCU: the lock of
+ * that one is for callers that may sleep. As all are initialised in one place lockdep would take
+ * them for one class.
  */
 static struct lock_class_key mems_class;
 
@@ -469,7 +473,9 @@ int mrdma_ib_register(struct mrdma_front *front)
 				      BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	addrconf_addr_eui48((u8 *)&dev->ibdev.node_guid, dev->netdev->dev_addr);
 	ib_set_device_ops(&dev->ibdev, &ops);
-	/* ib_core fills the first two, and one for a device's statistics, of which there are none */
+	/*
+	 * ib_core fills the first two, and one for a device's statistics, of which there are none
+	 */
 	dev->ibdev.groups[2] = &parent_group;
 
 	err = mrdma_follow_init(dev);

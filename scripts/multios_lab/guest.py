@@ -42,9 +42,7 @@ class Guest:
         self.name = name
         self.trace = trace
 
-    def run(
-        self, argv: Sequence[str], stdin: bytes = b"", timeout: float | None = None
-    ) -> Result:
+    def run(self, argv: Sequence[str], stdin: bytes = b"", timeout: float | None = None) -> Result:
         """Runs a command to its end. Status 124: timed out, 125: guest lost, 127: not found."""
         self.trace(self.name, argv)
         request: dict[str, Any] = {"guest": self.name, "argv": list(argv), "timeout": timeout}

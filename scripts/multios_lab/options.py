@@ -64,7 +64,8 @@ class LabOptions:
     """A lab to be started. The name of a field is the name of its option."""
 
     peer: str = option(
-        "rxe", "rxe|multios|none",
+        "rxe",
+        "rxe|multios|none",
         "the peer: an ordinary VM with stock rdma_rxe, a second multios VM, or nobody",
         one_of("rxe", "multios", "none"),
     )
@@ -72,7 +73,8 @@ class LabOptions:
         False, "", "the front is an ordinary VM, too: virtio-net and rdma_rxe, no back"
     )
     front_kernel: str = option(
-        "", "VER",
+        "",
+        "VER",
         "stock kernel of the front, 6.1 or 6.12 (default: the oldest that this host's Debian has),"
         " or 6.1-debug: built here on first use (see build-kernels), slower; 2048 MiB and"
         " --timeout 900 suit it",
@@ -88,15 +90,19 @@ class LabOptions:
     peer_mem: int = option(1024, "MIB", "memory of the peer", MEMORY)
     mtu: int = option(1500, "N", "MTU of every device on the way", number(576, 9000))
     nic: str = option(
-        "virtio-net", "MODEL",
+        "virtio-net",
+        "MODEL",
         "the back's NIC: virtio-net, e1000e, igb, or any PCI NIC model of QEMU",
     )
     net: str = option(
-        "bridge", "bridge|route|none", "how the back joins its NIC and the front",
+        "bridge",
+        "bridge|route|none",
+        "how the back joins its NIC and the front",
         one_of("bridge", "route", "none"),
     )
     firmware: str = option(
-        "seabios", "seabios|ovmf",
+        "seabios",
+        "seabios|ovmf",
         "firmware of the front's machine; ovmf installs the Debian package of that name",
         one_of("seabios", "ovmf"),
     )
@@ -105,7 +111,9 @@ class LabOptions:
     )
     qemu: str = option("", "VER", "10.0 (default) or newest (see build-qemu)")
     accel: str = option(
-        "auto", "tcg|kvm|auto", "auto: KVM if a stock guest is seen running under it",
+        "auto",
+        "tcg|kvm|auto",
+        "auto: KVM if a stock guest is seen running under it",
         one_of("tcg", "kvm", "auto"),
     )
     irqchip: str = option(
@@ -129,7 +137,8 @@ class LabOptions:
     )
     peer_plugin: tuple[str, ...] = option((), "SO[,ARG=..]", "the same for the peer's")
     timeout: int = option(
-        300, "S",
+        300,
+        "S",
         "seconds until all guests must be ready; anew when an emulated machine stalls at boot and"
         " is started once more",
         number(1, 86400),

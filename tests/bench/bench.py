@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Measures the cases of cases.py on an ordinary VM (a) and on the front of a multios VM (b), one after the other.
+Measures the cases of cases.py on an ordinary VM (a) and on the front of a multios VM (b), one after
+the other.
 
-For each case a short and a long run, several times; the counters' difference divided by the difference in messages is the
-cost of a message, free of start and end. The number of messages of the long run is set so that it takes a few seconds.
+For each case a short and a long run, several times; the counters' difference divided by the
+difference in messages is the cost of a message, free of start and end. The number of messages of
+the long run is set so that it takes a few seconds.
 
-The timer tick comes with time, not with messages, and on a busy host a message takes any time. So ticks are counted, their
-cost is found by letting an application spin for a while, and "work" is kernel instructions less the ticks'.
+The timer tick comes with time, not with messages, and on a busy host a message takes any time. So
+ticks are counted, their cost is found by letting an application spin for a while, and "work" is
+kernel instructions less the ticks'.
 """
 
 import argparse
@@ -47,13 +50,18 @@ class System:
         self.devices = {g: lab.device(g) for g in ("front", "peer")}
         lab.put("front", opts.mark, f"{WORK}/mark")
         # The timer interrupt's entry, for each kernel; the peer's own ticks stay in its figures.
-        self.tick_entry = {g: self._address(g, "asm_sysvec_apic_timer_interrupt") for g in ["front"] + (["back"] if self.back else [])}
+        self.tick_entry = {
+            g: self._address(g, "asm_sysvec_apic_timer_interrupt")
+            for g in ["front"] + (["back"] if self.back else [])
+        }
         self.tick_cost = self._tick_cost()
         log(f"({lab.system}) a timer tick is {self.tick_cost:,.0f} kernel instructions")
         self.symbols = {}
         if opts.profile:
             for guest in ["front"] + (["back"] if self.back else []):
-                self.symbols[guest] = profile_mod.Symbols(lab.exec(guest, "cat /proc/kallsyms", 300))
+                self.symbols[guest] = profile_mod.Symbols(
+                    lab.exec(guest, "cat /proc/kallsyms", 300)
+                )
 
     def _address(self, guest, name):
         text = self.lab.exec(guest, f"grep ' {name}$' /proc/kallsyms").split()
@@ -61,14 +69,19 @@ class System:
 
     def _ticks(self):
         """Timer interrupts so far, of all vCPUs of each guest."""
-        return {g: sum(self.vm.block(a)[v] for v in (self.app if g == "front" else self.back)) for g, a in self.tick_entry.items()}
+        return {
+            g: sum(self.vm.block(a)[v] for v in (self.app if g == "front" else self.back))
+            for g, a in self.tick_entry.items()
+        }
 
     def _tick_cost(self):
         """Kernel instructions of one timer interrupt while a program spins in the front; the back's cost is taken to be the same."""
         at = []
         for seconds in (1, 5):
             done, ticks = self.vm.marks(), self._ticks()["front"]
-            self.lab.start("front", ["timeout", str(seconds), "sh", "-c", "while :; do :; done"], 60)
+            self.lab.start(
+                "front", ["timeout", str(seconds), "sh", "-c", "while :; do :; done"], 60
+            )
             if not self.vm.wait(done + 2, 120):
                 raise LabError("front: the spinning program did not end")
             delta = difference(self.vm.mark(done + 2), self.vm.mark(done + 1))
@@ -94,7 +107,11 @@ class System:
         blocks = profile_mod.subtract(self._blocks(), blocks) if blocks is not None else None
         delta = difference(self.vm.mark(done + 2), self.vm.mark(done + 1))
         speed = case.parse(self.lab.finish())
-        counts = {"app": total(delta, self.app), "back": total(delta, self.back), "peer": total(peer, range(len(peer)))}
+        counts = {
+            "app": total(delta, self.app),
+            "back": total(delta, self.back),
+            "peer": total(peer, range(len(peer))),
+        }
         for part, guest in (("app", "front"), ("back", "back"), ("peer", None)):
             counts[part]["ticks"] = ticks.get(guest, 0)
             counts[part]["work"] = counts[part]["kernel"] - ticks.get(guest, 0) * self.tick_cost
@@ -110,22 +127,35 @@ class System:
     def measure(self, case):
         """All rounds of a case."""
         opts, rounds = self.opts, []
-        # The first run reads the programs from the disk; it also tells how many messages a few seconds are.
+        # The first run reads the programs from the disk; it also tells how many messages a few
+        # seconds are.
         n = self._long(case, self.run(case, case.short, opts.timeout)[1])
         for i in range(opts.rounds):
             start = time.monotonic()
             short, _, short_blocks = self.run(case, case.short, opts.timeout)
             long, speed, long_blocks = self.run(case, n, opts.timeout)
-            per = {part: {f: (long[part][f] - short[part][f]) / (n - case.short) for f in VALUES} for part in long}
+            per = {
+                part: {f: (long[part][f] - short[part][f]) / (n - case.short) for f in VALUES}
+                for part in long
+            }
             rounds.append({"messages": [case.short, n], "per_message": per, "speed": speed})
-            log(f"({self.lab.system}) {case.label}: round {i + 1}/{opts.rounds}: app {per['app']['work']:,.0f}"
-                + (f", back {per['back']['work']:,.0f}" if self.back else "") + " kernel instructions per message"
-                + f" without ticks ({per['total']['kernel']:,.0f} with), {n} messages, {time.monotonic() - start:.0f} s")
-        result = {part: {f: statistics.median(r["per_message"][part][f] for r in rounds) for f in VALUES}
-                  for part in rounds[0]["per_message"]}
-        result.update({k: statistics.median(r["speed"][k] for r in rounds) for k in rounds[0]["speed"]})
+            log(
+                f"({self.lab.system}) {case.label}: round {i + 1}/{opts.rounds}: app {per['app']['work']:,.0f}"
+                + (f", back {per['back']['work']:,.0f}" if self.back else "")
+                + " kernel instructions per message"
+                + f" without ticks ({per['total']['kernel']:,.0f} with), {n} messages, {time.monotonic() - start:.0f} s"
+            )
+        result = {
+            part: {f: statistics.median(r["per_message"][part][f] for r in rounds) for f in VALUES}
+            for part in rounds[0]["per_message"]
+        }
+        result.update(
+            {k: statistics.median(r["speed"][k] for r in rounds) for k in rounds[0]["speed"]}
+        )
         work = [r["per_message"]["app"]["work"] for r in rounds]
-        result["spread"] = (max(work) - min(work)) / result["app"]["work"] if result["app"]["work"] > 0 else None
+        result["spread"] = (
+            (max(work) - min(work)) / result["app"]["work"] if result["app"]["work"] > 0 else None
+        )
         result["rounds"] = rounds
         if opts.profile:
             result["profile"] = self._profile(short_blocks, long_blocks, n - case.short)
@@ -133,7 +163,11 @@ class System:
 
     def _long(self, case, speed):
         """Messages of the long run: those of opts.seconds at the speed of the short one, as far as it tells."""
-        rate = speed["rate"] if "rate" in speed else 1e6 / (speed["us"] * (1 if case.test in ("read_lat", "atomic_lat") else 2))
+        rate = (
+            speed["rate"]
+            if "rate" in speed
+            else 1e6 / (speed["us"] * (1 if case.test in ("read_lat", "atomic_lat") else 2))
+        )
         return int(min(max(rate * self.opts.seconds, 5 * case.short), case.limit))
 
     def _profile(self, short, long, messages):
@@ -142,15 +176,27 @@ class System:
         for guest, vcpus in sides.items():
             sym = self.symbols[guest]
             out[guest] = profile_mod.lines(
-                profile_mod.per_message(profile_mod.by_function(long, vcpus, sym), profile_mod.by_function(short, vcpus, sym), messages),
-                self.opts.top)
+                profile_mod.per_message(
+                    profile_mod.by_function(long, vcpus, sym),
+                    profile_mod.by_function(short, vcpus, sym),
+                    messages,
+                ),
+                self.opts.top,
+            )
         return out
 
     def versions(self):
         packages = "perftest libibverbs1 iperf3"
-        text = self.lab.exec("front", f"uname -r; dpkg-query -W -f '${{Package}} ${{Version}}\\n' {packages} 2>/dev/null || true").split("\n")
+        text = self.lab.exec(
+            "front",
+            f"uname -r; dpkg-query -W -f '${{Package}} ${{Version}}\\n' {packages} 2>/dev/null || true",
+        ).split("\n")
         peer = self.lab.exec("peer", "uname -r").strip()
-        return {"kernel": text[0], "peer kernel": peer, "packages": ", ".join(t for t in text[1:] if t)}
+        return {
+            "kernel": text[0],
+            "peer kernel": peer,
+            "packages": ", ".join(t for t in text[1:] if t),
+        }
 
 
 def lab_options(opts, system, sockets):
@@ -205,7 +251,9 @@ def measure_system(opts, system, cases, results):
 
 
 def cases_of(results):
-    return [c for c in cases_mod.CASES if any(c.name in s["cases"] for s in results["systems"].values())]
+    return [
+        c for c in cases_mod.CASES if any(c.name in s["cases"] for s in results["systems"].values())
+    ]
 
 
 def write(opts, results, cases):
@@ -217,7 +265,11 @@ def write(opts, results, cases):
     for system, s in results["systems"].items():
         for name, r in s["cases"].items():
             for guest, lines in r.get("profile", {}).items():
-                text += f"\n### ({system}) {name}: kernel instructions per message by function, {guest}\n\n" + "\n".join(lines) + "\n"
+                text += (
+                    f"\n### ({system}) {name}: kernel instructions per message by function, {guest}\n\n"
+                    + "\n".join(lines)
+                    + "\n"
+                )
     with open(os.path.join(opts.results, "bench.md"), "w", encoding="utf-8") as f:
         f.write(text)
 
@@ -235,7 +287,11 @@ def load_baseline():
 def conditions(opts):
     def say(*argv):
         try:
-            return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10).stdout.strip().split("\n")[0]
+            return (
+                subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+                .stdout.strip()
+                .split("\n")[0]
+            )
         except OSError:
             return ""
 
@@ -276,7 +332,12 @@ def main():
     opts = parse_args()
     interrupt.install()
     cases = cases_mod.select(opts.cases.split(",")) if opts.cases else cases_mod.CASES
-    results = {"kernel": opts.kernel, "mtu": opts.mtu, "conditions": conditions(opts), "systems": {}}
+    results = {
+        "kernel": opts.kernel,
+        "mtu": opts.mtu,
+        "conditions": conditions(opts),
+        "systems": {},
+    }
     start = time.monotonic()
     broken = []
     for system in opts.systems:
@@ -287,20 +348,28 @@ def main():
             broken.append(f"({system}) {e}".split("\n", maxsplit=1)[0])
     for system, s in results["systems"].items():
         if "versions" in s:
-            results["conditions"][f"guests of ({system})"] = "; ".join(f"{k} {v}" for k, v in s["versions"].items())
+            results["conditions"][f"guests of ({system})"] = "; ".join(
+                f"{k} {v}" for k, v in s["versions"].items()
+            )
     write(opts, results, cases)
     if any(r for s in results["systems"].values() for r in s["cases"].values()):
         print(report.markdown(results, cases))
-    if opts.check_baseline and any("app" in r for r in results["systems"].get("a", {"cases": {}})["cases"].values()):
+    if opts.check_baseline and any(
+        "app" in r for r in results["systems"].get("a", {"cases": {}})["cases"].values()
+    ):
         lines, worst = report.baseline(results, cases, load_baseline())
         print("\n".join(lines))
         print(f"\nlargest difference {worst * 100:.1f} %\n")
     bad = report.failures(results) + broken
     where = os.path.relpath(opts.results)
     if bad:
-        log(f"FAILED: {len(bad)} of {len(cases) * len(opts.systems)} measurements: {bad[0]} (all in {where}/bench.md)")
+        log(
+            f"FAILED: {len(bad)} of {len(cases) * len(opts.systems)} measurements: {bad[0]} (all in {where}/bench.md)"
+        )
         return 1
-    log(f"done: {len(cases)} cases in {(time.monotonic() - start) / 60:.0f} min; results in {where}/bench.md and bench.json")
+    log(
+        f"done: {len(cases)} cases in {(time.monotonic() - start) / 60:.0f} min; results in {where}/bench.md and bench.json"
+    )
     return 0
 
 

@@ -34,7 +34,9 @@ class Case:
     size: int
     short: int  # messages of the short run
     limit: int  # at most as many in the long run
-    events: bool = False  # perftest -e: sleep for completions, as a program that shares its CPU does
+    events: bool = (
+        False  # perftest -e: sleep for completions, as a program that shares its CPU does
+    )
 
     @property
     def name(self):
@@ -49,7 +51,8 @@ class Case:
         return self.test.endswith("_lat")
 
     def _perftest(self, n, device):
-        # A busy host delays packets by more than perftest's default transport timer of 67 ms: -u 18 is 1 s.
+        # A busy host delays packets by more than perftest's default transport timer of 67 ms: -u 18
+        # is 1 s.
         args = [f"ib_{self.test}", "-d", device, "-F", "-p", str(PORT), "-n", str(n), "-u", "18"]
         if not self.test.startswith("atomic"):
             args += ["-s", str(self.size)]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * TCG plugin of scripts/bench: counts, for each vCPU, what the guest's kernel and its user space execute, and answers
- * questions about the counters on a unix socket, so that one boot serves all measurements.
+ * TCG plugin of scripts/bench: counts, for each vCPU, what the guest's kernel and its user space
+ * execute, and answers questions about the counters on a unix socket, so that one boot serves all
+ * measurements.
  *
  * Argument: socket=PATH.
  *
@@ -9,14 +10,15 @@
  *   kernel   instructions at an address in the upper half
  *   user     all other instructions
  *   access   memory accesses of kernel instructions; one for each element of a string instruction
- *   string   bytes written by kernel string instructions (a rep-prefixed one counts as one instruction, whatever it copies)
+ *   string   bytes written by kernel string instructions (a rep-prefixed one counts as one
+ *            instruction, whatever it copies)
  *
- * A block is counted when it is entered. Blocks end at every jump, so only an exception in the middle of one counts
- * instructions that did not run; that is far below one in a thousand.
+ * A block is counted when it is entered. Blocks end at every jump, so only an exception in the
+ * middle of one counts instructions that did not run; that is far below one in a thousand.
  *
- * A mark is a multi-byte nop that no compiler emits (MARK below, tests/bench/mark.S). The guest executes one at the beginning
- * and one at the end of a measurement; the plugin keeps the counters of that moment. Nobody has to talk to the guest meanwhile:
- * the end is learned here.
+ * A mark is a multi-byte nop that no compiler emits (MARK below, tests/bench/mark.S). The guest
+ * executes one at the beginning and one at the end of a measurement; the plugin keeps the counters
+ * of that moment. Nobody has to talk to the guest meanwhile: the end is learned here.
  *
  * Protocol, one line each way, answers are JSON:
  *   read             {"vcpus":[[kernel,user,access,string],...]}
@@ -55,14 +57,18 @@ typedef struct {
 static struct qemu_plugin_scoreboard *score;
 static qemu_plugin_u64 kernel_insns, user_insns, kernel_access, kernel_string;
 
-/* Protects marks and n_marks. marks holds one array of Counters, an element for each vCPU, for each mark. */
+/*
+ * Protects marks and n_marks. marks holds one array of Counters, an element for each vCPU, for each
+ * mark.
+ */
 static GMutex mark_lock;
 static GCond mark_cond;
 static GPtrArray *marks;
 
 /*
- * Protects block_slot, block_addr, block_insns and n_blocks: translation runs on every vCPU's thread. A slot of block_score counts
- * the instructions of the kernel blocks that start at one address; it is never reused, and slot 0 takes what finds no other.
+ * Protects block_slot, block_addr, block_insns and n_blocks: translation runs on every vCPU's
+ * thread. A slot of block_score counts the instructions of the kernel blocks that start at one
+ * address; it is never reused, and slot 0 takes what finds no other.
  */
 static GMutex block_lock;
 static struct qemu_plugin_scoreboard *block_score;
@@ -162,7 +168,8 @@ static void vcpu_tb_trans(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     uint64_t addr = qemu_plugin_tb_vaddr(tb);
     bool kernel = is_kernel(addr);
 
-    qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, kernel ? kernel_insns : user_insns, n);
+    qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                      kernel ? kernel_insns : user_insns, n);
     if (kernel) {
         qemu_plugin_u64 entry = { block_score, slot_of_block(addr, n) * sizeof(uint64_t) };
 
@@ -176,14 +183,17 @@ static void vcpu_tb_trans(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
         if (!kernel) {
             if (len == sizeof(MARK) && !memcmp(bytes, MARK, len)) {
-                qemu_plugin_register_vcpu_insn_exec_cb(insn, vcpu_mark, QEMU_PLUGIN_CB_NO_REGS, NULL);
+                qemu_plugin_register_vcpu_insn_exec_cb(insn, vcpu_mark, QEMU_PLUGIN_CB_NO_REGS,
+                                                       NULL);
             }
             continue;
         }
-        qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn, QEMU_PLUGIN_MEM_RW, QEMU_PLUGIN_INLINE_ADD_U64, kernel_access, 1);
+        qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn, QEMU_PLUGIN_MEM_RW,
+                                                      QEMU_PLUGIN_INLINE_ADD_U64, kernel_access, 1);
         width = string_width(bytes, len);
         if (width) {
-            qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64, kernel_string, width);
+            qemu_plugin_register_vcpu_mem_inline_per_vcpu(
+                insn, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64, kernel_string, width);
         }
     }
 }
@@ -334,7 +344,10 @@ static gpointer serve(gpointer arg)
     }
 }
 
-/* QEMU may have forked into the background since the plugin was installed: threads start with the first vCPU. */
+/*
+ * QEMU may have forked into the background since the plugin was installed: threads start with the
+ * first vCPU.
+ */
 static void vcpu_init(qemu_plugin_id_t id, unsigned int vcpu)
 {
     static gsize started;
@@ -362,14 +375,16 @@ static bool open_socket(void)
     strcpy(sun.sun_path, socket_path);
     unlink(socket_path);
     listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&sun, sizeof(sun)) || listen(listen_fd, 4)) {
+    if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&sun, sizeof(sun)) ||
+        listen(listen_fd, 4)) {
         fprintf(stderr, "insn-count: socket=%s: %s\n", socket_path, strerror(errno));
         return false;
     }
     return true;
 }
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
+                                           char **argv)
 {
     int i;
 

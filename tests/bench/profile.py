@@ -5,7 +5,8 @@ import bisect
 import collections
 import re
 
-# By name; everything else by module, or by its place: the functions of net/ are next to each other in a stock kernel.
+# By name; everything else by module, or by its place: the functions of net/ are next to each other
+# in a stock kernel.
 CRC = re.compile(r"^(__)?crc32")
 COPY = re.compile(
     r"^(__)?(memcpy|memmove|memset|copy_user|rep_movs|rep_stos|_copy_(to|from)_(user|iter)|copy_page|clear_page|clear_user"
@@ -26,9 +27,27 @@ class Symbols:
         self.addrs = [t[0] for t in table]
         self.table = table
         core = {t[1]: t[0] for t in table if not t[2]}
-        net = [core[n] for n in ("sock_release", "__alloc_skb", "dev_queue_xmit_nit", "netif_receive_skb", "ip_rcv", "tcp_sendmsg",
-                                 "udp_sendmsg", "ip6_output", "ipv6_rcv", "unix_stream_sendmsg", "packet_rcv", "devm_free_netdev",
-                                 "sock_alloc_file", "switchdev_deferred_process", "__sys_sendto") if n in core]
+        net = [
+            core[n]
+            for n in (
+                "sock_release",
+                "__alloc_skb",
+                "dev_queue_xmit_nit",
+                "netif_receive_skb",
+                "ip_rcv",
+                "tcp_sendmsg",
+                "udp_sendmsg",
+                "ip6_output",
+                "ipv6_rcv",
+                "unix_stream_sendmsg",
+                "packet_rcv",
+                "devm_free_netdev",
+                "sock_alloc_file",
+                "switchdev_deferred_process",
+                "__sys_sendto",
+            )
+            if n in core
+        ]
         self.net = (min(net), max(net)) if net else (0, 0)
 
     def find(self, addr):

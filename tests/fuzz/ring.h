@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The smallest ring that can be, for the targets of either side. Descriptors, index lines and data area are allocations of
- * their own, so that ASan sees any step outside.
+ * The smallest ring that can be, for the targets of either side. Descriptors, index lines and data
+ * area are allocations of their own, so that ASan sees any step outside.
  */
 #ifndef TESTS_FUZZ_RING_H
 #define TESTS_FUZZ_RING_H

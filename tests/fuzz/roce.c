@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The back's RoCEv2 parser (guest-kmod-net-back/roce.c) on frames from a hostile wire: it stays inside the bytes
- * it is given, and so does the ICRC of what it accepts.
+ * The back's RoCEv2 parser (guest-kmod-net-back/roce.c) on frames from a hostile wire: it stays
+ * inside the bytes it is given, and so does the ICRC of what it accepts.
  */
 #include "input.h"
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The front module's transport against a hostile peer, wire, application and scheduler: the input says which packets
- * arrive, with what in them, what an application writes into its mapped queues, how fast the ring empties, which
- * timer runs when, and what becomes of the queue pair. Whatever that is: sequence and message numbers only go up, requests
- * complete one by one and in order, no byte outside a region is touched (each is an allocation of its own), and all is
- * given back in the end.
+ * The front module's transport against a hostile peer, wire, application and scheduler: the input
+ * says which packets arrive, with what in them, what an application writes into its mapped queues,
+ * how fast the ring empties, which timer runs when, and what becomes of the queue pair. Whatever
+ * that is: sequence and message numbers only go up, requests complete one by one and in order, no
+ * byte outside a region is touched (each is an allocation of its own), and all is given back in the
+ * end.
  */
 #include "../kernel/nic.h"
 #include "input.h"
@@ -50,7 +51,10 @@ static u32 some_len(struct input *in)
 	return k < 128 ? k * 8 : k < 250 ? (u32)(k - 128) * 16 : take32(in);
 }
 
-/* A packet or burst whose headers are right as a rule; d has passed msr_check_desc(), as in the ring. */
+/*
+ * A packet or burst whose headers are right as a rule; d has passed msr_check_desc(), as in the
+ * ring.
+ */
 static void packet(struct input *in)
 {
 	u8 head[MSR_MAX_BURST_HDR] = { 0 }, *data;
@@ -77,7 +81,9 @@ static void packet(struct input *in)
 	if (how & 4)
 		psn = take32(in) & MRDMA_PSN_MASK;
 	else
-		psn = mrdma_psn_add(mrdma_op[opcode].flags & MOP_RESP ? q->qp.req.una : q->qp.resp.psn, take8(in) % 16 - 6);
+		psn = mrdma_psn_add(mrdma_op[opcode].flags & MOP_RESP ? q->qp.req.una
+								      : q->qp.resp.psn,
+				    take8(in) % 16 - 6);
 	bth = (struct mrdma_bth){
 		.opcode = opcode,
 		.flags = MRDMA_BTH_M | (how & 8 ? MRDMA_BTH_SE : 0),
@@ -138,8 +144,14 @@ static void packet(struct input *in)
 static void post_send(struct input *in, struct seen *s)
 {
 	static const u8 usual[] = {
-		IB_WR_SEND, IB_WR_RDMA_WRITE, IB_WR_RDMA_READ, IB_WR_SEND_WITH_IMM, IB_WR_RDMA_WRITE_WITH_IMM,
-		IB_WR_ATOMIC_FETCH_AND_ADD, IB_WR_ATOMIC_CMP_AND_SWP, IB_WR_SEND_WITH_INV,
+		IB_WR_SEND,
+		IB_WR_RDMA_WRITE,
+		IB_WR_RDMA_READ,
+		IB_WR_SEND_WITH_IMM,
+		IB_WR_RDMA_WRITE_WITH_IMM,
+		IB_WR_ATOMIC_FETCH_AND_ADD,
+		IB_WR_ATOMIC_CMP_AND_SWP,
+		IB_WR_SEND_WITH_INV,
 	};
 	struct rxe_send_wqe *w = nic_sq_next(q);
 	u8 k = take8(in);
@@ -158,7 +170,9 @@ static void post_send(struct input *in, struct seen *s)
 		if (w->wr.send_flags & IB_SEND_INLINE)
 			w->dma.length &= 63;
 		else
-			w->dma.sge[0] = (struct rxe_sge){ .addr = some_va(in, rw), .length = w->dma.length, .lkey = some_key(in) };
+			w->dma.sge[0] = (struct rxe_sge){ .addr = some_va(in, rw),
+							  .length = w->dma.length,
+							  .lkey = some_key(in) };
 	}
 	w->wr.wr_id = s->posted[0]++;
 	nic_sq_post(q);
@@ -172,8 +186,12 @@ static void post_recv(struct input *in, struct seen *s)
 		return;
 	memset(w, 0, sizeof(*w));
 	w->dma.num_sge = take8(in) < 250 ? take8(in) % 3 : take32(in);
-	w->dma.sge[0] = (struct rxe_sge){ .addr = some_va(in, rw), .length = some_len(in), .lkey = some_key(in) };
-	w->dma.sge[1] = (struct rxe_sge){ .addr = some_va(in, rw), .length = some_len(in), .lkey = some_key(in) };
+	w->dma.sge[0] = (struct rxe_sge){ .addr = some_va(in, rw),
+					  .length = some_len(in),
+					  .lkey = some_key(in) };
+	w->dma.sge[1] = (struct rxe_sge){ .addr = some_va(in, rw),
+					  .length = some_len(in),
+					  .lkey = some_key(in) };
 	w->wr_id = s->posted[1]++;
 	nic_rq_post(q);
 }
@@ -233,7 +251,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	jiffies = 1000;
 	nic = nic_create(1, NIC_SMALL_RING);
 	peer = nic_create(2, NIC_SMALL_RING);
-	rw = nic_reg(nic, LEN, IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC);
+	rw = nic_reg(nic, LEN,
+		     IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ |
+			     IB_ACCESS_REMOTE_ATOMIC);
 	ro = nic_reg(nic, LEN / 3, IB_ACCESS_REMOTE_READ);
 	type = types[take8(&in) % sizeof(types)];
 	q = nic_qp_create(nic, type, DEPTH, 4);
@@ -287,15 +307,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 				(void)mrdma_modify_qp(&q->qp.ibqp, &attr, IB_QP_STATE, NULL);
 				if (fresh) {
 					MUST(!nic_qp_init(q));
-					(void)nic_qp_connect(q, peer, 0x123456, IB_MTU_256, take32(&in), take32(&in));
-					/* what was queued is discarded, and the indices go on from there */
+					(void)nic_qp_connect(q, peer, 0x123456, IB_MTU_256,
+							     take32(&in), take32(&in));
+					/*
+					 * what was queued is discarded, and the indices go on from
+					 * there
+					 */
 					s.next[0] = s.posted[0];
 					s.next[1] = s.posted[1];
 				}
 			}
 			break;
 		case 15:
-			/* an application that spoils its own indices, or those of its running requests */
+			/*
+			 * an application that spoils its own indices, or those of its running
+			 * requests
+			 */
 			s.spoilt[what >> 4 == 14] = true;
 			if (what >> 4 == 15)
 				q->qp.sq.q.buf->consumer_index = take32(&in);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * As much of a kernel as the files of the front module need to run as a program: one CPU, no interrupts. Timers and
- * tasklets run when the test says so, jiffies pass when it says so, and a lock that is not held where it must be, or held
- * where it must not be, ends the program. The headers below linux/ and rdma/ that a module's file asks for lead here.
+ * As much of a kernel as the files of the front module need to run as a program: one CPU, no
+ * interrupts. Timers and tasklets run when the test says so, jiffies pass when it says so, and a
+ * lock that is not held where it must be, or held where it must not be, ends the program. The
+ * headers below linux/ and rdma/ that a module's file asks for lead here.
  */
 #ifndef TESTS_KERNEL_KERNEL_H
 #define TESTS_KERNEL_KERNEL_H
@@ -67,8 +68,10 @@ typedef struct { int counter; } atomic_t;
 #define fallthrough		__attribute__((fallthrough))
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))
-#define min(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define max(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+#define min(a, b) \
+	({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
+#define max(a, b) \
+	({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
 #define min_t(t, a, b)		min((t)(a), (t)(b))
 #define max_t(t, a, b)		max((t)(a), (t)(b))
 #define clamp(v, lo, hi)	min(max(v, lo), hi)
@@ -162,9 +165,10 @@ static inline void list_del_init(struct list_head *e)
 	INIT_LIST_HEAD(e);
 }
 
-#define list_for_each_entry_safe(p, n, l, m) \
-	for ((p) = list_first_entry(l, __typeof__(*(p)), m); \
-	     &(p)->m != (l) && ((n) = container_of((p)->m.next, __typeof__(*(p)), m), true); (p) = (n))
+#define list_for_each_entry_safe(p, n, l, m)                                                 \
+	for ((p) = list_first_entry(l, __typeof__(*(p)), m);                                 \
+	     &(p)->m != (l) && ((n) = container_of((p)->m.next, __typeof__(*(p)), m), true); \
+	     (p) = (n))
 #define list_entry		container_of
 #define list_first_entry(l, t, m) list_entry((l)->next, t, m)
 #define list_first_entry_or_null(l, t, m) (list_empty(l) ? NULL : container_of((l)->next, t, m))
@@ -333,7 +337,8 @@ static inline int __xa_insert(struct xarray *xa, unsigned long index, void *entr
 	return 0;
 }
 
-static inline int __xa_alloc_cyclic(struct xarray *xa, u32 *index, void *entry, struct xa_limit limit, u32 *next, gfp_t gfp)
+static inline int __xa_alloc_cyclic(struct xarray *xa, u32 *index, void *entry,
+				    struct xa_limit limit, u32 *next, gfp_t gfp)
 {
 	if (*next < limit.min || *next > limit.max)
 		*next = limit.min;
@@ -392,16 +397,25 @@ struct napi_struct {
 	bool enabled, scheduled;
 };
 
-static inline void netif_napi_add(struct net_device *dev, struct napi_struct *napi, int (*poll)(struct napi_struct *, int))
+static inline void netif_napi_add(struct net_device *dev, struct napi_struct *napi,
+				  int (*poll)(struct napi_struct *, int))
 {
 	(void)dev;
 	*napi = (struct napi_struct){ .poll = poll };
 }
 
 static inline void napi_enable(struct napi_struct *napi) { napi->enabled = true; }
-static inline void napi_disable(struct napi_struct *napi) { napi->enabled = napi->scheduled = false; }
+static inline void napi_disable(struct napi_struct *napi)
+{
+	napi->enabled = napi->scheduled = false;
+}
 static inline void napi_schedule(struct napi_struct *napi) { napi->scheduled = napi->enabled; }
-static inline bool napi_complete_done(struct napi_struct *napi, int work) { (void)napi; (void)work; return true; }
+static inline bool napi_complete_done(struct napi_struct *napi, int work)
+{
+	(void)napi;
+	(void)work;
+	return true;
+}
 static inline bool napi_complete(struct napi_struct *napi) { return napi_complete_done(napi, 0); }
 #define local_bh_disable()	((void)0)
 #define local_bh_enable()	((void)0)
@@ -426,12 +440,16 @@ static inline void ip6_flow_hdr(struct ipv6hdr *ip, unsigned int tclass, __be32 
 }
 
 static inline bool ipv4_is_multicast(__be32 a) { return (ntohl(a) & 0xf0000000) == 0xe0000000; }
-static inline bool ipv6_addr_is_multicast(const struct in6_addr *a) { return a->s6_addr[0] == 0xff; }
+static inline bool ipv6_addr_is_multicast(const struct in6_addr *a)
+{
+	return a->s6_addr[0] == 0xff;
+}
 
 /* Always up, and without VLANs */
 static inline bool netif_running(const struct net_device *dev) { return dev; }
 
-static inline struct net_device *__vlan_find_dev_deep_rcu(struct net_device *dev, __be16 proto, u16 id)
+static inline struct net_device *__vlan_find_dev_deep_rcu(struct net_device *dev, __be16 proto,
+							  u16 id)
 {
 	(void)dev;
 	(void)proto;
@@ -441,7 +459,10 @@ static inline struct net_device *__vlan_find_dev_deep_rcu(struct net_device *dev
 
 static inline bool ether_addr_equal(const u8 *a, const u8 *b) { return !memcmp(a, b, ETH_ALEN); }
 static inline void ether_addr_copy(u8 *to, const u8 *from) { memcpy(to, from, ETH_ALEN); }
-static inline bool is_zero_ether_addr(const u8 *a) { return !(a[0] | a[1] | a[2] | a[3] | a[4] | a[5]); }
+static inline bool is_zero_ether_addr(const u8 *a)
+{
+	return !(a[0] | a[1] | a[2] | a[3] | a[4] | a[5]);
+}
 static inline bool is_multicast_ether_addr(const u8 *a) { return a[0] & 1; }
 
 #endif /* TESTS_KERNEL_KERNEL_H */

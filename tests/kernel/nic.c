@@ -25,8 +25,8 @@ static struct nic_mem *find(struct nic *nic, struct ib_pd *pd, u32 key, u64 va, 
 	for (i = 0; i < NIC_MEMS; i++) {
 		struct nic_mem *m = &nic->mem[i];
 
-		if (m->bytes && m->key == key && m->pd == pd && (m->access & access) == access && va >= m->va &&
-		    va - m->va <= m->len && len <= m->len - (va - m->va))
+		if (m->bytes && m->key == key && m->pd == pd && (m->access & access) == access &&
+		    va >= m->va && va - m->va <= m->len && len <= m->len - (va - m->va))
 			return m;
 	}
 	return NULL;
@@ -42,7 +42,11 @@ struct nic_mem *nic_reg(struct nic *nic, u32 len, int access)
 		if (m->bytes)
 			continue;
 		*m = (struct nic_mem){
-			.key = (i + 1) << 8 | 0x5a, .access = access, .pd = &nic->pd, .va = 0x10000000ULL * (i + 1), .len = len,
+			.key = (i + 1) << 8 | 0x5a,
+			.access = access,
+			.pd = &nic->pd,
+			.va = 0x10000000ULL * (i + 1),
+			.len = len,
 			.bytes = calloc(1, len),
 		};
 		KERNEL_MUST(m->bytes);
@@ -52,7 +56,8 @@ struct nic_mem *nic_reg(struct nic *nic, u32 len, int access)
 	return NULL;
 }
 
-static int copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
+static int copy(struct ib_pd *pd, u32 key, u64 va, void *buf, u32 len, int access,
+		enum mrdma_dir dir)
 {
 	struct nic_mem *m;
 
@@ -86,13 +91,15 @@ int mrdma_mem_check_key(struct mrdma_qp *qp, u32 key, int access)
 	return -EACCES;
 }
 
-int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access, enum mrdma_dir dir)
+int mrdma_mem_copy(struct mrdma_qp *qp, u32 key, u64 va, void *buf, u32 len, int access,
+		   enum mrdma_dir dir)
 {
 	lockdep_assert_held(&qp->lock);
 	return copy(qp->ibqp.pd, key, va, buf, len, access, dir);
 }
 
-int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off, void *buf, u32 len, enum mrdma_dir dir)
+int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32 off, void *buf,
+		   u32 len, enum mrdma_dir dir)
 {
 	int access = dir == MRDMA_TO_MR ? IB_ACCESS_LOCAL_WRITE : 0;
 	u32 i, n;
@@ -114,7 +121,8 @@ int mrdma_sge_copy(struct ib_pd *pd, const struct rxe_sge *sge, u32 num_sge, u32
 
 int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mrdma_atomic *op)
 {
-	struct nic_mem *m = find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, sizeof(u64), access);
+	struct nic_mem *m = find(nic_of(qp->ibqp.device), qp->ibqp.pd, key, va, sizeof(u64),
+				 access);
 	u64 v;
 
 	if (!m)
@@ -158,7 +166,8 @@ void mrdma_mw_unbind_all(struct mrdma_qp *qp)
 
 /* ---- queues ---- */
 
-int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 depth, u32 elem_size, struct mminfo *mi)
+int mrdma_queue_create(struct mrdma_queue *q, struct ib_ucontext *uctx, u32 depth, u32 elem_size,
+		       struct mminfo *mi)
 {
 	u32 n = roundup_pow_of_two(depth + 1);
 
@@ -294,7 +303,8 @@ bool mos_queue_usable(const struct mos_queue *q)
 }
 
 /* Nobody here breaks the rules of the ring. */
-void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring, const struct msr_desc *d)
+void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
+		     const struct msr_desc *d)
 {
 	(void)q;
 	(void)to_ring;
@@ -491,14 +501,20 @@ struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i)
 	u32 at = bth_at(b), base = at + sizeof(struct mrdma_bth);
 	u32 last = m->nseg - 1, body = b->d.len - b->d.hdr_len;
 	u32 len = i < last ? m->seg_len : body - last * m->seg_len;
-	u32 ext = !last ? m->ext_first + m->ext_last : !i ? m->ext_first : i == last ? m->ext_last : 0;
+	u32 ext = !last	      ? m->ext_first + m->ext_last
+		  : !i	      ? m->ext_first
+		  : i == last ? m->ext_last
+			      : 0;
 	struct mrdma_bth bth;
 	struct nic_pkt *p;
 	struct msr_desc d;
 	u32 apsn;
 
 	d = (struct msr_desc){
-		.len = base + ext + len, .type = MSR_DESC_BURST, .hdr_len = base + ext, .flags = i == last ? b->d.flags : 0,
+		.len = base + ext + len,
+		.type = MSR_DESC_BURST,
+		.hdr_len = base + ext,
+		.flags = i == last ? b->d.flags : 0,
 		.burst = { .nseg = 1, .seg_len = len, .ext_first = ext },
 	};
 	p = new_pkt(&d);
@@ -522,7 +538,8 @@ struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i)
 struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 {
 	const struct msr_burst *m = &a->d.burst, *n = &b->d.burst;
-	u32 base = bth_at(a) + sizeof(struct mrdma_bth), body = a->d.len - a->d.hdr_len, len = b->d.len - b->d.hdr_len;
+	u32 base = bth_at(a) + sizeof(struct mrdma_bth), body = a->d.len - a->d.hdr_len,
+	    len = b->d.len - b->d.hdr_len;
 	u32 before = mrdma_op[m->op_last].flags, after = mrdma_op[n->op_last].flags;
 	struct mrdma_bth x, y;
 	struct msr_desc d;
@@ -530,12 +547,15 @@ struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 
 	memcpy(&x, a->data + bth_at(a), sizeof(x));
 	memcpy(&y, b->data + bth_at(b), sizeof(y));
-	if (n->nseg != 1 || bth_at(a) != bth_at(b) || x.qpn != y.qpn || !(before & after & MOP_PAYLOAD) ||
-	    (before ^ after) & (MOP_KIND | MOP_RESP | MOP_RC | MOP_UC) || before & MOP_END || after & MOP_START ||
-	    body != m->nseg * m->seg_len || !len || len > m->seg_len || (len < m->seg_len && !(after & MOP_END)) ||
+	if (n->nseg != 1 || bth_at(a) != bth_at(b) || x.qpn != y.qpn ||
+	    !(before & after & MOP_PAYLOAD) ||
+	    (before ^ after) & (MOP_KIND | MOP_RESP | MOP_RC | MOP_UC) || before & MOP_END ||
+	    after & MOP_START || body != m->nseg * m->seg_len || !len || len > m->seg_len ||
+	    (len < m->seg_len && !(after & MOP_END)) ||
 	    a->d.flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED) || m->nseg == MSR_MAX_SEGS ||
 	    body + len > MSR_MAX_BURST_DATA ||
-	    mrdma_psn_add(ntohl(x.apsn) & MRDMA_PSN_MASK, m->nseg) != (ntohl(y.apsn) & MRDMA_PSN_MASK))
+	    mrdma_psn_add(ntohl(x.apsn) & MRDMA_PSN_MASK, m->nseg) !=
+		    (ntohl(y.apsn) & MRDMA_PSN_MASK))
 		return NULL;
 	d = a->d;
 	d.hdr_len = base + m->ext_first + n->ext_first;
@@ -620,7 +640,8 @@ unsigned long nic_next_timer(const struct nic *nic)
 
 	for (i = 0; i < nic->nqps; i++)
 		for (k = 0; nic->qp[i] && k < 2; k++) {
-			const struct timer_list *t = k ? &nic->qp[i]->qp.timer : &nic->qp[i]->qp.rnr_timer;
+			const struct timer_list *t = k ? &nic->qp[i]->qp.timer
+						       : &nic->qp[i]->qp.rnr_timer;
 
 			if (t->pending && (next == jiffies || time_before(t->expires, next)))
 				next = time_before(jiffies, t->expires) ? t->expires : jiffies + 1;
@@ -675,8 +696,9 @@ bool mrdma_ah_get_av(struct mrdma_dev *dev, struct ib_pd *pd, u32 num, struct mr
 	return num < 16 && !mrdma_av_init(dev, &attr, 0, 0, true, av);
 }
 
-const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,
-						u32 port, struct net_device *ndev)
+const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid,
+						enum ib_gid_type type, u32 port,
+						struct net_device *ndev)
 {
 	struct nic *nic = nic_of(device);
 
@@ -748,11 +770,15 @@ struct nic_qp *nic_qp_create(struct nic *nic, enum ib_qp_type type, u32 depth, u
 {
 	struct nic_qp *q = calloc(1, sizeof(*q));
 	struct rxe_create_qp_resp resp;
-	struct ib_udata udata = { .outbuf = &resp, .outlen = sizeof(resp), .context = &nic->uctx.ibuc };
+	struct ib_udata udata = { .outbuf = &resp,
+				  .outlen = sizeof(resp),
+				  .context = &nic->uctx.ibuc };
 	struct ib_qp_init_attr init = {
-		.event_handler = on_event, .qp_context = q, .send_cq = &q->scq.ibcq, .recv_cq = &q->rcq.ibcq, .qp_type = type,
+		.event_handler = on_event, .qp_context = q, .send_cq = &q->scq.ibcq,
+		.recv_cq = &q->rcq.ibcq, .qp_type = type,
 		.cap = {
-			.max_send_wr = depth, .max_recv_wr = depth, .max_send_sge = max_sge, .max_recv_sge = max_sge,
+			.max_send_wr = depth, .max_recv_wr = depth, .max_send_sge = max_sge,
+			.max_recv_sge = max_sge,
 			.max_inline_data = 64,
 		},
 	};
@@ -765,8 +791,13 @@ struct nic_qp *nic_qp_create(struct nic *nic, enum ib_qp_type type, u32 depth, u
 	nic->nqps = max(nic->nqps, i + 1);
 	q->nic = nic;
 	q->qp.ibqp = (struct ib_qp){
-		.device = &nic->dev.ibdev, .pd = &nic->pd, .send_cq = &q->scq.ibcq, .recv_cq = &q->rcq.ibcq,
-		.event_handler = on_event, .qp_context = q, .qp_type = type,
+		.device = &nic->dev.ibdev,
+		.pd = &nic->pd,
+		.send_cq = &q->scq.ibcq,
+		.recv_cq = &q->rcq.ibcq,
+		.event_handler = on_event,
+		.qp_context = q,
+		.qp_type = type,
 	};
 	if (mrdma_create_qp(&q->qp.ibqp, &init, &udata)) {
 		free(q);
@@ -791,31 +822,58 @@ void nic_qp_destroy(struct nic_qp *q)
 int nic_qp_init(struct nic_qp *q)
 {
 	struct ib_qp_attr attr = {
-		.qp_state = IB_QPS_INIT, .port_num = 1, .qkey = 0x1234,
-		.qp_access_flags = IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC,
+		.qp_state = IB_QPS_INIT,
+		.port_num = 1,
+		.qkey = 0x1234,
+		.qp_access_flags = IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ |
+				   IB_ACCESS_REMOTE_ATOMIC,
 	};
 
-	return mrdma_modify_qp(&q->qp.ibqp, &attr, IB_QP_STATE | IB_QP_PORT | IB_QP_PKEY_INDEX |
-			       (q->qp.ibqp.qp_type == IB_QPT_UD ? IB_QP_QKEY : IB_QP_ACCESS_FLAGS), NULL);
+	return mrdma_modify_qp(
+		&q->qp.ibqp, &attr,
+		IB_QP_STATE | IB_QP_PORT | IB_QP_PKEY_INDEX |
+			(q->qp.ibqp.qp_type == IB_QPT_UD ? IB_QP_QKEY : IB_QP_ACCESS_FLAGS),
+		NULL);
 }
 
-int nic_qp_connect(struct nic_qp *q, const struct nic *peer, u32 dqpn, enum ib_mtu mtu, u32 rq_psn, u32 sq_psn)
+int nic_qp_connect(struct nic_qp *q, const struct nic *peer, u32 dqpn, enum ib_mtu mtu, u32 rq_psn,
+		   u32 sq_psn)
 {
 	bool rc = q->qp.ibqp.qp_type == IB_QPT_RC, ud = q->qp.ibqp.qp_type == IB_QPT_UD;
 	struct ib_qp_attr attr = {
-		.qp_state = IB_QPS_RTR, .path_mtu = mtu, .dest_qp_num = dqpn, .rq_psn = rq_psn, .max_dest_rd_atomic = 4, .min_rnr_timer = 1,
-		.ah_attr = { .grh = { .sgid_attr = &q->nic->gid, .dgid = peer->gid.gid, .hop_limit = 64 }, .port_num = 1 },
+		.qp_state = IB_QPS_RTR,
+		.path_mtu = mtu,
+		.dest_qp_num = dqpn,
+		.rq_psn = rq_psn,
+		.max_dest_rd_atomic = 4,
+		.min_rnr_timer = 1,
+		.ah_attr = { .grh = { .sgid_attr = &q->nic->gid,
+				      .dgid = peer->gid.gid,
+				      .hop_limit = 64 },
+			     .port_num = 1 },
 	};
 	int err;
 
 	memcpy(attr.ah_attr.roce.dmac, peer->netdev.dev_addr, ETH_ALEN);
-	err = mrdma_modify_qp(&q->qp.ibqp, &attr, IB_QP_STATE | (ud ? 0 : IB_QP_AV | IB_QP_PATH_MTU | IB_QP_DEST_QPN | IB_QP_RQ_PSN) |
-			      (rc ? IB_QP_MAX_DEST_RD_ATOMIC | IB_QP_MIN_RNR_TIMER : 0), NULL);
+	err = mrdma_modify_qp(
+		&q->qp.ibqp, &attr,
+		IB_QP_STATE | (ud ? 0 : IB_QP_AV | IB_QP_PATH_MTU | IB_QP_DEST_QPN | IB_QP_RQ_PSN) |
+			(rc ? IB_QP_MAX_DEST_RD_ATOMIC | IB_QP_MIN_RNR_TIMER : 0),
+		NULL);
 	if (err)
 		return err;
 	attr = (struct ib_qp_attr){
-		.qp_state = IB_QPS_RTS, .sq_psn = sq_psn, .timeout = 12, .retry_cnt = 7, .rnr_retry = 7, .max_rd_atomic = 4,
+		.qp_state = IB_QPS_RTS,
+		.sq_psn = sq_psn,
+		.timeout = 12,
+		.retry_cnt = 7,
+		.rnr_retry = 7,
+		.max_rd_atomic = 4,
 	};
-	return mrdma_modify_qp(&q->qp.ibqp, &attr, IB_QP_STATE | IB_QP_SQ_PSN |
-			       (rc ? IB_QP_TIMEOUT | IB_QP_RETRY_CNT | IB_QP_RNR_RETRY | IB_QP_MAX_QP_RD_ATOMIC : 0), NULL);
+	return mrdma_modify_qp(&q->qp.ibqp, &attr,
+			       IB_QP_STATE | IB_QP_SQ_PSN |
+				       (rc ? IB_QP_TIMEOUT | IB_QP_RETRY_CNT | IB_QP_RNR_RETRY |
+							IB_QP_MAX_QP_RD_ATOMIC
+					   : 0),
+			       NULL);
 }

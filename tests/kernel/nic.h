@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The front module's transport as a program: its own files for headers, requester, completer, responder and queue pairs,
- * with what they stand on from here: memory regions of exactly so many bytes (ASan sees a step outside), completion
- * queues that keep what was posted, and the back's end of the ring, which the module's own chan.c fills.
+ * The front module's transport as a program: its own files for headers, requester, completer,
+ * responder and queue pairs, with what they stand on from here: memory regions of exactly so many
+ * bytes (ASan sees a step outside), completion queues that keep what was posted, and the back's end
+ * of the ring, which the module's own chan.c fills.
  */
 #ifndef TESTS_KERNEL_NIC_H
 #define TESTS_KERNEL_NIC_H
@@ -83,7 +84,8 @@ struct nic_qp *nic_qp_create(struct nic *nic, enum ib_qp_type type, u32 depth, u
 void nic_qp_destroy(struct nic_qp *q);
 int nic_qp_init(struct nic_qp *q);
 /* To state RTS; @peer: the other end, number @dqpn */
-int nic_qp_connect(struct nic_qp *q, const struct nic *peer, u32 dqpn, enum ib_mtu mtu, u32 rq_psn, u32 sq_psn);
+int nic_qp_connect(struct nic_qp *q, const struct nic *peer, u32 dqpn, enum ib_mtu mtu, u32 rq_psn,
+		   u32 sq_psn);
 /* The next free element of a user's queue; posted by the second call. NULL: full */
 struct rxe_send_wqe *nic_sq_next(struct nic_qp *q);
 /* The next WQE, NULL if there is none: signalled, @len bytes at the begin of @from and of @to. */
@@ -96,18 +98,27 @@ void nic_rq_post(struct nic_qp *q);
 /* One burst arrives, past the ring, in memory of its own; nic_end ends the batch. */
 void nic_deliver(struct nic *nic, const struct nic_pkt *pkt);
 void nic_end(struct nic *nic);
-void nic_receive(struct nic *nic, const struct nic_pkt *pkt);	/* one burst arrives by the ring; nic_work polls it */
+/* one burst arrives by the ring; nic_work polls it */
+void nic_receive(struct nic *nic, const struct nic_pkt *pkt);
 void nic_link(struct nic *nic, bool up);	/* what the rings held is lost */
 u32 nic_queued(const struct nic *nic);		/* bursts in the ring */
-struct nic_pkt *nic_next(struct nic *nic);	/* the oldest burst that goes out, or NULL; nic_release gives @n back */
+/* the oldest burst that goes out, or NULL; nic_release gives @n back */
+struct nic_pkt *nic_next(struct nic *nic);
 void nic_release(struct nic *nic, u32 n);
 struct nic_pkt *nic_take(struct nic *nic);	/* both */
-struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i);	/* packet @i of a burst, as on the wire */
-/* @b behind @a in one burst, as the back OS joins what arrives; NULL: it does not continue @a, which is as before */
+/* packet @i of a burst, as on the wire */
+struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i);
+/*
+ * @b behind @a in one burst, as the back OS joins what arrives; NULL: it does not continue @a,
+ * which is as before
+ */
 struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b);
 struct nic_pkt *nic_copy(const struct nic_pkt *pkt);
 void nic_free(struct nic_pkt *pkt);
-/* Softirq: NAPI of @nic and tasklets by turns, until none is scheduled. Returns the number of tasklets that ran. */
+/*
+ * Softirq: NAPI of @nic and tasklets by turns, until none is scheduled. Returns the number of
+ * tasklets that ran.
+ */
 u32 nic_work(struct nic *nic);
 /* Timers whose time has come */
 void nic_timers(struct nic *nic);

@@ -23,7 +23,7 @@ struct path {
 	void *user;
 
 	u64 now;		/* microseconds */
-	struct list_head in_flight;	/* struct nic_pkt in the back's stack and NIC, oldest first */
+	struct list_head in_flight; /* struct nic_pkt in the back's stack and NIC, oldest first */
 	struct list_head returning;
 	u32 packets;		/* in in_flight */
 	bool paused;		/* the back waits for them */

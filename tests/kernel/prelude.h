@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Included before everything else (-include) where a pure file of a module is compiled as a program: the kernel's
- * short names for what user space has under other ones. tests/kernel is searched first for <linux/...>.
+ * Included before everything else (-include) where a pure file of a module is compiled as a
+ * program: the kernel's short names for what user space has under other ones. tests/kernel is
+ * searched first for <linux/...>.
  */
 #ifndef TESTS_KERNEL_PRELUDE_H
 #define TESTS_KERNEL_PRELUDE_H

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The one race of the doorbell, again and again: at the same moment one side arms to sleep and the other publishes (or
- * releases) and asks whether to ring. Both may see the other; that neither does must never happen. Without either of
- * the two full barriers it does, within a few thousand rounds, on any two cores.
+ * The one race of the doorbell, again and again: at the same moment one side arms to sleep and the
+ * other publishes (or releases) and asks whether to ring. Both may see the other; that neither does
+ * must never happen. Without either of the two full barriers it does, within a few thousand rounds,
+ * on any two cores.
  *
  *   bell-litmus [--seconds N]
  */

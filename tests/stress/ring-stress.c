@@ -384,7 +384,8 @@ static bool arm(struct side *s)
 				fail(s, "queue %d: receive arm: result %d", q, result);
 		}
 		if (s->tx_full[q]) {
-			result = msr_tx_arm(&s->tx[q], 1 + (uint32_t)(next_random(&s->random) & 15));
+			result = msr_tx_arm(&s->tx[q],
+					    1 + (uint32_t)(next_random(&s->random) & 15));
 			if (result == MSR_OK)
 				idle = false;
 			else if (result != MSR_EMPTY && !restarted(s))

@@ -397,7 +397,10 @@ static void macs(void **arg)
 	msr_mac_set(&m, MSR_MAX_MACS - 1, msr_mac_word(last));
 	assert_int_equal(m.nr, MSR_MAX_MACS);
 	assert_true(msr_mac_listed(&m, last));
-	/* a peer's number of slots is bounded: what lies behind the table is not read (ASan), what is in it is found */
+	/*
+	 * a peer's number of slots is bounded: what lies behind the table is not read (ASan), what
+	 * is in it is found
+	 */
 	m.nr = UINT32_MAX;
 	assert_true(msr_mac_listed(&m, last));
 	assert_false(msr_mac_listed(&m, zero));

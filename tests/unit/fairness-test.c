@@ -312,10 +312,13 @@ static void read_beside(u32 nflows, u32 rate, u32 outstanding, u32 read_len, u32
 	p->apps = send_beside;
 	path_run(p, us);
 	print_message("%u flows, %u READs of %u KiB on each: %u SENDs complete, "
-		      "each within %llu of %llu bursts\n", nflows, outstanding, read_len >> 10,
-		      x.r.completed, (unsigned long long)x.r.longest, (unsigned long long)p->bursts);
+		      "each within %llu of %llu bursts\n",
+		      nflows, outstanding, read_len >> 10, x.r.completed,
+		      (unsigned long long)x.r.longest, (unsigned long long)p->bursts);
 	assert_true(x.r.completed >= nflows);
-	/* what is in the ring, and some turns of all; one that was lost waits for its time-out, too */
+	/*
+	 * what is in the ring, and some turns of all; one that was lost waits for its time-out, too
+	 */
 	if (!lose)
 		assert_true(x.r.longest < 32 + 4 * nflows);
 	end_scene(x.s);

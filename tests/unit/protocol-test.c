@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Single rules of the transport, on the front module's own files: what two healthy ends over a random wire
- * (transport-test) do not show by their bytes and completions.
+ * Single rules of the transport, on the front module's own files: what two healthy ends over a
+ * random wire (transport-test) do not show by their bytes and completions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,8 @@
 #include "../kernel/nic.h"
 
 #define AREA	(4u << 20)
-#define REMOTE	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC)
+#define REMOTE	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
+		 IB_ACCESS_REMOTE_ATOMIC)
 
 /* Two devices and a reliable connection between them */
 static struct pair {
@@ -34,7 +35,9 @@ static int connect_pair(void **state)
 		assert_int_equal(nic_qp_init(p.q[i]), 0);
 	}
 	for (i = 0; i < 2; i++)
-		assert_int_equal(nic_qp_connect(p.q[i], p.nic[!i], p.q[!i]->qp.ibqp.qp_num, IB_MTU_1024, 1000 * !i, 1000 * i), 0);
+		assert_int_equal(nic_qp_connect(p.q[i], p.nic[!i], p.q[!i]->qp.ibqp.qp_num,
+						IB_MTU_1024, 1000 * !i, 1000 * i),
+				 0);
 	return 0;
 }
 
@@ -104,8 +107,8 @@ static struct mrdma_bth bth_of(const struct nic_pkt *pkt)
 }
 
 /*
- * Is there room in the ring for more than acknowledgements and requests for READs? If not, all of it
- * is promised to others in line.
+ * Is there room in the ring for more than acknowledgements and requests for READs? If not, all of
+ * it is promised to others in line.
  */
 static void let_send(struct nic *nic, bool room)
 {
@@ -266,12 +269,16 @@ static void rnr_probes(void **state)
 	assert_true(bytes <= naks * (1024 + 128ull));
 	assert_int_equal(p.q[0]->nwc[0], 0);
 
-	/* one receive request: its message goes through; what is refused behind it is bounded, too */
+	/*
+	 * one receive request: its message goes through; what is refused behind it is bounded, too
+	 */
 	for (i = 0; i < 20; i++) {
 		struct rxe_recv_wqe *r = nic_rq_next(p.q[1]);
 
 		r->dma.num_sge = 1;
-		r->dma.sge[0] = (struct rxe_sge){ .addr = p.mem[1]->va, .length = 65536, .lkey = p.mem[1]->key };
+		r->dma.sge[0] = (struct rxe_sge){ .addr = p.mem[1]->va,
+						  .length = 65536,
+						  .lkey = p.mem[1]->key };
 		nic_rq_post(p.q[1]);
 		before = bytes;
 		while (p.q[0]->nwc[0] <= i) {
@@ -288,8 +295,12 @@ static void rnr_probes(void **state)
 /* SE belongs to what takes a receive request (IBTA volume 1, section 9.2). */
 static void solicits(void **state)
 {
-	static const struct { u8 opcode; bool se; } rule[] = {
-		{ IB_WR_SEND, true }, { IB_WR_SEND_WITH_IMM, true }, { IB_WR_RDMA_WRITE_WITH_IMM, true }, { IB_WR_RDMA_WRITE, false },
+	static const struct { u8 opcode; bool se;
+	} rule[] = {
+		{ IB_WR_SEND, true },
+		{ IB_WR_SEND_WITH_IMM, true },
+		{ IB_WR_RDMA_WRITE_WITH_IMM, true },
+		{ IB_WR_RDMA_WRITE, false },
 	};
 	struct nic_pkt *pkt;
 	u32 i;
@@ -305,7 +316,10 @@ static void solicits(void **state)
 	}
 }
 
-/* Posted while READs were allowed, and not any more when their turn comes: an error, and no silence. */
+/*
+ * Posted while READs were allowed, and not any more when their turn comes: an error, and no
+ * silence.
+ */
 static void read_limit_taken(void **state)
 {
 	u32 i;
@@ -350,7 +364,8 @@ static void read_limit_taken_late(void **state)
 static void post_refuses(void **state)
 {
 	struct ib_send_wr send = { .opcode = IB_WR_SEND }, *bad;
-	struct ib_rdma_wr wr = { .wr = { .opcode = IB_WR_RDMA_READ, .send_flags = IB_SEND_INLINE } };
+	struct ib_rdma_wr wr = { .wr = { .opcode = IB_WR_RDMA_READ,
+					 .send_flags = IB_SEND_INLINE } };
 	struct nic_qp *uc = nic_qp_create(p.nic[0], IB_QPT_UC, 16, 2);
 
 	(void)state;
@@ -361,16 +376,20 @@ static void post_refuses(void **state)
 	uc->qp.user = p.q[0]->qp.user = false;
 	send.next = &wr.wr;
 	bad = NULL;
-	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad), -EINVAL);
+	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad),
+			 -EINVAL);
 	assert_ptr_equal(bad, &wr.wr);
 	wr.wr.send_flags = 0;
-	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad), 0);
-	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &send, (const struct ib_send_wr **)&bad), -EINVAL);
+	assert_int_equal(mrdma_post_send(&p.q[0]->qp.ibqp, &send, (const struct ib_send_wr **)&bad),
+			 0);
+	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &send, (const struct ib_send_wr **)&bad),
+			 -EINVAL);
 	assert_ptr_equal(bad, &wr.wr);
 	wr.wr.opcode = IB_WR_RDMA_WRITE;
 	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &send, (const struct ib_send_wr **)&bad), 0);
 	wr.wr.opcode = IB_WR_SEND_WITH_INV;
-	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &wr.wr, (const struct ib_send_wr **)&bad), -EINVAL);
+	assert_int_equal(mrdma_post_send(&uc->qp.ibqp, &wr.wr, (const struct ib_send_wr **)&bad),
+			 -EINVAL);
 	uc->qp.user = p.q[0]->qp.user = true;
 	uc->qp.state = p.q[0]->qp.state = IB_QPS_RESET;
 }
@@ -420,11 +439,19 @@ static void counted_by_reason(void **state)
 		u8 xor;
 		enum mrdma_counter counter;
 	} flaw[] = {
-		{ 5, 0x10, MRDMA_CNT_BAD_ADDRESS }, { IP_AT, 0x10, MRDMA_CNT_MALFORMED }, { IP_AT + 6, 0x20, MRDMA_CNT_MALFORMED },
-		{ UDP_AT + 3, 1, MRDMA_CNT_MALFORMED }, { BTH_AT, 0x80, MRDMA_CNT_MALFORMED }, { BTH_AT + 1, 1, MRDMA_CNT_MALFORMED },
-		{ BTH_AT + 3, 1, MRDMA_CNT_BAD_PKEY }, { BTH_AT + 5, 0x40, MRDMA_CNT_NO_QP },
-		{ DETH_AT + 3, 1, MRDMA_CNT_BAD_QKEY }, { IP_AT + 19, 0x70, MRDMA_CNT_BAD_ADDRESS }, { 0, 0, MRDMA_CNT_NO_BUFFER },
-		{ BTH_AT, 0x64 ^ MRDMA_OP_CNP, MRDMA_CNT_CNP }, { IP_AT + 1, MRDMA_ECN_CE, MRDMA_CNT_ECN },
+		{ 5, 0x10, MRDMA_CNT_BAD_ADDRESS },
+		{ IP_AT, 0x10, MRDMA_CNT_MALFORMED },
+		{ IP_AT + 6, 0x20, MRDMA_CNT_MALFORMED },
+		{ UDP_AT + 3, 1, MRDMA_CNT_MALFORMED },
+		{ BTH_AT, 0x80, MRDMA_CNT_MALFORMED },
+		{ BTH_AT + 1, 1, MRDMA_CNT_MALFORMED },
+		{ BTH_AT + 3, 1, MRDMA_CNT_BAD_PKEY },
+		{ BTH_AT + 5, 0x40, MRDMA_CNT_NO_QP },
+		{ DETH_AT + 3, 1, MRDMA_CNT_BAD_QKEY },
+		{ IP_AT + 19, 0x70, MRDMA_CNT_BAD_ADDRESS },
+		{ 0, 0, MRDMA_CNT_NO_BUFFER },
+		{ BTH_AT, 0x64 ^ MRDMA_OP_CNP, MRDMA_CNT_CNP },
+		{ IP_AT + 1, MRDMA_ECN_CE, MRDMA_CNT_ECN },
 	};
 	struct nic_qp *from = datagram_qp(0), *to = datagram_qp(1);
 	struct nic_pkt *pkt = datagram(from, to);
@@ -441,7 +468,8 @@ static void counted_by_reason(void **state)
 		nic_end(p.nic[1]);
 		pkt->data[flaw[i].at] ^= flaw[i].xor;
 		for (k = 0; k < MRDMA_NR_COUNTERS; k++) {
-			bool more = k == flaw[i].counter || (k == MRDMA_CNT_RCVD_PKTS && qp_looks) ||
+			bool more = k == flaw[i].counter ||
+				    (k == MRDMA_CNT_RCVD_PKTS && qp_looks) ||
 				    (k == MRDMA_CNT_NO_BUFFER && flaw[i].counter == MRDMA_CNT_ECN);
 
 			assert_int_equal(counter(1, k) - before[k], more);
@@ -454,11 +482,17 @@ static void counted_by_reason(void **state)
 	nic_free(pkt);
 }
 
-/* What is told of congestion is not promised to be heeded; a hop limit of 0 does not leave the subnet. */
+/*
+ * What is told of congestion is not promised to be heeded; a hop limit of 0 does not leave the
+ * subnet.
+ */
 static void path_headers(void **state)
 {
 	struct rdma_ah_attr attr = {
-		.grh = { .sgid_attr = &p.nic[0]->gid, .dgid = p.nic[1]->gid.gid, .hop_limit = 0, .traffic_class = 0xbf },
+		.grh = { .sgid_attr = &p.nic[0]->gid,
+			 .dgid = p.nic[1]->gid.gid,
+			 .hop_limit = 0,
+			 .traffic_class = 0xbf },
 		.roce = { .dmac = { 2, 0, 0, 0, 0, 2 } },
 	};
 	struct mrdma_av av;
@@ -484,7 +518,8 @@ static u32 source_port(struct nic_qp *from, const struct nic_qp *to)
 /* Datagrams of one pair of QPs take one path, those of others may take another. */
 static void ports_of_pairs(void **state)
 {
-	struct nic_qp *from[2] = { datagram_qp(0), datagram_qp(0) }, *to[2] = { datagram_qp(1), datagram_qp(1) };
+	struct nic_qp *from[2] = { datagram_qp(0), datagram_qp(0) },
+		      *to[2] = { datagram_qp(1), datagram_qp(1) };
 	u32 port = source_port(from[0], to[0]);
 
 	(void)state;
@@ -522,9 +557,13 @@ static void group_is_work(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(doubled_read), CASE(doubled_atomic), CASE(doubled_old_read), CASE(results_saturate), CASE(rnr_probes),
-		CASE(solicits), CASE(read_limit_taken), CASE(read_limit_taken_late), CASE(post_refuses), CASE(counted_by_reason),
-		CASE(path_headers), CASE(ports_of_pairs), CASE(group_is_work),
+		CASE(doubled_read),	CASE(doubled_atomic),
+		CASE(doubled_old_read), CASE(results_saturate),
+		CASE(rnr_probes),	CASE(solicits),
+		CASE(read_limit_taken), CASE(read_limit_taken_late),
+		CASE(post_refuses),	CASE(counted_by_reason),
+		CASE(path_headers),	CASE(ports_of_pairs),
+		CASE(group_is_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,7 +349,9 @@ static void space_bell(void **arg)
 		pair_init_at(&p, starts[s], 0);
 		for (n = 0; n < PAIR_RING_SIZE; n++)
 			assert_int_equal(send(&p, 64, 1), MSR_OK);
-		/* full of what nobody saw yet: armed all the same, to be published before sleeping */
+		/*
+		 * full of what nobody saw yet: armed all the same, to be published before sleeping
+		 */
 		assert_int_equal(msr_tx_arm(&p.tx, 1), MSR_EMPTY);
 		msr_tx_publish(&p.tx);
 		assert_int_equal(msr_tx_arm(&p.tx, 4), MSR_EMPTY);
@@ -404,7 +406,9 @@ static void no_overlap(void **arg)
 				refused++;
 				if (next - first == PAIR_RING_SIZE)
 					break;
-				/* the longest stretch behind the newest, or from 0 if that is full */
+				/*
+				 * the longest stretch behind the newest, or from 0 if that is full
+				 */
 				assert_true(next != first);
 				at = out[(next - 1) % PAIR_RING_SIZE].off +
 				     out[(next - 1) % PAIR_RING_SIZE].room;
@@ -419,7 +423,8 @@ static void no_overlap(void **arg)
 					most = out[first % PAIR_RING_SIZE].off - at;
 				}
 				/* one descriptor's skip may be held back until the next release */
-				assert_true(room > most || most - room < MSR_MAX_FRAME + MSR_CACHE_LINE);
+				assert_true(room > most ||
+					    most - room < MSR_MAX_FRAME + MSR_CACHE_LINE);
 				break;
 			}
 			for (i = first; i != next; i++)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Two of the front module's transports, back to back over a wire that loses, doubles and reorders packets by a seed: the
- * very files of the module, deterministic to the last timer. A plan of random requests both ways tells beforehand what
- * every byte of both memories must be in the end, and every completion.
+ * Two of the front module's transports, back to back over a wire that loses, doubles and reorders
+ * packets by a seed: the very files of the module, deterministic to the last timer. A plan of
+ * random requests both ways tells beforehand what every byte of both memories must be in the end,
+ * and every completion.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +28,7 @@ struct wire {
 	enum ib_mtu mtu;	/* 0: 256 */
 	bool long_reads;
 	bool drain;		/* the application goes to SQD and back all the time */
-	bool bursts;		/* as they were sent; else cut into packets, and those joined again */
+	bool bursts;	/* as they were sent; else cut into packets, and those joined again */
 	bool tight;		/* a ring with room for few bursts */
 };
 
@@ -119,8 +120,9 @@ static u32 some_len(const struct wire *how, u8 opcode)
 static void plan(const struct wire *how, struct side *s, struct side *peer)
 {
 	static const u8 kind[] = {
-		IB_WR_SEND, IB_WR_SEND_WITH_IMM, IB_WR_RDMA_WRITE, IB_WR_RDMA_WRITE_WITH_IMM, IB_WR_RDMA_READ,
-		IB_WR_ATOMIC_FETCH_AND_ADD,
+		IB_WR_SEND,	  IB_WR_SEND_WITH_IMM,
+		IB_WR_RDMA_WRITE, IB_WR_RDMA_WRITE_WITH_IMM,
+		IB_WR_RDMA_READ,  IB_WR_ATOMIC_FETCH_AND_ADD,
 	};
 	u32 i;
 
@@ -146,7 +148,9 @@ static void plan(const struct wire *how, struct side *s, struct side *peer)
 			op->to = room(peer, op->len);
 			memcpy(peer->want + op->to, s->tx->bytes + op->from, op->len);
 			if (op->opcode != IB_WR_RDMA_WRITE) {
-				peer->recv_at[peer->recvs] = op->opcode == IB_WR_RDMA_WRITE_WITH_IMM ? room(peer, 8) : op->to;
+				peer->recv_at[peer->recvs] = op->opcode == IB_WR_RDMA_WRITE_WITH_IMM
+								     ? room(peer, 8)
+								     : op->to;
 				peer->recv_imm[peer->recvs] = op->opcode != IB_WR_SEND;
 				peer->recv_len[peer->recvs++] = op->len;
 			}
@@ -165,8 +169,11 @@ static void post_some(struct side *s, struct side *peer)
 		r->wr_id = s->posted_recvs;
 		r->dma.num_sge = 1;
 		r->dma.sge[0] = (struct rxe_sge){
-			.addr = s->rx->va + s->recv_at[s->posted_recvs], .lkey = s->rx->key,
-			.length = s->recv_imm[s->posted_recvs] ? max(s->recv_len[s->posted_recvs], 8u) : s->recv_len[s->posted_recvs],
+			.addr = s->rx->va + s->recv_at[s->posted_recvs],
+			.lkey = s->rx->key,
+			.length = s->recv_imm[s->posted_recvs]
+					  ? max(s->recv_len[s->posted_recvs], 8u)
+					  : s->recv_len[s->posted_recvs],
 		};
 		s->posted_recvs++;
 		nic_rq_post(s->q);
@@ -186,13 +193,18 @@ static void post_some(struct side *s, struct side *peer)
 			w->wr.wr.atomic.compare_add = s->posted + 1;
 			split = 8;
 		} else {
-			w->wr.wr.rdma.remote_addr = op->opcode == IB_WR_RDMA_READ ? peer->tx->va + op->from : peer->rx->va + op->to;
-			w->wr.wr.rdma.rkey = op->opcode == IB_WR_RDMA_READ ? peer->tx->key : peer->rx->key;
+			w->wr.wr.rdma.remote_addr = op->opcode == IB_WR_RDMA_READ
+							    ? peer->tx->va + op->from
+							    : peer->rx->va + op->to;
+			w->wr.wr.rdma.rkey = op->opcode == IB_WR_RDMA_READ ? peer->tx->key
+									   : peer->rx->key;
 		}
 		w->dma.length = op->len;
 		w->dma.num_sge = split < op->len ? 2 : 1;
 		w->dma.sge[0] = (struct rxe_sge){
-			.addr = in ? s->rx->va + op->to : s->tx->va + op->from, .length = split, .lkey = in ? s->rx->key : s->tx->key,
+			.addr = in ? s->rx->va + op->to : s->tx->va + op->from,
+			.length = split,
+			.lkey = in ? s->rx->key : s->tx->key,
 		};
 		if (split < op->len) {
 			w->dma.sge[1] = w->dma.sge[0];
@@ -248,7 +260,8 @@ static void arrive(struct nic *to, struct list_head *wire, const struct wire *ho
 			list_add_tail(&q->entry, wire);
 		}
 		/* what follows each other may come as one burst */
-		while (!how->bursts && (q = list_first_entry_or_null(wire, struct nic_pkt, entry)) && below(8)) {
+		while (!how->bursts &&
+		       (q = list_first_entry_or_null(wire, struct nic_pkt, entry)) && below(8)) {
 			struct nic_pkt *both = nic_join(p, q);
 
 			if (!both)
@@ -294,7 +307,9 @@ static void run(u64 seed, const struct wire *how)
 		INIT_LIST_HEAD(&wire[i]);
 		s[i].nic = nic_create(i + 1, how->tight ? NIC_SMALL_RING : NIC_RING);
 		s[i].tx = nic_reg(s[i].nic, area(how), IB_ACCESS_REMOTE_READ);
-		s[i].rx = nic_reg(s[i].nic, area(how), IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC);
+		s[i].rx = nic_reg(s[i].nic, area(how),
+				  IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |
+					  IB_ACCESS_REMOTE_ATOMIC);
 		s[i].want = calloc(1, area(how));
 		for (u32 k = 0; k < area(how); k += 4)
 			memcpy(s[i].tx->bytes + k, &(u32){ rnd() }, 4);
@@ -312,7 +327,8 @@ static void run(u64 seed, const struct wire *how)
 						how->mtu ?: IB_MTU_256, psn[!i], psn[i]), 0);
 	}
 
-	while (s[0].done < ops(how) || s[1].done < ops(how) || s[0].q->nwc[1] < s[0].recvs || s[1].q->nwc[1] < s[1].recvs) {
+	while (s[0].done < ops(how) || s[1].done < ops(how) || s[0].q->nwc[1] < s[0].recvs ||
+	       s[1].q->nwc[1] < s[1].recvs) {
 		assert_true(++steps < 2000000);
 		i = below(2);
 		switch (below(4)) {
@@ -331,7 +347,9 @@ static void run(u64 seed, const struct wire *how)
 		case 3:
 			nic_work(s[i].nic);
 			/* time passes when nothing else moves, and sometimes in between */
-			if ((list_empty(&wire[0]) && list_empty(&wire[1]) && !nic_queued(s[0].nic) && !nic_queued(s[1].nic)) || !below(64))
+			if ((list_empty(&wire[0]) && list_empty(&wire[1]) &&
+			     !nic_queued(s[0].nic) && !nic_queued(s[1].nic)) ||
+			    !below(64))
 				jiffies++;
 			nic_timers(s[i].nic);
 			break;
@@ -403,7 +421,8 @@ static void everything(void **state)
 {
 	(void)state;
 	runs(15, &(struct wire){ .loss = 20, .twice = 50, .late = 30 });
-	runs(5, &(struct wire){ .loss = 20, .twice = 50, .late = 30, .bursts = true, .tight = true });
+	runs(5,
+	     &(struct wire){ .loss = 20, .twice = 50, .late = 30, .bursts = true, .tight = true });
 }
 
 /* READs of several requests, with all that can happen to these and their responses. */
@@ -417,7 +436,12 @@ static void long_reads(void **state)
 		{ .mtu = IB_MTU_1024, .again = 10 },
 		{ .mtu = IB_MTU_1024, .loss = 2, .again = 5, .late = 2, .twice = 20 },
 		{ .mtu = IB_MTU_1024, .loss = 2, .again = 5, .late = 2, .drain = true },
-		{ .mtu = IB_MTU_4096, .loss = 5, .again = 5, .late = 5, .drain = true, .tight = true },
+		{ .mtu = IB_MTU_4096,
+		  .loss = 5,
+		  .again = 5,
+		  .late = 5,
+		  .drain = true,
+		  .tight = true },
 	};
 	u32 i;
 
@@ -450,7 +474,8 @@ static void mac_addresses(void **state)
 		assert_int_equal(nic_qp_init(q[i]), 0);
 	}
 	for (i = 0; i < 2; i++)
-		assert_int_equal(nic_qp_connect(q[i], nic[!i], q[!i]->qp.ibqp.qp_num, IB_MTU_256, 7, 7), 0);
+		assert_int_equal(
+			nic_qp_connect(q[i], nic[!i], q[!i]->qp.ibqp.qp_num, IB_MTU_256, 7, 7), 0);
 	w = nic_sq_next(q[0]);
 	w->wr.opcode = IB_WR_RDMA_WRITE;
 	nic_sq_post(q[0]);
@@ -504,9 +529,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mac_addresses), cmocka_unit_test(no_neighbour),
-		cmocka_unit_test(clean), cmocka_unit_test(clean_bursts), cmocka_unit_test(tight_ring), cmocka_unit_test(loss),
-		cmocka_unit_test(duplicates), cmocka_unit_test(reordering), cmocka_unit_test(everything),
-		cmocka_unit_test(long_reads),
+		cmocka_unit_test(clean),	 cmocka_unit_test(clean_bursts),
+		cmocka_unit_test(tight_ring),	 cmocka_unit_test(loss),
+		cmocka_unit_test(duplicates),	 cmocka_unit_test(reordering),
+		cmocka_unit_test(everything),	 cmocka_unit_test(long_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

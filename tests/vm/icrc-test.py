@@ -4,9 +4,10 @@
 
 usage: icrc-test.py [CAPTURE]
 
-Every ICRC of the capture is right; a changed bit of a packet is found, unless it belongs to a field that the ICRC leaves
-out; what cannot be checked counts as wrong; tshark finds the same packets with the same opcode, QP, PSN and ICRC.
-Without tshark that last part is skipped, and the exit status is 77.
+Every ICRC of the capture is right; a changed bit of a packet is found, unless it belongs to a field
+that the ICRC leaves out; what cannot be checked counts as wrong; tshark finds the same packets with
+the same opcode, QP, PSN and ICRC. Without tshark that last part is skipped, and the exit status is
+77.
 """
 
 import importlib.util
@@ -30,7 +31,9 @@ def say(ok, what):
 
 
 def run(*args):
-    return subprocess.run([sys.executable, str(CHECKER), *map(str, args)], text=True, capture_output=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, str(CHECKER), *map(str, args)], text=True, capture_output=True, timeout=60
+    )
 
 
 def pcap(path, records, magic=0xA1B2C3D4, order="<", link=1):
@@ -44,7 +47,14 @@ def pcap(path, records, magic=0xA1B2C3D4, order="<", link=1):
 def golden(capture):
     r = run("--require", LEAST, capture)
     say(r.returncode == 0, f"stock rxe: {r.stdout.splitlines()[-1]}")
-    for want in "RC SEND first", "RC WRITE only", "RC READ response middle", "UD SEND only", "UC WRITE last", "RC ACK":
+    for want in (
+        "RC SEND first",
+        "RC WRITE only",
+        "RC READ response middle",
+        "UD SEND only",
+        "UC WRITE last",
+        "RC ACK",
+    ):
         say(want in r.stdout, f"the capture has {want}")
     say("IPv4" in r.stdout and "IPv6" in r.stdout, "over IPv4 and IPv6")
     say(run("--require", 100000, capture).returncode == 1, "too few packets fail")
@@ -105,8 +115,11 @@ def odd_files(checker, capture, work):
     fragment = bytearray(frame)
     fragment[20] |= 0x20
     say(not ip or count([(bytes(fragment), len(fragment))]) == wrong, "a fragment is not right")
-    say(count([(b"\xff" * 12 + b"\x08\x06" + bytes(46), 60)]) == (1, "0 RoCEv2 packets, 0 ICRC right, 0 wrong"),
-        "other traffic alone is not enough")
+    say(
+        count([(b"\xff" * 12 + b"\x08\x06" + bytes(46), 60)])
+        == (1, "0 RoCEv2 packets, 0 ICRC right, 0 wrong"),
+        "other traffic alone is not enough",
+    )
     say(count([], link=113)[0] == 2, "not Ethernet")
     out.write_bytes(b"\x0a\x0d\x0d\x0a" + bytes(60))
     say(run(out).returncode == 2, "pcapng")
@@ -131,11 +144,34 @@ def tshark(capture):
     if not tool:
         print("SKIP: tshark is not installed (scripts/setup installs it)")
         return 77
-    fields = ("frame.number", "infiniband.bth.opcode", "infiniband.bth.destqp", "infiniband.bth.psn", "infiniband.invariant.crc")
-    # Ethernet over IB is what Wireshark 4.4 takes random payload for; the ICRC behind it is lost when that goes wrong.
-    r = subprocess.run([tool, "-r", capture, "--disable-heuristic", "eth_over_ib", "-Y", "infiniband", "-T", "fields",
-                        "-E", "separator=|", *sum((["-e", f] for f in fields), [])],
-                       text=True, capture_output=True, timeout=100)
+    fields = (
+        "frame.number",
+        "infiniband.bth.opcode",
+        "infiniband.bth.destqp",
+        "infiniband.bth.psn",
+        "infiniband.invariant.crc",
+    )
+    # Ethernet over IB is what Wireshark 4.4 takes random payload for; the ICRC behind it is lost
+    # when that goes wrong.
+    r = subprocess.run(
+        [
+            tool,
+            "-r",
+            capture,
+            "--disable-heuristic",
+            "eth_over_ib",
+            "-Y",
+            "infiniband",
+            "-T",
+            "fields",
+            "-E",
+            "separator=|",
+            *sum((["-e", f] for f in fields), []),
+        ],
+        text=True,
+        capture_output=True,
+        timeout=100,
+    )
     theirs = []
     for line in r.stdout.splitlines():
         number, opcode, qp, psn, icrc = line.split("|")

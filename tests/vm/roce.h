@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RoCEv2 packets as test programs write them by themselves: bytes, checksums and the ICRC of annex A17. Apart from the module's
- * own code on purpose.
+ * RoCEv2 packets as test programs write them by themselves: bytes, checksums and the ICRC of annex
+ * A17. Apart from the module's own code on purpose.
  */
 #ifndef ROCE_H
 #define ROCE_H
@@ -57,7 +57,10 @@ static inline uint32_t roce_crc32(uint32_t crc, const uint8_t *p, size_t len)
 	return crc;
 }
 
-/* From the IP header on; what may change under way counts as ones, eight bytes of ones stand for the LRH. */
+/*
+ * From the IP header on; what may change under way counts as ones, eight bytes of ones stand for
+ * the LRH.
+ */
 static inline uint32_t roce_icrc(const uint8_t *ip, size_t len)
 {
 	static const uint8_t ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# usage: vlan-count.py PCAP VLAN MINIMUM: at least MINIMUM RoCEv2 packets over IPv4 in that VLAN, none without a tag.
+# usage: vlan-count.py PCAP VLAN MINIMUM: at least MINIMUM RoCEv2 packets over IPv4 in that VLAN,
+# none without a tag.
 
 import struct
 import sys

@@ -194,7 +194,8 @@ static __attribute__((always_inline)) inline void msr_receive(uint32_t burst, bo
 		uint32_t have = 1;
 
 		if (check) {
-			result = burst == 1 ? msr_rx_next(&r, d) : msr_rx_burst(&r, d, burst, &have);
+			result = burst == 1 ? msr_rx_next(&r, d)
+					    : msr_rx_burst(&r, d, burst, &have);
 		} else {
 			result = r.next == r.avail ? msr_rx_fill(&r) : MSR_OK;
 			if (result == MSR_OK) {
@@ -468,7 +469,10 @@ int main(int argc, char **argv)
 	section[0] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
 	section[1] = zalloc(MSR_PAGE, MSR_SEGMENT_MIN / 2);
 #ifdef HAVE_RTE_RING
-	/* as many usable elements as the others: rte_ring keeps one slot free unless told the exact number */
+	/*
+	 * as many usable elements as the others: rte_ring keeps one slot free unless told the exact
+	 * number
+	 */
 	rte = zalloc(64, (size_t)rte_ring_get_memsize_elem(sizeof(struct msr_desc), 2 * RING_SIZE));
 	if (rte_ring_init(rte, "bench", RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ)) {
 		fprintf(stderr, "ring-bench: rte_ring_init failed\n");

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the transport's files use of the kernel's verbs; numbers that user space sees are its own. */
+/*
+ * What the transport's files use of the kernel's verbs; numbers that user space sees are its own.
+ */
 #ifndef TESTS_KERNEL_IB_VERBS_H
 #define TESTS_KERNEL_IB_VERBS_H
 
@@ -8,26 +10,56 @@
 
 #include "../kernel.h"
 
-enum ib_qp_state { IB_QPS_RESET, IB_QPS_INIT, IB_QPS_RTR, IB_QPS_RTS, IB_QPS_SQD, IB_QPS_SQE, IB_QPS_ERR };
+enum ib_qp_state {
+	IB_QPS_RESET,
+	IB_QPS_INIT,
+	IB_QPS_RTR,
+	IB_QPS_RTS,
+	IB_QPS_SQD,
+	IB_QPS_SQE,
+	IB_QPS_ERR
+};
 enum ib_mig_state { IB_MIG_MIGRATED };
 enum ib_mtu { IB_MTU_256 = 1, IB_MTU_512, IB_MTU_1024, IB_MTU_2048, IB_MTU_4096 };
 enum ib_sig_type { IB_SIGNAL_ALL_WR, IB_SIGNAL_REQ_WR };
 enum ib_port_state { IB_PORT_NOP, IB_PORT_DOWN, IB_PORT_INIT, IB_PORT_ARMED, IB_PORT_ACTIVE };
 enum ib_gid_type { IB_GID_TYPE_IB, IB_GID_TYPE_ROCE, IB_GID_TYPE_ROCE_UDP_ENCAP };
-enum rdma_network_type { RDMA_NETWORK_IB, RDMA_NETWORK_ROCE_V1, RDMA_NETWORK_IPV4, RDMA_NETWORK_IPV6 };
+enum rdma_network_type {
+	RDMA_NETWORK_IB,
+	RDMA_NETWORK_ROCE_V1,
+	RDMA_NETWORK_IPV4,
+	RDMA_NETWORK_IPV6
+};
 enum ib_cq_notify_flags { IB_CQ_SOLICITED = 1, IB_CQ_NEXT_COMP = 2 };
 enum ib_mr_type { IB_MR_TYPE_MEM_REG };
 enum ib_mw_type { IB_MW_TYPE_1 = 1, IB_MW_TYPE_2 };
 
 enum ib_qp_type {
-	IB_QPT_SMI, IB_QPT_GSI, IB_QPT_RC = IB_UVERBS_QPT_RC, IB_QPT_UC = IB_UVERBS_QPT_UC, IB_QPT_UD = IB_UVERBS_QPT_UD,
+	IB_QPT_SMI,
+	IB_QPT_GSI,
+	IB_QPT_RC = IB_UVERBS_QPT_RC,
+	IB_QPT_UC = IB_UVERBS_QPT_UC,
+	IB_QPT_UD = IB_UVERBS_QPT_UD,
 	IB_QPT_RAW_PACKET = IB_UVERBS_QPT_RAW_PACKET,
 };
 
 enum ib_event_type {
-	IB_EVENT_CQ_ERR, IB_EVENT_QP_FATAL, IB_EVENT_QP_REQ_ERR, IB_EVENT_QP_ACCESS_ERR, IB_EVENT_COMM_EST, IB_EVENT_SQ_DRAINED,
-	IB_EVENT_PATH_MIG, IB_EVENT_PATH_MIG_ERR, IB_EVENT_DEVICE_FATAL, IB_EVENT_PORT_ACTIVE, IB_EVENT_PORT_ERR,
-	IB_EVENT_LID_CHANGE, IB_EVENT_PKEY_CHANGE, IB_EVENT_SM_CHANGE, IB_EVENT_SRQ_ERR, IB_EVENT_SRQ_LIMIT_REACHED,
+	IB_EVENT_CQ_ERR,
+	IB_EVENT_QP_FATAL,
+	IB_EVENT_QP_REQ_ERR,
+	IB_EVENT_QP_ACCESS_ERR,
+	IB_EVENT_COMM_EST,
+	IB_EVENT_SQ_DRAINED,
+	IB_EVENT_PATH_MIG,
+	IB_EVENT_PATH_MIG_ERR,
+	IB_EVENT_DEVICE_FATAL,
+	IB_EVENT_PORT_ACTIVE,
+	IB_EVENT_PORT_ERR,
+	IB_EVENT_LID_CHANGE,
+	IB_EVENT_PKEY_CHANGE,
+	IB_EVENT_SM_CHANGE,
+	IB_EVENT_SRQ_ERR,
+	IB_EVENT_SRQ_LIMIT_REACHED,
 	IB_EVENT_QP_LAST_WQE_REACHED,
 };
 
@@ -46,9 +78,20 @@ enum ib_wr_opcode {
 };
 
 enum ib_wc_status {
-	IB_WC_SUCCESS, IB_WC_LOC_LEN_ERR, IB_WC_LOC_QP_OP_ERR, IB_WC_LOC_EEC_OP_ERR, IB_WC_LOC_PROT_ERR, IB_WC_WR_FLUSH_ERR,
-	IB_WC_MW_BIND_ERR, IB_WC_BAD_RESP_ERR, IB_WC_LOC_ACCESS_ERR, IB_WC_REM_INV_REQ_ERR, IB_WC_REM_ACCESS_ERR,
-	IB_WC_REM_OP_ERR, IB_WC_RETRY_EXC_ERR, IB_WC_RNR_RETRY_EXC_ERR,
+	IB_WC_SUCCESS,
+	IB_WC_LOC_LEN_ERR,
+	IB_WC_LOC_QP_OP_ERR,
+	IB_WC_LOC_EEC_OP_ERR,
+	IB_WC_LOC_PROT_ERR,
+	IB_WC_WR_FLUSH_ERR,
+	IB_WC_MW_BIND_ERR,
+	IB_WC_BAD_RESP_ERR,
+	IB_WC_LOC_ACCESS_ERR,
+	IB_WC_REM_INV_REQ_ERR,
+	IB_WC_REM_ACCESS_ERR,
+	IB_WC_REM_OP_ERR,
+	IB_WC_RETRY_EXC_ERR,
+	IB_WC_RNR_RETRY_EXC_ERR,
 };
 
 enum ib_wc_opcode {
@@ -65,8 +108,13 @@ enum ib_wc_opcode {
 };
 
 enum ib_wc_flags {
-	IB_WC_GRH = 1, IB_WC_WITH_IMM = 2, IB_WC_WITH_INVALIDATE = 4, IB_WC_IP_CSUM_OK = 8, IB_WC_WITH_SMAC = 16,
-	IB_WC_WITH_VLAN = 32, IB_WC_WITH_NETWORK_HDR_TYPE = 64,
+	IB_WC_GRH = 1,
+	IB_WC_WITH_IMM = 2,
+	IB_WC_WITH_INVALIDATE = 4,
+	IB_WC_IP_CSUM_OK = 8,
+	IB_WC_WITH_SMAC = 16,
+	IB_WC_WITH_VLAN = 32,
+	IB_WC_WITH_NETWORK_HDR_TYPE = 64,
 };
 
 enum ib_send_flags {
@@ -74,32 +122,77 @@ enum ib_send_flags {
 };
 
 enum ib_access_flags {
-	IB_ACCESS_LOCAL_WRITE = 1, IB_ACCESS_REMOTE_WRITE = 2, IB_ACCESS_REMOTE_READ = 4, IB_ACCESS_REMOTE_ATOMIC = 8,
+	IB_ACCESS_LOCAL_WRITE = 1,
+	IB_ACCESS_REMOTE_WRITE = 2,
+	IB_ACCESS_REMOTE_READ = 4,
+	IB_ACCESS_REMOTE_ATOMIC = 8,
 	IB_ACCESS_MW_BIND = 16,
 };
 
 enum ib_qp_attr_mask {
-	IB_QP_STATE = 1 << 0, IB_QP_CUR_STATE = 1 << 1, IB_QP_EN_SQD_ASYNC_NOTIFY = 1 << 2, IB_QP_ACCESS_FLAGS = 1 << 3,
-	IB_QP_PKEY_INDEX = 1 << 4, IB_QP_PORT = 1 << 5, IB_QP_QKEY = 1 << 6, IB_QP_AV = 1 << 7, IB_QP_PATH_MTU = 1 << 8,
-	IB_QP_TIMEOUT = 1 << 9, IB_QP_RETRY_CNT = 1 << 10, IB_QP_RNR_RETRY = 1 << 11, IB_QP_RQ_PSN = 1 << 12,
-	IB_QP_MAX_QP_RD_ATOMIC = 1 << 13, IB_QP_ALT_PATH = 1 << 14, IB_QP_MIN_RNR_TIMER = 1 << 15, IB_QP_SQ_PSN = 1 << 16,
-	IB_QP_MAX_DEST_RD_ATOMIC = 1 << 17, IB_QP_PATH_MIG_STATE = 1 << 18, IB_QP_CAP = 1 << 19, IB_QP_DEST_QPN = 1 << 20,
+	IB_QP_STATE = 1 << 0,
+	IB_QP_CUR_STATE = 1 << 1,
+	IB_QP_EN_SQD_ASYNC_NOTIFY = 1 << 2,
+	IB_QP_ACCESS_FLAGS = 1 << 3,
+	IB_QP_PKEY_INDEX = 1 << 4,
+	IB_QP_PORT = 1 << 5,
+	IB_QP_QKEY = 1 << 6,
+	IB_QP_AV = 1 << 7,
+	IB_QP_PATH_MTU = 1 << 8,
+	IB_QP_TIMEOUT = 1 << 9,
+	IB_QP_RETRY_CNT = 1 << 10,
+	IB_QP_RNR_RETRY = 1 << 11,
+	IB_QP_RQ_PSN = 1 << 12,
+	IB_QP_MAX_QP_RD_ATOMIC = 1 << 13,
+	IB_QP_ALT_PATH = 1 << 14,
+	IB_QP_MIN_RNR_TIMER = 1 << 15,
+	IB_QP_SQ_PSN = 1 << 16,
+	IB_QP_MAX_DEST_RD_ATOMIC = 1 << 17,
+	IB_QP_PATH_MIG_STATE = 1 << 18,
+	IB_QP_CAP = 1 << 19,
+	IB_QP_DEST_QPN = 1 << 20,
 	IB_QP_ATTR_STANDARD_BITS = (1 << 21) - 1,
 };
 
 enum {
-	IB_OPCODE_RC_SEND_FIRST, IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_LAST, IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE,
-	IB_OPCODE_RC_SEND_ONLY, IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
-	IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_LAST, IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
-	IB_OPCODE_RC_RDMA_WRITE_ONLY, IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE, IB_OPCODE_RC_RDMA_READ_REQUEST,
-	IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST, IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE, IB_OPCODE_RC_RDMA_READ_RESPONSE_LAST,
-	IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY, IB_OPCODE_RC_ACKNOWLEDGE, IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE,
-	IB_OPCODE_RC_COMPARE_SWAP, IB_OPCODE_RC_FETCH_ADD, IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE = 0x16,
-	IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE, IB_OPCODE_UC = 0x20, IB_OPCODE_UC_SEND_FIRST = 0x20, IB_OPCODE_UC_SEND_MIDDLE,
-	IB_OPCODE_UC_SEND_LAST, IB_OPCODE_UC_SEND_LAST_WITH_IMMEDIATE, IB_OPCODE_UC_SEND_ONLY,
-	IB_OPCODE_UC_SEND_ONLY_WITH_IMMEDIATE, IB_OPCODE_UC_RDMA_WRITE_FIRST, IB_OPCODE_UC_RDMA_WRITE_MIDDLE,
-	IB_OPCODE_UC_RDMA_WRITE_LAST, IB_OPCODE_UC_RDMA_WRITE_LAST_WITH_IMMEDIATE, IB_OPCODE_UC_RDMA_WRITE_ONLY,
-	IB_OPCODE_UC_RDMA_WRITE_ONLY_WITH_IMMEDIATE, IB_OPCODE_UD_SEND_ONLY = 0x64, IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE,
+	IB_OPCODE_RC_SEND_FIRST,
+	IB_OPCODE_RC_SEND_MIDDLE,
+	IB_OPCODE_RC_SEND_LAST,
+	IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE,
+	IB_OPCODE_RC_SEND_ONLY,
+	IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE,
+	IB_OPCODE_RC_RDMA_WRITE_FIRST,
+	IB_OPCODE_RC_RDMA_WRITE_MIDDLE,
+	IB_OPCODE_RC_RDMA_WRITE_LAST,
+	IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
+	IB_OPCODE_RC_RDMA_WRITE_ONLY,
+	IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE,
+	IB_OPCODE_RC_RDMA_READ_REQUEST,
+	IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST,
+	IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE,
+	IB_OPCODE_RC_RDMA_READ_RESPONSE_LAST,
+	IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY,
+	IB_OPCODE_RC_ACKNOWLEDGE,
+	IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE,
+	IB_OPCODE_RC_COMPARE_SWAP,
+	IB_OPCODE_RC_FETCH_ADD,
+	IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE = 0x16,
+	IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE,
+	IB_OPCODE_UC = 0x20,
+	IB_OPCODE_UC_SEND_FIRST = 0x20,
+	IB_OPCODE_UC_SEND_MIDDLE,
+	IB_OPCODE_UC_SEND_LAST,
+	IB_OPCODE_UC_SEND_LAST_WITH_IMMEDIATE,
+	IB_OPCODE_UC_SEND_ONLY,
+	IB_OPCODE_UC_SEND_ONLY_WITH_IMMEDIATE,
+	IB_OPCODE_UC_RDMA_WRITE_FIRST,
+	IB_OPCODE_UC_RDMA_WRITE_MIDDLE,
+	IB_OPCODE_UC_RDMA_WRITE_LAST,
+	IB_OPCODE_UC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
+	IB_OPCODE_UC_RDMA_WRITE_ONLY,
+	IB_OPCODE_UC_RDMA_WRITE_ONLY_WITH_IMMEDIATE,
+	IB_OPCODE_UD_SEND_ONLY = 0x64,
+	IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE,
 };
 
 #define IB_QP1_QKEY	0x80010000u
@@ -130,7 +223,12 @@ struct ib_mw { struct ib_device *device; struct ib_pd *pd; u32 rkey; enum ib_mw_
 /* Of a user: where the answer goes, and whose context it is */
 struct ib_udata { void *outbuf; size_t outlen; struct ib_ucontext *context; };
 
-struct ib_gid_attr { struct net_device *ndev; union ib_gid gid; enum ib_gid_type gid_type; int refs; };
+struct ib_gid_attr {
+	struct net_device *ndev;
+	union ib_gid gid;
+	enum ib_gid_type gid_type;
+	int refs;
+};
 
 struct ib_global_route {
 	const struct ib_gid_attr *sgid_attr;
@@ -262,8 +360,11 @@ static inline int ib_mtu_enum_to_int(enum ib_mtu mtu)
 	return 128 << mtu;
 }
 
-/* The transitions alone; which attributes one needs is the caller's, that is, the test's, to know. */
-static inline bool ib_modify_qp_is_ok(enum ib_qp_state cur, enum ib_qp_state next, enum ib_qp_type type, int mask)
+/*
+ * The transitions alone; which attributes one needs is the caller's, that is, the test's, to know.
+ */
+static inline bool ib_modify_qp_is_ok(enum ib_qp_state cur, enum ib_qp_state next,
+				      enum ib_qp_type type, int mask)
 {
 	(void)type;
 	(void)mask;
@@ -304,7 +405,8 @@ static inline bool rdma_is_multicast_addr(const struct in6_addr *a)
 
 static inline enum rdma_network_type rdma_gid_attr_network_type(const struct ib_gid_attr *attr)
 {
-	return ipv6_addr_v4mapped((const struct in6_addr *)&attr->gid) ? RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
+	return ipv6_addr_v4mapped((const struct in6_addr *)&attr->gid) ? RDMA_NETWORK_IPV4
+								       : RDMA_NETWORK_IPV6;
 }
 
 static inline int rdma_read_gid_l2_fields(const struct ib_gid_attr *attr, u16 *vlan, u8 *smac)
@@ -322,8 +424,9 @@ static inline u16 rdma_get_udp_sport(u32 flow, u32 lqpn, u32 rqpn)
 }
 
 /* the test's: has the device this address? */
-const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid, enum ib_gid_type type,
-						u32 port, struct net_device *ndev);
+const struct ib_gid_attr *rdma_find_gid_by_port(struct ib_device *device, const union ib_gid *gid,
+						enum ib_gid_type type, u32 port,
+						struct net_device *ndev);
 
 /* attr is part of a device of the test, and not constant */
 static inline void rdma_hold_gid_attr(const struct ib_gid_attr *attr)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A hostile application of the RDMA device that it was given. Nothing that it does may harm others or the kernel;
- * what it does to itself, up to its own crash, is its own affair: the work is done by children that are started
- * anew until the time is over.
+ * A hostile application of the RDMA device that it was given. Nothing that it does may harm others
+ * or the kernel; what it does to itself, up to its own crash, is its own affair: the work is done
+ * by children that are started anew until the time is over.
  *
  * usage: baduser [-s SECONDS] [-S SEED] queues|memory|mmap|calls|hold
- *   queues   rewrites its mapped queues, index words and headers included, while the kernel uses them
- *   memory   unmaps, moves, truncates and deregisters buffers under traffic, uses keys of another process
+ *   queues   rewrites its mapped queues, index words and headers included, while the kernel uses
+ *            them
+ *   memory   unmaps, moves, truncates and deregisters buffers under traffic, uses keys of another
+ *            process
  *   mmap     threads map any offset while queues are created, resized and destroyed
  *   calls    random write() and ioctl() on the device's file
  *   hold     uses the device until it is taken away, and says whether that ended as it must
@@ -33,7 +35,8 @@
 #include <rdma/rdma_user_rxe.h>
 
 #define BUF		(64u << 10)
-#define NR_QPS		5		/* 0-1 and 2-3 are connected to each other, 2 and 3 have an SRQ; 4 is UD */
+/* 0-1 and 2-3 are connected to each other, 2 and 3 have an SRQ; 4 is UD */
+#define NR_QPS		5
 #define MAX_MAPS	32
 
 static uint64_t rng_state;
@@ -49,7 +52,8 @@ static uint32_t rnd(uint32_t n)
 /* Any 64-bit value, mostly one near a border */
 static uint64_t odd64(void)
 {
-	static const uint64_t edge[] = { 0, 1, 4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 32, 1ull << 47, ~0ull };
+	static const uint64_t edge[] = { 0,	     1,		 4095,	     4096,	 0x7fffffff,
+					 0x80000000, 0xffffffff, 1ull << 32, 1ull << 47, ~0ull };
 
 	return rnd(3) ? edge[rnd(10)] + rnd(3) - 1 : (uint64_t)rnd(0) << 32 | rnd(0);
 }
@@ -103,7 +107,8 @@ static void open_device(struct user *u)
 	if (!u->pd)
 		die("ibv_alloc_pd");
 	for (u->gid_index = 0; u->gid_index < 64; u->gid_index++)
-		if (!ibv_query_gid_ex(u->ctx, 1, u->gid_index, &e, 0) && e.gid_type == IBV_GID_TYPE_ROCE_V2 && e.gid.raw[10] == 0xff)
+		if (!ibv_query_gid_ex(u->ctx, 1, u->gid_index, &e, 0) &&
+		    e.gid_type == IBV_GID_TYPE_ROCE_V2 && e.gid.raw[10] == 0xff)
 			break;
 	u->gid = e.gid;
 }
@@ -115,20 +120,42 @@ static bool connect_qp(struct user *u, struct ibv_qp *qp, uint32_t dqpn)
 
 	if (ibv_modify_qp(qp, &a, IBV_QP_STATE))
 		return false;
-	a = (struct ibv_qp_attr){ .qp_state = IBV_QPS_INIT, .port_num = 1, .qp_access_flags = access, .qkey = 0x11 };
+	a = (struct ibv_qp_attr){
+		.qp_state = IBV_QPS_INIT, .port_num = 1, .qp_access_flags = access, .qkey = 0x11
+	};
 	if (ibv_modify_qp(qp, &a, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
 			  (qp->qp_type == IBV_QPT_UD ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS)))
 		return false;
 	a = (struct ibv_qp_attr){
-		.qp_state = IBV_QPS_RTR, .path_mtu = IBV_MTU_1024, .dest_qp_num = dqpn, .max_dest_rd_atomic = 4, .min_rnr_timer = 1,
-		.ah_attr = { .is_global = 1, .port_num = 1, .grh = { .dgid = u->gid, .sgid_index = u->gid_index, .hop_limit = 1 } },
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = IBV_MTU_1024,
+		.dest_qp_num = dqpn,
+		.max_dest_rd_atomic = 4,
+		.min_rnr_timer = 1,
+		.ah_attr = { .is_global = 1,
+			     .port_num = 1,
+			     .grh = { .dgid = u->gid,
+				      .sgid_index = u->gid_index,
+				      .hop_limit = 1 } },
 	};
-	if (ibv_modify_qp(qp, &a, qp->qp_type == IBV_QPT_UD ? IBV_QP_STATE : IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
-			  IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER))
+	if (ibv_modify_qp(qp, &a,
+			  qp->qp_type == IBV_QPT_UD
+				  ? IBV_QP_STATE
+				  : IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+					    IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
+					    IBV_QP_MIN_RNR_TIMER))
 		return false;
-	a = (struct ibv_qp_attr){ .qp_state = IBV_QPS_RTS, .timeout = 8, .retry_cnt = 3, .rnr_retry = 3, .max_rd_atomic = 4 };
-	return !ibv_modify_qp(qp, &a, qp->qp_type == IBV_QPT_UD ? IBV_QP_STATE | IBV_QP_SQ_PSN : IBV_QP_STATE | IBV_QP_SQ_PSN |
-			      IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+	a = (struct ibv_qp_attr){ .qp_state = IBV_QPS_RTS,
+				  .timeout = 8,
+				  .retry_cnt = 3,
+				  .rnr_retry = 3,
+				  .max_rd_atomic = 4 };
+	return !ibv_modify_qp(qp, &a,
+			      qp->qp_type == IBV_QPT_UD
+				      ? IBV_QP_STATE | IBV_QP_SQ_PSN
+				      : IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT |
+						IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+						IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
 static void connect_all(struct user *u)
@@ -139,7 +166,10 @@ static void connect_all(struct user *u)
 		connect_qp(u, u->qp[i], u->qp[i < 4 ? i ^ 1 : i]->qp_num);
 }
 
-/* Where the device's file is mapped: the queues, as librxe has mapped them. No other thread may map or unmap meanwhile. */
+/*
+ * Where the device's file is mapped: the queues, as librxe has mapped them. No other thread may map
+ * or unmap meanwhile.
+ */
 static void find_maps(struct user *u)
 {
 	FILE *f = fopen("/proc/self/maps", "r");
@@ -155,7 +185,8 @@ static void find_maps(struct user *u)
 		if (!strstr(line, "uverbs") || sscanf(line, "%lx-%lx", &from, &to) != 2)
 			continue;
 		q = (void *)from;
-		u->map[u->nr_maps++] = (struct map){ (uint8_t *)from, to - from, q->log2_elem_size, q->index_mask };
+		u->map[u->nr_maps++] = (struct map){ (uint8_t *)from, to - from, q->log2_elem_size,
+						     q->index_mask };
 	}
 	fclose(f);
 }
@@ -167,7 +198,9 @@ static void make(struct user *u)
 	int i;
 
 	u->buf = mmap(NULL, BUF, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	u->mr = ibv_reg_mr(u->pd, u->buf, BUF, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ);
+	u->mr = ibv_reg_mr(u->pd, u->buf, BUF,
+			   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+				   IBV_ACCESS_REMOTE_READ);
 	u->cq = ibv_create_cq(u->ctx, 63, NULL, NULL, 0);
 	u->srq = ibv_create_srq(u->pd, &sinit);
 	ah.grh.dgid = u->gid;
@@ -177,9 +210,15 @@ static void make(struct user *u)
 		die("creating the region, queues and address handle");
 	for (i = 0; i < NR_QPS; i++) {
 		struct ibv_qp_init_attr init = {
-			.send_cq = u->cq, .recv_cq = u->cq, .srq = i == 2 || i == 3 ? u->srq : NULL,
+			.send_cq = u->cq,
+			.recv_cq = u->cq,
+			.srq = i == 2 || i == 3 ? u->srq : NULL,
 			.qp_type = i == 4 ? IBV_QPT_UD : IBV_QPT_RC,
-			.cap = { .max_send_wr = 31, .max_recv_wr = 31, .max_send_sge = 4, .max_recv_sge = 2, .max_inline_data = 64 },
+			.cap = { .max_send_wr = 31,
+				 .max_recv_wr = 31,
+				 .max_send_sge = 4,
+				 .max_recv_sge = 2,
+				 .max_inline_data = 64 },
 		};
 
 		u->qp[i] = ibv_create_qp(u->pd, &init);
@@ -195,7 +234,8 @@ static void unmake(struct user *u)
 
 	for (i = 0; i < NR_QPS; i++)
 		err |= ibv_destroy_qp(u->qp[i]);
-	err |= ibv_destroy_srq(u->srq) | ibv_destroy_cq(u->cq) | ibv_destroy_ah(u->ah) | ibv_dereg_mr(u->mr);
+	err |= ibv_destroy_srq(u->srq) | ibv_destroy_cq(u->cq) | ibv_destroy_ah(u->ah) |
+	       ibv_dereg_mr(u->mr);
 	if (err)
 		die("destroying what was made");
 	munmap(u->buf, BUF);
@@ -210,7 +250,9 @@ static void doorbell(struct user *u, const struct ibv_qp *qp)
 		struct ib_uverbs_post_send cmd;
 	} db = {
 		.hdr = { IB_USER_VERBS_CMD_POST_SEND, sizeof(db) / 4, sizeof(resp) / 4 },
-		.cmd = { .response = (uintptr_t)&resp, .qp_handle = qp->handle, .wqe_size = sizeof(struct ibv_send_wr) },
+		.cmd = { .response = (uintptr_t)&resp,
+			 .qp_handle = qp->handle,
+			 .wqe_size = sizeof(struct ibv_send_wr) },
 	};
 
 	if (write(u->ctx->cmd_fd, &db, sizeof(db)) < 0 && errno != EINVAL)
@@ -260,7 +302,9 @@ static void spoil(struct user *u)
 			m->p[rnd(m->len)] = rnd(0);
 		break;
 	case 1:		/* the header */
-		((uint32_t *)m->p)[rnd(2) ? rnd(2) : rnd(offsetof(struct rxe_queue_buf, data) / 4)] = odd64();
+		((uint32_t *)
+			 m->p)[rnd(2) ? rnd(2) : rnd(offsetof(struct rxe_queue_buf, data) / 4)] =
+			odd64();
 		break;
 	case 2:
 		q->producer_index = rnd(2) ? rnd(0) : q->producer_index + rnd(m->mask + 1);
@@ -327,11 +371,15 @@ static void attack_queues(struct user *u, double end)
 	}
 }
 
-static void post(struct user *u, int qp, enum ibv_wr_opcode op, uint64_t addr, uint32_t len, uint32_t lkey, uint64_t raddr,
-		 uint32_t rkey)
+static void post(struct user *u, int qp, enum ibv_wr_opcode op, uint64_t addr, uint32_t len,
+		 uint32_t lkey, uint64_t raddr, uint32_t rkey)
 {
 	struct ibv_sge sge = { addr, len, lkey };
-	struct ibv_send_wr wr = { .sg_list = &sge, .num_sge = 1, .opcode = op, .send_flags = IBV_SEND_SIGNALED }, *bad;
+	struct ibv_send_wr wr = { .sg_list = &sge,
+				  .num_sge = 1,
+				  .opcode = op,
+				  .send_flags = IBV_SEND_SIGNALED },
+			   *bad;
 	struct ibv_wc wc[16];
 
 	wr.wr.rdma.remote_addr = raddr;
@@ -355,7 +403,9 @@ static void victim(volatile struct victim *v)
 	open_device(&u);
 	u.buf = mmap(NULL, BUF, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(u.buf, 0xa5, BUF);
-	u.mr = ibv_reg_mr(u.pd, u.buf, BUF, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ);
+	u.mr = ibv_reg_mr(u.pd, u.buf, BUF,
+			  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+				  IBV_ACCESS_REMOTE_READ);
 	if (!u.mr)
 		die("ibv_reg_mr of the victim");
 	v->lkey = u.mr->lkey;
@@ -372,7 +422,8 @@ static volatile struct victim *prey;
 
 static void attack_memory(struct user *u, double end)
 {
-	static const enum ibv_wr_opcode ops[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ, IBV_WR_SEND };
+	static const enum ibv_wr_opcode ops[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ,
+						  IBV_WR_SEND };
 	int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 	struct ibv_sge sge = {};
 	struct ibv_recv_wr rwr = { .sg_list = &sge, .num_sge = 1 }, *bad;
@@ -380,7 +431,8 @@ static void attack_memory(struct user *u, double end)
 	make(u);
 	while (now() < end) {
 		uint32_t len = 4096 * (1 + rnd(64)), i;
-		uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
 		struct ibv_mr *mr = ibv_reg_mr(u->pd, p, len, access);
 
 		if (!mr)
@@ -398,7 +450,8 @@ static void attack_memory(struct user *u, double end)
 					lkey = prey->lkey;
 				}
 			}
-			sge = (struct ibv_sge){ rnd(4) ? (uintptr_t)p : prey->addr, len, rnd(4) ? mr->lkey : prey->lkey };
+			sge = (struct ibv_sge){ rnd(4) ? (uintptr_t)p : prey->addr, len,
+						rnd(4) ? mr->lkey : prey->lkey };
 			ibv_post_recv(u->qp[1], &rwr, &bad);
 			post(u, rnd(2), ops[rnd(3)], la, rnd(len), lkey, ra, rkey);
 		}
@@ -410,7 +463,8 @@ static void attack_memory(struct user *u, double end)
 		case 4: mprotect(p, len, PROT_NONE); break;
 		}
 		for (i = 0; i < 4; i++)
-			post(u, rnd(2), ops[rnd(3)], mr ? (uintptr_t)mr->addr : 0, 4000, mr->lkey, (uintptr_t)mr->addr, mr->rkey);
+			post(u, rnd(2), ops[rnd(3)], mr ? (uintptr_t)mr->addr : 0, 4000, mr->lkey,
+			     (uintptr_t)mr->addr, mr->rkey);
 		if (ibv_dereg_mr(mr))
 			die("ibv_dereg_mr");
 		if (p && p != MAP_FAILED && len)
@@ -434,7 +488,8 @@ static void *mmap_thread(void *arg)
 		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 		len = 4096 * (1 + (seed >> 33) % 6);
 		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, u->ctx->cmd_fd,
-			 seed >> 60 ? (off_t)((seed >> 40) % 128) * 4096 : (off_t)(seed >> 8 & ~4095ull));
+			 seed >> 60 ? (off_t)((seed >> 40) % 128) * 4096
+				    : (off_t)(seed >> 8 & ~4095ull));
 		if (p == MAP_FAILED)
 			continue;
 		/* touched late: the queue may be gone by then */
@@ -504,8 +559,12 @@ static void random_ioctl(struct user *u)
 	c.hdr.driver_id = rnd(16) ? RDMA_DRIVER_RXE : rnd(30);
 	for (i = 0; i < 8; i++)
 		c.attr[i] = (struct ib_uverbs_attr){
-			.attr_id = rnd(8) ? rnd(24) | (rnd(8) ? 0 : 0x1000) : rnd(0), .len = rnd(4) ? rnd(5) * 4 : rnd(0),
-			.flags = rnd(4) ? 1 : rnd(0), .data = rnd(3) ? rnd(12) : rnd(2) ? (uintptr_t)u->buf + rnd(4096) : odd64(),
+			.attr_id = rnd(8) ? rnd(24) | (rnd(8) ? 0 : 0x1000) : rnd(0),
+			.len = rnd(4) ? rnd(5) * 4 : rnd(0),
+			.flags = rnd(4) ? 1 : rnd(0),
+			.data = rnd(3)	 ? rnd(12)
+				: rnd(2) ? (uintptr_t)u->buf + rnd(4096)
+					 : odd64(),
 		};
 	ioctl(u->ctx->cmd_fd, RDMA_VERBS_IOCTL, &c);
 }
@@ -545,7 +604,8 @@ static int hold(struct user *u, double end)
 	puts("holding");
 	fflush(stdout);
 	do {
-		post(u, rnd(4), IBV_WR_RDMA_WRITE, (uintptr_t)u->buf, 20000, u->mr->lkey, (uintptr_t)u->buf + 30000, u->mr->rkey);
+		post(u, rnd(4), IBV_WR_RDMA_WRITE, (uintptr_t)u->buf, 20000, u->mr->lkey,
+		     (uintptr_t)u->buf + 30000, u->mr->rkey);
 		ibv_post_recv(u->qp[rnd(2)], &rwr, &rbad);
 		if (now() > end) {
 			puts("the device stayed");

@@ -2,9 +2,10 @@
 /*
  * usage: limits caps|objects|memory BYTES
  *
- * What a device announces holds: caps: a queue of the largest size can be had and says no more of itself, one larger
- * is refused. objects: as many protection domains and address handles as announced, and no more. memory: in a memory cgroup
- * of BYTES, the largest queue pairs and completion queues end with ENOMEM before their queues exceed it.
+ * What a device announces holds: caps: a queue of the largest size can be had and says no more of
+ * itself, one larger is refused. objects: as many protection domains and address handles as
+ * announced, and no more. memory: in a memory cgroup of BYTES, the largest queue pairs and
+ * completion queues end with ENOMEM before their queues exceed it.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -36,7 +37,9 @@ static void must(bool ok, const char *what, unsigned long is)
 
 static struct ibv_qp *create_qp(struct ibv_cq *cq, struct ibv_qp_cap *cap)
 {
-	struct ibv_qp_init_attr init = { .send_cq = cq, .recv_cq = cq, .qp_type = IBV_QPT_RC, .cap = *cap };
+	struct ibv_qp_init_attr init = {
+		.send_cq = cq, .recv_cq = cq, .qp_type = IBV_QPT_RC, .cap = *cap
+	};
 	struct ibv_qp *qp = ibv_create_qp(pd, &init);
 
 	*cap = init.cap;
@@ -46,13 +49,17 @@ static struct ibv_qp *create_qp(struct ibv_cq *cq, struct ibv_qp_cap *cap)
 static struct ibv_qp_cap largest(void)
 {
 	return (struct ibv_qp_cap){
-		.max_send_wr = dev.max_qp_wr, .max_recv_wr = dev.max_qp_wr, .max_send_sge = dev.max_sge, .max_recv_sge = dev.max_sge,
+		.max_send_wr = dev.max_qp_wr,
+		.max_recv_wr = dev.max_qp_wr,
+		.max_send_sge = dev.max_sge,
+		.max_recv_sge = dev.max_sge,
 	};
 }
 
 static void caps(void)
 {
-	struct ibv_srq_init_attr srq_init = { .attr = { .max_wr = dev.max_srq_wr, .max_sge = dev.max_srq_sge } };
+	struct ibv_srq_init_attr srq_init = { .attr = { .max_wr = dev.max_srq_wr,
+							.max_sge = dev.max_srq_sge } };
 	struct ibv_cq *cq = ibv_create_cq(ctx, dev.max_cqe, NULL, NULL, 0);
 	struct ibv_qp_cap cap = largest();
 	unsigned int limit[] = { dev.max_qp_wr, dev.max_qp_wr, dev.max_sge, dev.max_sge }, i;
@@ -70,13 +77,15 @@ static void caps(void)
 	if (!qp)
 		die("ibv_create_qp of the largest size");
 	for (i = 0; i < 4; i++) {
-		unsigned int *field[] = { &cap.max_send_wr, &cap.max_recv_wr, &cap.max_send_sge, &cap.max_recv_sge };
+		unsigned int *field[] = { &cap.max_send_wr, &cap.max_recv_wr, &cap.max_send_sge,
+					  &cap.max_recv_sge };
 
 		must(*field[i] == limit[i], "a queue pair's size is not what was asked for", *field[i]);
 	}
 	ibv_destroy_qp(qp);
 	for (i = 0; i < 4; i++) {
-		unsigned int *field[] = { &cap.max_send_wr, &cap.max_recv_wr, &cap.max_send_sge, &cap.max_recv_sge };
+		unsigned int *field[] = { &cap.max_send_wr, &cap.max_recv_wr, &cap.max_send_sge,
+					  &cap.max_recv_sge };
 
 		cap = (struct ibv_qp_cap){ 1, 1, 1, 1, 0 };
 		*field[i] = limit[i] + 1;
@@ -101,7 +110,8 @@ static void caps(void)
 }
 
 /* As many as announced, less those that are there already: of the kernel's users */
-static void count(const char *what, unsigned int limit, void *(*create)(void), int (*destroy)(void *))
+static void count(const char *what, unsigned int limit, void *(*create)(void),
+		  int (*destroy)(void *))
 {
 	void **all = calloc(limit + 1, sizeof(*all));
 	unsigned int n = 0;
@@ -178,7 +188,8 @@ static void memory(unsigned long limit)
 	while (n)
 		ibv_destroy_qp(qp[--n]);
 	for (used = 0;; n++, used += cq_bytes)
-		if (used > limit || n == 1024 || !(big[n] = ibv_create_cq(ctx, dev.max_cqe, NULL, NULL, 0)))
+		if (used > limit || n == 1024 ||
+		    !(big[n] = ibv_create_cq(ctx, dev.max_cqe, NULL, NULL, 0)))
 			break;
 	must(used <= limit && n && errno == ENOMEM, "completion queues within the limit", n);
 	printf("completion queues: %lu, %lu MiB at least\n", n, used >> 20);

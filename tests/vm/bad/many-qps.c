@@ -2,9 +2,10 @@
 /*
  * usage: many-qps [-n NUMBER] [-p PROCESSES]
  *
- * Queue pairs by the thousand, in one process or shared among several: created, connected in pairs to each other, one
- * message on each, destroyed. Prints what each step takes for the first and the last tenth, and the kernel's memory
- * for a queue pair; fails when the last tenth takes over four times as long as the first, or when memory is not given back.
+ * Queue pairs by the thousand, in one process or shared among several: created, connected in pairs
+ * to each other, one message on each, destroyed. Prints what each step takes for the first and the
+ * last tenth, and the kernel's memory for a queue pair; fails when the last tenth takes over four
+ * times as long as the first, or when memory is not given back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,8 +59,13 @@ static long free_kib(void)
 static void create(int i)
 {
 	struct ibv_qp_init_attr init = {
-		.send_cq = cq, .recv_cq = cq, .qp_type = IBV_QPT_RC,
-		.cap = { .max_send_wr = 15, .max_recv_wr = 15, .max_send_sge = 1, .max_recv_sge = 1 },
+		.send_cq = cq,
+		.recv_cq = cq,
+		.qp_type = IBV_QPT_RC,
+		.cap = { .max_send_wr = 15,
+			 .max_recv_wr = 15,
+			 .max_send_sge = 1,
+			 .max_recv_sge = 1 },
 	};
 
 	qp[i] = ibv_create_qp(pd, &init);
@@ -71,19 +77,31 @@ static void connect_qp(int i)
 {
 	struct ibv_qp_attr a = { .qp_state = IBV_QPS_INIT, .port_num = 1 };
 
-	if (ibv_modify_qp(qp[i], &a, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
+	if (ibv_modify_qp(qp[i], &a,
+			  IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
 		die("to INIT", i);
 	a = (struct ibv_qp_attr){
-		.qp_state = IBV_QPS_RTR, .path_mtu = IBV_MTU_1024, .dest_qp_num = qp[i ^ 1]->qp_num, .max_dest_rd_atomic = 4,
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = IBV_MTU_1024,
+		.dest_qp_num = qp[i ^ 1]->qp_num,
+		.max_dest_rd_atomic = 4,
 		.min_rnr_timer = 12,
-		.ah_attr = { .is_global = 1, .port_num = 1, .grh = { .dgid = gid, .sgid_index = gid_index, .hop_limit = 1 } },
+		.ah_attr = { .is_global = 1,
+			     .port_num = 1,
+			     .grh = { .dgid = gid, .sgid_index = gid_index, .hop_limit = 1 } },
 	};
-	if (ibv_modify_qp(qp[i], &a, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-			  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER))
+	if (ibv_modify_qp(qp[i], &a,
+			  IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+				  IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER))
 		die("to RTR", i);
-	a = (struct ibv_qp_attr){ .qp_state = IBV_QPS_RTS, .timeout = 18, .retry_cnt = 7, .rnr_retry = 7, .max_rd_atomic = 4 };
-	if (ibv_modify_qp(qp[i], &a, IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-			  IBV_QP_MAX_QP_RD_ATOMIC))
+	a = (struct ibv_qp_attr){ .qp_state = IBV_QPS_RTS,
+				  .timeout = 18,
+				  .retry_cnt = 7,
+				  .rnr_retry = 7,
+				  .max_rd_atomic = 4 };
+	if (ibv_modify_qp(qp[i], &a,
+			  IBV_QP_STATE | IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
+				  IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC))
 		die("to RTS", i);
 }
 
@@ -102,7 +120,8 @@ static void use(int i)
 	while (want && now() < end) {
 		if (ibv_poll_cq(cq, 1, &wc) != 1)
 			continue;
-		if (wc.status != IBV_WC_SUCCESS || wc.wr_id != (uint64_t)i || wc.qp_num != qp[i ^ !!(wc.opcode & IBV_WC_RECV)]->qp_num)
+		if (wc.status != IBV_WC_SUCCESS || wc.wr_id != (uint64_t)i ||
+		    wc.qp_num != qp[i ^ !!(wc.opcode & IBV_WC_RECV)]->qp_num)
 			die(ibv_wc_status_str(wc.status), i);
 		want--;
 	}
@@ -148,7 +167,8 @@ static int one_process(void)
 	if (!ctx)
 		die("opening the device", 0);
 	for (; gid_index < 64; gid_index++)
-		if (!ibv_query_gid_ex(ctx, 1, gid_index, &e, 0) && e.gid_type == IBV_GID_TYPE_ROCE_V2 && e.gid.raw[10] == 0xff)
+		if (!ibv_query_gid_ex(ctx, 1, gid_index, &e, 0) &&
+		    e.gid_type == IBV_GID_TYPE_ROCE_V2 && e.gid.raw[10] == 0xff)
 			break;
 	gid = e.gid;
 	pd = ibv_alloc_pd(ctx);
@@ -192,7 +212,10 @@ int main(int argc, char **argv)
 	number = number / processes & ~1;
 	for (i = 0; i < processes; i++)
 		if (!fork()) {
-			/* what the others do at the same time is in these numbers: only failures count */
+			/*
+			 * what the others do at the same time is in these numbers: only failures
+			 * count
+			 */
 			if (!freopen("/dev/null", "w", stdout))
 				_exit(2);
 			one_process();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Sends RoCEv2 packets that are wrong in one way each, by a packet socket: truncated, with lying lengths, broken
- * checksums or ICRC, unknown opcodes, other people's addresses, queue pairs that do not exist or that do, sequence numbers
- * out of any window, extension headers that claim gigabytes, fragments, noise. Statically linked: runs in any guest.
+ * Sends RoCEv2 packets that are wrong in one way each, by a packet socket: truncated, with lying
+ * lengths, broken checksums or ICRC, unknown opcodes, other people's addresses, queue pairs that do
+ * not exist or that do, sequence numbers out of any window, extension headers that claim gigabytes,
+ * fragments, noise. Statically linked: runs in any guest.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,16 +50,40 @@ struct target {
 static int ext_len(uint8_t op)
 {
 	static const uint8_t rc[32] = {
-		[0x03] = 4, [0x05] = 4, [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20, [0x0c] = 16, [0x0d] = 4,
-		[0x0f] = 4, [0x10] = 4, [0x11] = 4, [0x12] = 12, [0x13] = 28, [0x14] = 28, [0x16] = 4, [0x17] = 4,
+		[0x03] = 4,  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
+		[0x0c] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,	[0x12] = 12,
+		[0x13] = 28, [0x14] = 28, [0x16] = 4,  [0x17] = 4,
 	};
 
 	return op >> 5 == 3 ? ((op & 31) == 5 ? 12 : 8) : rc[op & 31];
 }
 
 enum flaw {
-	NO_FLAW, SHORT_FRAME, IP_LEN, UDP_LEN, IP_SUM, UDP_SUM, BAD_ICRC, OPCODE, VERSION, PKEY, QPN, PAD, FAR_PSN, HUGE_DMALEN,
-	AETH, FRAGMENT, FOREIGN_IP, FOREIGN_MAC, MULTICAST_MAC, NOISE, NO_BTH, OVERSIZE, ODD_PAYLOAD, VLAN_TAG, NR_FLAWS,
+	NO_FLAW,
+	SHORT_FRAME,
+	IP_LEN,
+	UDP_LEN,
+	IP_SUM,
+	UDP_SUM,
+	BAD_ICRC,
+	OPCODE,
+	VERSION,
+	PKEY,
+	QPN,
+	PAD,
+	FAR_PSN,
+	HUGE_DMALEN,
+	AETH,
+	FRAGMENT,
+	FOREIGN_IP,
+	FOREIGN_MAC,
+	MULTICAST_MAC,
+	NOISE,
+	NO_BTH,
+	OVERSIZE,
+	ODD_PAYLOAD,
+	VLAN_TAG,
+	NR_FLAWS,
 };
 
 static const char *const flaw_name[NR_FLAWS] = {
@@ -69,7 +94,8 @@ static const char *const flaw_name[NR_FLAWS] = {
 
 static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 {
-	int iph = t->v6 ? 40 : 20, payload = below(4) ? (int)below(64) * 4 : (int)(below(t->mtu / 4) * 4), i, len, udp_len;
+	int iph = t->v6 ? 40 : 20,
+	    payload = below(4) ? (int)below(64) * 4 : (int)(below(t->mtu / 4) * 4), i, len, udp_len;
 	uint8_t *ip = f + ETH, *udp = ip + iph, *bth = udp + 8, *ext = bth + 12, op;
 	uint32_t crc;
 
@@ -104,7 +130,8 @@ static int build(const struct target *t, enum flaw flaw, uint8_t *f)
 	roce_put16(bth + 2, flaw == PKEY ? rnd() : 0xffff);
 	roce_put32(bth + 4, t->nr_qpn && flaw != QPN ? t->qpn[below(t->nr_qpn)] :
 		   t->stray + below(below(4) ? 64 : 0x1000000 - t->stray));
-	roce_put32(bth + 8, (below(2) ? 0x80000000u : 0) | (below(2) ? below(16) : rnd() & 0xffffff));
+	roce_put32(bth + 8,
+		   (below(2) ? 0x80000000u : 0) | (below(2) ? below(16) : rnd() & 0xffffff));
 	if (flaw == FAR_PSN)
 		bth[9] ^= 0x80;
 	if (flaw == VERSION)
@@ -217,7 +244,8 @@ int main(int argc, char **argv)
 		   &t.dst_mac[3], &t.dst_mac[4], &t.dst_mac[5]) != 6)
 		die(argv[2]);
 	t.v6 = !!strchr(argv[3], ':');
-	if (inet_pton(t.v6 ? AF_INET6 : AF_INET, argv[3], t.src) != 1 || inet_pton(t.v6 ? AF_INET6 : AF_INET, argv[4], t.dst) != 1)
+	if (inet_pton(t.v6 ? AF_INET6 : AF_INET, argv[3], t.src) != 1 ||
+	    inet_pton(t.v6 ? AF_INET6 : AF_INET, argv[4], t.dst) != 1)
 		die("address");
 	for (i = 0; i < count; i++) {
 		enum flaw flaw = i % NR_FLAWS;

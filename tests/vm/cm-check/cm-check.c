@@ -113,7 +113,8 @@ static void make_qp(struct conn *c)
 static void send_token(struct conn *c, uint64_t token)
 {
 	struct ibv_send_wr wr = {
-		.wr_id = wr_id(c), .num_sge = 1, .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED,
+		.wr_id = wr_id(c), .num_sge = 1, .opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
 	}, *bad;
 	struct ibv_sge sge = sge_of(c, 1);
 

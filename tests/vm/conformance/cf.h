@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance: a peer that speaks RoCEv2 by itself, packet by packet, to a queue pair of the device under test (DUT).
+ * conformance: a peer that speaks RoCEv2 by itself, packet by packet, to a queue pair of the device
+ * under test (DUT).
  *
- * The DUT side is a small verbs program: it opens what a case asks for, posts, and reports completions, asynchronous
- * events and its memory, all over TCP. The peer side owns the cases. Packet sequence numbers in cases are relative to the
- * queue pair's first one, which is random and often just below the wrap.
+ * The DUT side is a small verbs program: it opens what a case asks for, posts, and reports
+ * completions, asynchronous events and its memory, all over TCP. The peer side owns the cases.
+ * Packet sequence numbers in cases are relative to the queue pair's first one, which is random and
+ * often just below the wrap.
  */
 #ifndef CF_H
 #define CF_H
@@ -27,8 +29,21 @@
 /* ---- what the two sides tell each other ---- */
 
 enum cf_what {
-	CF_HELLO, CF_OPEN, CF_CLOSE, CF_STATE, CF_QUERY, CF_SEND, CF_RECV, CF_POLL, CF_ASYNC, CF_ARM, CF_NOTIFIED, CF_FILL,
-	CF_SUM, CF_PEEK, CF_POKE,
+	CF_HELLO,
+	CF_OPEN,
+	CF_CLOSE,
+	CF_STATE,
+	CF_QUERY,
+	CF_SEND,
+	CF_RECV,
+	CF_POLL,
+	CF_ASYNC,
+	CF_ARM,
+	CF_NOTIFIED,
+	CF_FILL,
+	CF_SUM,
+	CF_PEEK,
+	CF_POKE,
 };
 
 enum cf_key { CF_KEY_RW, CF_KEY_RO, CF_KEY_FOREIGN, CF_KEY_STALE, CF_NR_KEYS };
@@ -36,7 +51,8 @@ enum cf_key { CF_KEY_RW, CF_KEY_RO, CF_KEY_FOREIGN, CF_KEY_STALE, CF_NR_KEYS };
 struct cf_cmd {
 	uint32_t what;
 	/* CF_OPEN; the state it is brought to also in CF_STATE */
-	uint32_t type, mtu, access, state, ipv6, dqpn, rq_psn, sq_psn, rd, dest_rd, min_rnr, timeout, retry, rnr_retry, slot;
+	uint32_t type, mtu, access, state, ipv6, dqpn, rq_psn, sq_psn, rd, dest_rd, min_rnr,
+		timeout, retry, rnr_retry, slot;
 	/* CF_SEND, CF_RECV */
 	uint32_t opcode, flags, imm, rkey, off, len, count;
 	uint32_t bad_lkey;	/* of the last one that is posted */
@@ -66,17 +82,41 @@ int cf_device(const char *device, int wait);
 /* ---- packets: wire.c ---- */
 
 enum {
-	SEND_FIRST = 0, SEND_MIDDLE, SEND_LAST, SEND_LAST_IMM, SEND_ONLY, SEND_ONLY_IMM, WRITE_FIRST, WRITE_MIDDLE,
-	WRITE_LAST, WRITE_LAST_IMM, WRITE_ONLY, WRITE_ONLY_IMM, READ_REQ, RESP_FIRST, RESP_MIDDLE, RESP_LAST, RESP_ONLY,
-	ACK, ATOMIC_ACK, CMP_SWAP, FETCH_ADD, SEND_LAST_INV = 0x16, SEND_ONLY_INV, FLUSH = 0x1c, ATOMIC_WRITE,
-	UC = 0x20, UD_ONLY = 0x64, UD_ONLY_IMM,
+	SEND_FIRST = 0,
+	SEND_MIDDLE,
+	SEND_LAST,
+	SEND_LAST_IMM,
+	SEND_ONLY,
+	SEND_ONLY_IMM,
+	WRITE_FIRST,
+	WRITE_MIDDLE,
+	WRITE_LAST,
+	WRITE_LAST_IMM,
+	WRITE_ONLY,
+	WRITE_ONLY_IMM,
+	READ_REQ,
+	RESP_FIRST,
+	RESP_MIDDLE,
+	RESP_LAST,
+	RESP_ONLY,
+	ACK,
+	ATOMIC_ACK,
+	CMP_SWAP,
+	FETCH_ADD,
+	SEND_LAST_INV = 0x16,
+	SEND_ONLY_INV,
+	FLUSH = 0x1c,
+	ATOMIC_WRITE,
+	UC = 0x20,
+	UD_ONLY = 0x64,
+	UD_ONLY_IMM,
 };
 
 enum { SYN_ACK = 0x1f, SYN_RNR = 0x20, NAK_PSN = 0x60, NAK_INVALID, NAK_ACCESS, NAK_OP };
 
 /*
- * A packet. Everything below "flaws" is 0 in a right one. @psn is relative in cases; dqpn, addresses and ports are filled
- * in by the sender.
+ * A packet. Everything below "flaws" is 0 in a right one. @psn is relative in cases; dqpn,
+ * addresses and ports are filled in by the sender.
  */
 struct cf_pkt {
 	uint8_t op, synd;
@@ -106,9 +146,11 @@ struct cf_net {
 
 #define CF_FRAME	ROCE_FRAME
 
-int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn, uint32_t dqpn, uint8_t *f);
+int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn,
+	     uint32_t dqpn, uint8_t *f);
 /* 1: a RoCE packet to us, 0: something else, -1: a wrong one (*why) */
-int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p, const char **why);
+int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p,
+	     const char **why);
 void cf_open_net(struct cf_net *net, const char *ifname);
 uint64_t cf_sum(const uint8_t *area);	/* of CF_AREA bytes */
 const char *cf_op_name(uint8_t op);
@@ -136,7 +178,8 @@ uint64_t cf_va(uint32_t off);
 
 #define TX(...)		cf_tx((struct cf_pkt){ __VA_ARGS__ })
 #define POST(...)	cf_post((struct cf_cmd){ __VA_ARGS__ })
-void cf_tx(struct cf_pkt p);	/* held back until an answer is waited for, so that packets come in one go */
+/* held back until an answer is waited for, so that packets come in one go */
+void cf_tx(struct cf_pkt p);
 void cf_flush(void);
 void cf_post(struct cf_cmd c);	/* signaled */
 void cf_recv(uint64_t wr_id, uint32_t off, uint32_t len);
@@ -147,9 +190,11 @@ bool cf_maybe(struct cf_pkt *p, int ms);
 struct cf_pkt want_op(uint8_t op, uint32_t psn);
 void want_ack(uint32_t psn, uint32_t msn);
 void want_nak(uint8_t syndrome, uint32_t psn, uint32_t msn);
-void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t mtu);
+void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, uint32_t len,
+	       uint32_t mtu);
 void want_quiet(const char *why);	/* whatever was sent draws no answer */
-void want_alive(uint32_t psn, uint32_t msn);	/* a request with this PSN is executed, and nothing was pending */
+/* a request with this PSN is executed, and nothing was pending */
+void want_alive(uint32_t psn, uint32_t msn);
 struct cf_wc want_wc(uint64_t wr_id, int status);
 void want_recv(uint64_t wr_id, uint32_t len);
 void want_no_wc(void);

@@ -34,7 +34,8 @@ static struct {
 	struct slot slot[2];	/* 0: the case's queue pair; 1: one that only answers */
 } d;
 
-static const int everything = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
+static const int everything = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+			      IBV_ACCESS_REMOTE_READ;
 
 static bool qp_type_works(int type)
 {
@@ -65,10 +66,14 @@ static void hello(struct cf_reply *r)
 		r->has_atomic = attr.atomic_cap != IBV_ATOMIC_NONE;
 		r->has_inv = !!(attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS);
 		ibv_query_device_ex(d.ctx, NULL, &ex);
-		/* the kernel's names for them are younger than this library: IB_UVERBS_DEVICE_ATOMIC_WRITE */
+		/*
+		 * the kernel's names for them are younger than this library:
+		 * IB_UVERBS_DEVICE_ATOMIC_WRITE
+		 */
 		r->has_placement = ex.device_cap_flags_ex >> 40 & 1;
 		r->has_uc = qp_type_works(IBV_QPT_UC);
-		d.rw = ibv_reg_mr(d.pd[0], p, CF_MR_LEN, everything | (r->has_atomic ? IBV_ACCESS_REMOTE_ATOMIC : 0));
+		d.rw = ibv_reg_mr(d.pd[0], p, CF_MR_LEN,
+				  everything | (r->has_atomic ? IBV_ACCESS_REMOTE_ATOMIC : 0));
 		d.ro = ibv_reg_mr(d.pd[0], p, CF_MR_LEN, IBV_ACCESS_LOCAL_WRITE);
 		d.foreign = ibv_reg_mr(d.pd[1], p, CF_MR_LEN, everything);
 		mr = ibv_reg_mr(d.pd[0], p, CF_MR_LEN, everything);
@@ -88,7 +93,10 @@ static int to_init(struct slot *s)
 {
 	const struct cf_cmd *c = &s->opened;
 	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_INIT, .port_num = 1, .qp_access_flags = c->access, .qkey = CF_QKEY,
+		.qp_state = IBV_QPS_INIT,
+		.port_num = 1,
+		.qp_access_flags = c->access,
+		.qkey = CF_QKEY,
 	};
 
 	return ibv_modify_qp(s->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
@@ -100,7 +108,9 @@ static struct ibv_ah_attr path(const struct cf_cmd *c)
 	return (struct ibv_ah_attr){
 		.is_global = 1,
 		.port_num = 1,
-		.grh = { .dgid = d.peer[c->ipv6], .sgid_index = d.gid_index[c->ipv6], .hop_limit = 64 },
+		.grh = { .dgid = d.peer[c->ipv6],
+			 .sgid_index = d.gid_index[c->ipv6],
+			 .hop_limit = 64 },
 	};
 }
 
@@ -139,7 +149,8 @@ static int to_rts(struct slot *s)
 	};
 
 	if (c->type == IBV_QPT_RC)
-		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
+		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			IBV_QP_MAX_QP_RD_ATOMIC;
 	return ibv_modify_qp(s->qp, &attr, mask);
 }
 
@@ -165,7 +176,8 @@ static int open_slot(struct slot *s, const struct cf_cmd *c, struct cf_reply *r)
 	struct ibv_qp_init_attr init = {
 		.qp_type = c->type,
 		.cap = {
-			.max_send_wr = CF_DEPTH, .max_recv_wr = CF_DEPTH, .max_send_sge = 1, .max_recv_sge = 1,
+			.max_send_wr = CF_DEPTH, .max_recv_wr = CF_DEPTH, .max_send_sge = 1,
+			.max_recv_sge = 1,
 			.max_inline_data = 64,
 		},
 	};
@@ -267,7 +279,8 @@ static int post_send(struct slot *s, const struct cf_cmd *c)
 			wr[i].wr.ud.ah = s->ah;
 			wr[i].wr.ud.remote_qpn = s->opened.dqpn;
 			wr[i].wr.ud.remote_qkey = CF_QKEY;
-		} else if (c->opcode == IBV_WR_ATOMIC_CMP_AND_SWP || c->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
+		} else if (c->opcode == IBV_WR_ATOMIC_CMP_AND_SWP ||
+			   c->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
 			wr[i].wr.atomic.remote_addr = c->va;
 			wr[i].wr.atomic.rkey = c->rkey;
 			wr[i].wr.atomic.compare_add = c->add;
@@ -289,7 +302,8 @@ static int post_recv(struct slot *s, const struct cf_cmd *c)
 		.length = c->len,
 		.lkey = d.rw->lkey ^ c->bad_lkey,
 	};
-	struct ibv_recv_wr wr = { .wr_id = c->wr_id, .sg_list = &sge, .num_sge = c->len ? 1 : 0 }, *bad;
+	struct ibv_recv_wr wr = { .wr_id = c->wr_id, .sg_list = &sge, .num_sge = c->len ? 1 : 0 },
+			   *bad;
 
 	return ibv_post_recv(s->qp, &wr, &bad);
 }
@@ -304,8 +318,14 @@ static int poll_cqs(struct slot *s, const struct cf_cmd *c, struct cf_reply *r)
 		for (i = 0; i < 2; i++) {
 			while (r->n < CF_MAX_WC && (got = ibv_poll_cq(s->cq[i], 1, &wc)) > 0)
 				r->wc[r->n++] = (struct cf_wc){
-					.wr_id = wc.wr_id, .status = wc.status, .opcode = wc.opcode, .len = wc.byte_len,
-					.flags = wc.wc_flags, .imm = be32toh(wc.imm_data), .src_qp = wc.src_qp, .send = !i,
+					.wr_id = wc.wr_id,
+					.status = wc.status,
+					.opcode = wc.opcode,
+					.len = wc.byte_len,
+					.flags = wc.wc_flags,
+					.imm = be32toh(wc.imm_data),
+					.src_qp = wc.src_qp,
+					.send = !i,
 				};
 			if (r->n < CF_MAX_WC && got < 0)
 				return EIO;
@@ -408,7 +428,8 @@ static void find_gids(void)
 
 	d.gid_index[0] = d.gid_index[1] = -1;
 	for (i = 0; i < 64; i++) {
-		if (ibv_query_gid_ex(d.ctx, 1, i, &e, 0) || e.gid_type != IBV_GID_TYPE_ROCE_V2 || e.gid.raw[0] == 0xfe)
+		if (ibv_query_gid_ex(d.ctx, 1, i, &e, 0) || e.gid_type != IBV_GID_TYPE_ROCE_V2 ||
+		    e.gid.raw[0] == 0xfe)
 			continue;
 		v6 = e.gid.raw[10] != 0xff || e.gid.raw[0];
 		if (d.gid_index[v6] < 0) {

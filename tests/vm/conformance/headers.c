@@ -3,8 +3,12 @@
 #include "cf.h"
 
 static const struct cf_pkt flaw[] = {
-	{ .tver = 1 }, { .pkey_xor = 0x0f0f }, { .icrc_xor = 1 }, { .icrc_xor = 0x80000000 }, { .qpn_xor = 0x400000 },
-	{ .src_xor = 0x10 }, { .dst_xor = 0x40 }, { .mac_xor = 0x40 }, { .pad_add = 1 }, { .pad_add = 3 }, { .unpadded = true },
+	{ .tver = 1 },		 { .pkey_xor = 0x0f0f },
+	{ .icrc_xor = 1 },	 { .icrc_xor = 0x80000000 },
+	{ .qpn_xor = 0x400000 }, { .src_xor = 0x10 },
+	{ .dst_xor = 0x40 },	 { .mac_xor = 0x40 },
+	{ .pad_add = 1 },	 { .pad_add = 3 },
+	{ .unpadded = true },
 };
 
 /* In a WRITE that would otherwise be executed. */
@@ -26,8 +30,9 @@ static void refused(int i)
 }
 
 static const struct cf_pkt fine[] = {
-	{ .m_xor = 1 }, { .resv = 0x80 }, { .resv = 0x40 }, { .resv = 0x3f }, { .tos = 3 }, { .tos = 0xb8 }, { .ttl = 1 },
-	{ .sport_xor = 0x123 }, { .pkey_xor = 0x8000 }, { .se = true },
+	{ .m_xor = 1 },		{ .resv = 0x80 }, { .resv = 0x40 }, { .resv = 0x3f },
+	{ .tos = 3 },		{ .tos = 0xb8 },  { .ttl = 1 },	    { .sport_xor = 0x123 },
+	{ .pkey_xor = 0x8000 }, { .se = true },
 };
 
 static void accepted(int i)

@@ -20,7 +20,8 @@ static void send_in_state(int state)
 	else if (state != IBV_QPS_RESET)
 		cf_recv(1, 0, 100);
 	TX(.op = SEND_ONLY, .ack = true, .data = cf_msg, .len = 10);
-	TX(.op = WRITE_ONLY, .psn = 1, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg, .len = 8);
+	TX(.op = WRITE_ONLY, .psn = 1, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8,
+	   .data = cf_msg, .len = 8);
 	want_quiet("requests to a queue pair that does not receive");
 	want_no_wc();
 }
@@ -258,7 +259,8 @@ static void atomic_refused(int what)
 		c.access = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
 	cf_open(&c);
 	a = aligned();
-	TX(.op = FETCH_ADD, .va = cf_va(a + (what == 0 ? 4 : 0)) + (what == 2 ? (CF_MR_LEN & ~7) + 8 : 0),
+	TX(.op = FETCH_ADD,
+	   .va = cf_va(a + (what == 0 ? 4 : 0)) + (what == 2 ? (CF_MR_LEN & ~7) + 8 : 0),
 	   .rkey = what == 1 ? cf_dut.key[CF_KEY_FOREIGN] : RW, .swap = 1);
 	if (what == 0 || what == 3) {
 		want_nak(NAK_INVALID, 0, 0);
@@ -275,8 +277,8 @@ static void atomic_sent(int swap)
 	struct cf_pkt p;
 
 	cf_open(NULL);
-	POST(.wr_id = 1, .opcode = swap ? IBV_WR_ATOMIC_CMP_AND_SWP : IBV_WR_ATOMIC_FETCH_AND_ADD, .off = 40, .len = 8, .va = 0x1000,
-	     .rkey = 0xfeed, .add = 7, .swap = 9);
+	POST(.wr_id = 1, .opcode = swap ? IBV_WR_ATOMIC_CMP_AND_SWP : IBV_WR_ATOMIC_FETCH_AND_ADD,
+	     .off = 40, .len = 8, .va = 0x1000, .rkey = 0xfeed, .add = 7, .swap = 9);
 	p = want_op(swap ? CMP_SWAP : FETCH_ADD, 0);
 	want_eq("address", p.va, 0x1000);
 	want_eq("R_Key", p.rkey, 0xfeed);
@@ -302,7 +304,8 @@ static void atomic_resent(int arg)
 	(void)arg;
 	c.timeout = 12;
 	cf_open(&c);
-	POST(.wr_id = 1, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD, .off = 40, .len = 8, .va = 0x1000, .rkey = 1, .add = 7);
+	POST(.wr_id = 1, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD, .off = 40, .len = 8, .va = 0x1000,
+	     .rkey = 1, .add = 7);
 	want_op(FETCH_ADD, 0);
 	p = want_op(FETCH_ADD, 0);
 	want_eq("what is to be added", p.swap, 7);
@@ -317,7 +320,8 @@ static void atomic_resent(int arg)
 static void atomic_answered_by(int op)
 {
 	cf_open(NULL);
-	POST(.wr_id = 1, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD, .off = 40, .len = 8, .va = 0x1000, .rkey = 1, .add = 7);
+	POST(.wr_id = 1, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD, .off = 40, .len = 8, .va = 0x1000,
+	     .rkey = 1, .add = 7);
 	want_op(FETCH_ADD, 0);
 	TX(.op = op, .synd = SYN_ACK, .msn = 1, .data = cf_msg, .len = 8);
 	want_wc(1, IBV_WC_BAD_RESP_ERR);
@@ -357,8 +361,8 @@ static void placement_refused(int what)
 	if (what == 2)	/* the region does not allow it */
 		TX(.op = FLUSH, .feth = 1 | 1 << 4, .va = cf_va(a), .rkey = RW, .dmalen = 8);
 	else
-		TX(.op = ATOMIC_WRITE, .va = cf_va(a) + (what == 0 ? 4 : 0), .rkey = RW, .dmalen = what == 1 ? 4 : 8, .data = cf_msg,
-		   .len = what == 1 ? 4 : 8);
+		TX(.op = ATOMIC_WRITE, .va = cf_va(a) + (what == 0 ? 4 : 0), .rkey = RW,
+		   .dmalen = what == 1 ? 4 : 8, .data = cf_msg, .len = what == 1 ? 4 : 8);
 	if (what == 2) {
 		want_nak(NAK_ACCESS, 0, 0);
 		want_dead(IBV_EVENT_QP_ACCESS_ERR);
@@ -375,7 +379,8 @@ static void send_inv_bad_key(int key)
 	cf_open(NULL);
 	cf_recv(1, 0, 100);
 	want_image(0, cf_msg, 10);
-	TX(.op = SEND_ONLY_INV, .ack = true, .rkey = key < 0 ? 0xdeadbe00 : cf_dut.key[key], .data = cf_msg, .len = 10);
+	TX(.op = SEND_ONLY_INV, .ack = true, .rkey = key < 0 ? 0xdeadbe00 : cf_dut.key[key],
+	   .data = cf_msg, .len = 10);
 	want_nak(NAK_ACCESS, 0, 0);
 	want_dead_or(IBV_EVENT_QP_ACCESS_ERR);
 	want_wc(1, -1);
@@ -394,7 +399,8 @@ static struct cf_cmd uc(void)
 
 static void uc_packet(uint8_t op, uint32_t psn, uint32_t from, uint32_t len, uint32_t dmalen)
 {
-	TX(.op = UC + op, .psn = psn, .data = cf_msg + from, .len = len, .va = cf_va(3000), .rkey = RW, .dmalen = dmalen, .imm = 5);
+	TX(.op = UC + op, .psn = psn, .data = cf_msg + from, .len = len, .va = cf_va(3000),
+	   .rkey = RW, .dmalen = dmalen, .imm = 5);
 }
 
 static void uc_send(int imm)
@@ -427,7 +433,9 @@ static void uc_write(int imm)
 		want_no_wc();
 }
 
-/* The message with the gap is lost, the next one is not, and its receive request is the lost one's. */
+/*
+ * The message with the gap is lost, the next one is not, and its receive request is the lost one's.
+ */
 static void uc_gap(int first)
 {
 	struct cf_cmd c = uc();
@@ -475,7 +483,8 @@ static void uc_silent(int what)
 	cf_recv(1, 0, 1000);
 	switch (what) {
 	case 0:		/* a key that is none */
-		TX(.op = UC + WRITE_ONLY, .data = cf_msg, .len = 8, .va = cf_va(0), .rkey = RW ^ 0x40000000, .dmalen = 8);
+		TX(.op = UC + WRITE_ONLY, .data = cf_msg, .len = 8, .va = cf_va(0),
+		   .rkey = RW ^ 0x40000000, .dmalen = 8);
 		break;
 	case 1:		/* DMALEN is not what comes */
 		uc_packet(WRITE_ONLY, 0, 0, 8, 12);
@@ -501,7 +510,8 @@ static void uc_sends(int write)
 	struct cf_pkt p;
 
 	cf_open(&c);
-	POST(.wr_id = 1, .opcode = write ? IBV_WR_RDMA_WRITE : IBV_WR_SEND, .len = 2 * MTU + 1, .va = 0x1000, .rkey = 7);
+	POST(.wr_id = 1, .opcode = write ? IBV_WR_RDMA_WRITE : IBV_WR_SEND, .len = 2 * MTU + 1,
+	     .va = 0x1000, .rkey = 7);
 	p = want_op(UC + (write ? WRITE_FIRST : SEND_FIRST), 0);
 	if (write)
 		want_eq("DMALEN", p.dmalen, 2 * MTU + 1);
@@ -533,8 +543,8 @@ static void ud_receives(struct cf_pkt bad)
 		bad.data = cf_msg + 300;
 		cf_tx(bad);
 	}
-	TX(.op = UD_ONLY_IMM, .psn = 1, .qkey = CF_QKEY, .sqpn = 0x4711, .imm = 0x55667788, .se = true, .tos = 0x20,
-	   .data = cf_msg, .len = 100);
+	TX(.op = UD_ONLY_IMM, .psn = 1, .qkey = CF_QKEY, .sqpn = 0x4711, .imm = 0x55667788,
+	   .se = true, .tos = 0x20, .data = cf_msg, .len = 100);
 	want_quiet("datagrams");
 	wc = want_wc(1, IBV_WC_SUCCESS);
 	want_eq("byte_len", wc.len, 140);
@@ -595,7 +605,8 @@ static void ud_sends(int arg)
 	(void)arg;
 	cf_open(&c);
 	for (i = 0; i < 3; i++) {
-		POST(.wr_id = i, .opcode = i == 2 ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND, .off = i, .len = 100 + i, .imm = 0x99);
+		POST(.wr_id = i, .opcode = i == 2 ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND, .off = i,
+		     .len = 100 + i, .imm = 0x99);
 		p = want_op(i == 2 ? UD_ONLY_IMM : UD_ONLY, i);
 		want_eq("Q_Key", p.qkey, CF_QKEY);
 		want_eq("payload", p.len, 100 + i);

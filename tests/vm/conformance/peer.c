@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The peer's side: runs the cases, each on a queue pair of its own, and gives them what they are written in. A case ends
- * at its first surprise (cf_fail); at its end nothing may be left over: no packet, completion or event that was not
- * expected, no byte of the DUT's memory that changed without a request.
+ * The peer's side: runs the cases, each on a queue pair of its own, and gives them what they are
+ * written in. A case ends at its first surprise (cf_fail); at its end nothing may be left over: no
+ * packet, completion or event that was not expected, no byte of the DUT's memory that changed
+ * without a request.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +23,7 @@
 
 #define MAX_HELD	128
 #define MAX_TRACE	1600
-#define WAIT_MS		8000	/* for what must come; many times what a busy emulated machine takes */
+#define WAIT_MS		8000 /* for what must come; many times what a busy emulated machine takes */
 #define CASE_QPN	0x800000u
 #define BEACON_QPN	0x700000u
 
@@ -73,7 +74,10 @@ static bool is_response(uint8_t op)
 	return op >= RESP_FIRST && op <= ATOMIC_ACK;
 }
 
-/* The number that relative ones start from: of the DUT's requests and our responses, or the other way round */
+/*
+ * The number that relative ones start from: of the DUT's requests and our responses, or the other
+ * way round
+ */
 static uint32_t base_psn(uint8_t op, bool ours)
 {
 	return is_response(op) == ours ? t.qp.sq_psn : t.qp.rq_psn;
@@ -168,10 +172,19 @@ struct cf_reply *cf_call(const struct cf_cmd *c)
 struct cf_cmd cf_defaults(void)
 {
 	return (struct cf_cmd){
-		.what = CF_OPEN, .type = IBV_QPT_RC, .mtu = 256, .state = IBV_QPS_RTS, .rd = 4, .dest_rd = 4, .min_rnr = 1,
+		.what = CF_OPEN,
+		.type = IBV_QPT_RC,
+		.mtu = 256,
+		.state = IBV_QPS_RTS,
+		.rd = 4,
+		.dest_rd = 4,
+		.min_rnr = 1,
 		/* without a timer nothing is repeated because a machine is slow */
-		.timeout = 0, .retry = 7, .rnr_retry = 7,
-		.access = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | (cf_dut.has_atomic ? IBV_ACCESS_REMOTE_ATOMIC : 0),
+		.timeout = 0,
+		.retry = 7,
+		.rnr_retry = 7,
+		.access = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |
+			  (cf_dut.has_atomic ? IBV_ACCESS_REMOTE_ATOMIC : 0),
 	};
 }
 
@@ -234,7 +247,10 @@ void want_image(uint32_t off, const void *data, uint32_t len)
 	memcpy(t.image + CF_MR_OFF + off, data, len);
 }
 
-/* In front of a datagram: the IPv6 header, or the IPv4 header in the last 20 of 40 bytes, whose others mean nothing. */
+/*
+ * In front of a datagram: the IPv6 header, or the IPv4 header in the last 20 of 40 bytes, whose
+ * others mean nothing.
+ */
 void want_grh(uint32_t off)
 {
 	const uint8_t *ip = t.trace[t.ntrace - 1].head + ETH_HLEN;
@@ -286,7 +302,9 @@ static void check_memory(void)
 
 static void send_frame(const uint8_t *f, int len)
 {
-	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_halen = 6, .sll_ifindex = t.net->ifindex };
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET,
+				   .sll_halen = 6,
+				   .sll_ifindex = t.net->ifindex };
 
 	while (sendto(t.net->fd, f, len, 0, (struct sockaddr *)&sll, sizeof(sll)) < 0) {
 		if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
@@ -345,7 +363,8 @@ static bool receive(struct cf_pkt *p, int ms, bool beacon)
 				return false;
 			continue;
 		}
-		len = recvfrom(t.net->fd, t.frame, sizeof(t.frame), MSG_DONTWAIT, (struct sockaddr *)&from, &size);
+		len = recvfrom(t.net->fd, t.frame, sizeof(t.frame), MSG_DONTWAIT,
+			       (struct sockaddr *)&from, &size);
 		if (len < 0 || from.sll_pkttype == PACKET_OUTGOING)
 			continue;
 		kind = cf_parse(t.net, t.frame, len, p, &why);
@@ -393,7 +412,10 @@ struct cf_pkt want_op(uint8_t op, uint32_t psn)
 	return p;
 }
 
-/* Every ACK on the way to it is allowed, as long as they go up: a responder may coalesce (9.7.5.1.2). */
+/*
+ * Every ACK on the way to it is allowed, as long as they go up: a responder may coalesce
+ * (9.7.5.1.2).
+ */
 void want_ack(uint32_t psn, uint32_t msn)
 {
 	int last = -(1 << 22);
@@ -424,13 +446,18 @@ void want_nak(uint8_t syndrome, uint32_t psn, uint32_t msn)
 	want_eq("MSN of the NAK", p.msn, msn);
 }
 
-void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t mtu)
+void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, uint32_t len,
+	       uint32_t mtu)
 {
 	uint32_t i, n;
 	struct cf_pkt p;
 
 	for (i = 0; i < pkts; i++) {
-		p = want_op(pkts == 1 ? RESP_ONLY : !i ? RESP_FIRST : i + 1 < pkts ? RESP_MIDDLE : RESP_LAST, psn + i);
+		p = want_op(pkts == 1	   ? RESP_ONLY
+			    : !i	   ? RESP_FIRST
+			    : i + 1 < pkts ? RESP_MIDDLE
+					   : RESP_LAST,
+			    psn + i);
 		n = len - i * mtu < mtu ? len - i * mtu : mtu;
 		want_eq("payload of the READ response", p.len, n);
 		cf_check(!memcmp(p.data, data + i * mtu, n), "the payload of the READ response with PSN %+d is wrong", (int)p.psn);
@@ -442,8 +469,8 @@ void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, u
 }
 
 /*
- * Silence is told from slowness by a second queue pair that answers: the wire, the ring and the receiver keep order, so
- * when its answer is here, the DUT has seen all that was sent before.
+ * Silence is told from slowness by a second queue pair that answers: the wire, the ring and the
+ * receiver keep order, so when its answer is here, the DUT has seen all that was sent before.
  */
 static void beacon(struct cf_pkt *p)
 {
@@ -505,9 +532,11 @@ struct cf_wc want_wc(uint64_t wr_id, int status)
 	wc = t.wc[0];
 	memmove(t.wc, t.wc + 1, --t.nwc * sizeof(wc));
 	/* -1: any error */
-	if (wc.wr_id != wr_id || (status < 0 ? wc.status == IBV_WC_SUCCESS : wc.status != (uint32_t)status))
-		cf_fail("expected the completion of request %llu with %s, found %llu with %s", (unsigned long long)wr_id,
-			status_name(status), (unsigned long long)wc.wr_id, ibv_wc_status_str(wc.status));
+	if (wc.wr_id != wr_id ||
+	    (status < 0 ? wc.status == IBV_WC_SUCCESS : wc.status != (uint32_t)status))
+		cf_fail("expected the completion of request %llu with %s, found %llu with %s",
+			(unsigned long long)wr_id, status_name(status),
+			(unsigned long long)wc.wr_id, ibv_wc_status_str(wc.status));
 	return wc;
 }
 
@@ -622,7 +651,8 @@ static bool run_case(const struct cf_case *c, unsigned int number)
 	return !t.found[0];
 }
 
-static void one_case(const struct cf_case *c, const char *name, unsigned int *number, unsigned int *differ)
+static void one_case(const struct cf_case *c, const char *name, unsigned int *number,
+		     unsigned int *differ)
 {
 	vc_alive(c->name, 90);
 	if (run_case(c, ++*number)) {
@@ -635,10 +665,12 @@ static void one_case(const struct cf_case *c, const char *name, unsigned int *nu
 	fflush(stdout);
 }
 
-static void all_of(const struct cf_case *c, const struct cf_options *o, bool ipv6, unsigned int *number, unsigned int *differ)
+static void all_of(const struct cf_case *c, const struct cf_options *o, bool ipv6,
+		   unsigned int *number, unsigned int *differ)
 {
 	unsigned int have = (cf_dut.has_uc ? NEED_UC : 0) | (cf_dut.has_atomic ? NEED_ATOMIC : 0) |
-			    (cf_dut.has_inv ? NEED_INV : 0) | (cf_dut.has_placement ? NEED_PLACEMENT : 0) | ALSO_V6;
+			    (cf_dut.has_inv ? NEED_INV : 0) |
+			    (cf_dut.has_placement ? NEED_PLACEMENT : 0) | ALSO_V6;
 
 	for (; c->name; c++) {
 		char name[160];
@@ -668,7 +700,8 @@ static void all_of(const struct cf_case *c, const struct cf_options *o, bool ipv
 
 int cf_run(struct cf_net *net, const struct cf_options *o)
 {
-	static const struct cf_case *const tables[] = { cf_headers, cf_responder, cf_requester, cf_reads, cf_others };
+	static const struct cf_case *const tables[] = { cf_headers, cf_responder, cf_requester,
+							cf_reads, cf_others };
 	unsigned int number = 0, differ = 0, i, v6;
 	union ibv_gid gid[2] = { 0 };
 	int one = 1;

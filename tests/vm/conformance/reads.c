@@ -16,17 +16,23 @@ void cf_want_read(uint32_t psn, uint32_t off, uint32_t len)
 
 void cf_read(uint64_t wr_id, uint32_t off, uint32_t len)
 {
-	POST(.wr_id = wr_id, .opcode = IBV_WR_RDMA_READ, .off = off, .len = len, .va = 0x123456789abc0000, .rkey = 0xfeedbeef);
+	POST(.wr_id = wr_id, .opcode = IBV_WR_RDMA_READ, .off = off, .len = len,
+	     .va = 0x123456789abc0000, .rkey = 0xfeedbeef);
 }
 
 /* Packets @from to @to of the response to a READ of @len bytes that has its first one at @psn */
-void cf_answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from, uint32_t to)
+void cf_answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from,
+	       uint32_t to)
 {
 	uint32_t n = len ? (len + MTU - 1) / MTU : 1, i;
 
 	for (i = from; i <= to; i++)
-		TX(.op = n == 1 ? RESP_ONLY : !i ? RESP_FIRST : i + 1 < n ? RESP_MIDDLE : RESP_LAST, .psn = psn + i, .synd = SYN_ACK,
-		   .msn = msn, .data = data + i * MTU, .len = i + 1 < n ? MTU : len - i * MTU);
+		TX(.op = n == 1	     ? RESP_ONLY
+			 : !i	     ? RESP_FIRST
+			 : i + 1 < n ? RESP_MIDDLE
+				     : RESP_LAST,
+		   .psn = psn + i, .synd = SYN_ACK, .msn = msn, .data = data + i * MTU,
+		   .len = i + 1 < n ? MTU : len - i * MTU);
 }
 
 static void read_len(int len)
@@ -126,15 +132,27 @@ static const struct wrong wrong[] = {
 	{ { { .op = RESP_ONLY, .len = MTU } }, 0 },
 	{ { { .op = RESP_FIRST, .len = MTU - 4 } }, 0 },
 	{ { { .op = RESP_FIRST, .len = MTU + 4 } }, 0 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU - 8 } }, 1 },
+	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU - 8 } },
+	  1 },
 	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_LAST, .psn = 1, .len = MTU } }, 1 },
 	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_ONLY, .psn = 1, .len = MTU } }, 1 },
 	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_FIRST, .psn = 1, .len = MTU } }, 1 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = MTU } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2, .len = 8 } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
-	    { .op = RESP_MIDDLE, .psn = 2, .len = MTU } }, 2 },
-	{ { { .op = RESP_FIRST, .len = MTU }, { .op = RESP_MIDDLE, .psn = 1, .len = MTU }, { .op = RESP_LAST, .psn = 2 } }, 2 },
+	{ { { .op = RESP_FIRST, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
+	    { .op = RESP_LAST, .psn = 2, .len = MTU } },
+	  2 },
+	{ { { .op = RESP_FIRST, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
+	    { .op = RESP_LAST, .psn = 2, .len = 8 } },
+	  2 },
+	{ { { .op = RESP_FIRST, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 2, .len = MTU } },
+	  2 },
+	{ { { .op = RESP_FIRST, .len = MTU },
+	    { .op = RESP_MIDDLE, .psn = 1, .len = MTU },
+	    { .op = RESP_LAST, .psn = 2 } },
+	  2 },
 	{ { { .op = RESP_MIDDLE, .len = MTU } }, 0 },
 	{ { { .op = RESP_LAST, .len = MTU } }, 0 },
 	{ { { .op = RESP_ONLY } }, 0 },
@@ -222,8 +240,9 @@ static void keeps_number(const struct cf_pkt *p)
 }
 
 /*
- * Responses of a READ, of the end of one before it and of one behind both, in this order: what is finished while the
- * requester has gone back is not asked for again, and nothing else goes out under its number.
+ * Responses of a READ, of the end of one before it and of one behind both, in this order: what is
+ * finished while the requester has gone back is not asked for again, and nothing else goes out
+ * under its number.
  */
 static void gap_behind_done(int arg)
 {
@@ -235,8 +254,8 @@ static void gap_behind_done(int arg)
 	cf_read(1, 0, 2 * MTU);
 	cf_request(IBV_WR_RDMA_WRITE, 2, 5000, 8);
 	for (i = 3; i <= 4; i++)
-		POST(.wr_id = i, .opcode = IBV_WR_RDMA_READ, .off = i * 1000, .len = MTU, .va = 0x123456789abc0000 + i * 1000,
-		     .rkey = 0xfeedbeef);
+		POST(.wr_id = i, .opcode = IBV_WR_RDMA_READ, .off = i * 1000, .len = MTU,
+		     .va = 0x123456789abc0000 + i * 1000, .rkey = 0xfeedbeef);
 	cf_want_read(0, 0, 2 * MTU);
 	want_op(WRITE_ONLY, 2);
 	cf_want_read(3, 3000, MTU);
@@ -261,7 +280,10 @@ static void gap_behind_done(int arg)
 	want_wc(5, IBV_WC_SUCCESS);
 }
 
-/* The answer to a READ never comes, while what is behind it is acknowledged each time: this ends as well. */
+/*
+ * The answer to a READ never comes, while what is behind it is acknowledged each time: this ends as
+ * well.
+ */
 static void read_never_answered(int retry)
 {
 	struct cf_cmd c = cf_timed(retry);
@@ -363,7 +385,8 @@ static void read_to_bad_buffer(int arg)
 
 	(void)arg;
 	cf_open(NULL);
-	POST(.wr_id = 1, .opcode = IBV_WR_RDMA_READ, .len = 8, .bad_lkey = 0xff, .va = 0x123456789abc0000, .rkey = 1);
+	POST(.wr_id = 1, .opcode = IBV_WR_RDMA_READ, .len = 8, .bad_lkey = 0xff,
+	     .va = 0x123456789abc0000, .rkey = 1);
 	if (!cf_maybe(&p, 300)) {
 		want_wc(1, IBV_WC_LOC_PROT_ERR);
 		want_dead(-1);

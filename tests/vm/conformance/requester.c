@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The DUT as the requester of a reliable connection: we answer, or do not (9.7.3, 9.7.6). READs are in reads.c. */
+/*
+ * The DUT as the requester of a reliable connection: we answer, or do not (9.7.3, 9.7.6). READs are
+ * in reads.c.
+ */
 #include <string.h>
 
 #include "cf.h"
@@ -25,7 +28,10 @@ static void want_rest(int opcode, uint32_t psn, uint32_t off, uint32_t len, uint
 	struct cf_pkt p;
 
 	for (i = from; i < n; i++) {
-		uint8_t op = n == 1 ? SEND_ONLY : !i ? SEND_FIRST : i + 1 < n ? SEND_MIDDLE : SEND_LAST;
+		uint8_t op = n == 1	 ? SEND_ONLY
+			     : !i	 ? SEND_FIRST
+			     : i + 1 < n ? SEND_MIDDLE
+					 : SEND_LAST;
 
 		if (imm && i + 1 == n)
 			op++;
@@ -49,7 +55,8 @@ static void want_rest(int opcode, uint32_t psn, uint32_t off, uint32_t len, uint
 
 void cf_request(int opcode, uint64_t wr_id, uint32_t off, uint32_t len)
 {
-	POST(.wr_id = wr_id, .opcode = opcode, .off = off, .len = len, .imm = 0x0a0b0c0d, .va = 0x123456789abcdef0, .rkey = 0xfeedbeef);
+	POST(.wr_id = wr_id, .opcode = opcode, .off = off, .len = len, .imm = 0x0a0b0c0d,
+	     .va = 0x123456789abcdef0, .rkey = 0xfeedbeef);
 }
 
 static void one_message(int opcode, uint32_t len)
@@ -113,7 +120,8 @@ static void solicits_nothing(int arg)
 	cf_check(!want_op(WRITE_ONLY, 0).se, "SE in a WRITE without immediate data");
 	cf_ack(0, 1);
 	want_wc(1, IBV_WC_SUCCESS);
-	POST(.wr_id = 2, .opcode = IBV_WR_RDMA_WRITE_WITH_IMM, .len = 8, .flags = IBV_SEND_SOLICITED);
+	POST(.wr_id = 2, .opcode = IBV_WR_RDMA_WRITE_WITH_IMM, .len = 8,
+	     .flags = IBV_SEND_SOLICITED);
 	cf_check(want_op(WRITE_ONLY_IMM, 1).se, "no SE in a WRITE with immediate data");
 	cf_ack(1, 2);
 	want_wc(2, IBV_WC_SUCCESS);
@@ -156,15 +164,24 @@ static void ack_inside(int arg)
 
 /* Answers that belong to nothing: ignored. The request is then acknowledged, and completes once. */
 static const struct cf_pkt ghost[] = {
-	{ .op = ACK, .synd = SYN_ACK, .psn = -1 }, { .op = ACK, .synd = SYN_ACK, .psn = -1000 },
-	{ .op = ACK, .synd = SYN_ACK, .psn = 1, .msn = 2 }, { .op = ACK, .synd = SYN_ACK, .psn = 5000, .msn = 9 },
-	{ .op = ACK, .synd = SYN_ACK, .psn = 1 << 23 }, { .op = ACK, .synd = NAK_PSN, .psn = -1 },
-	{ .op = ACK, .synd = NAK_PSN, .psn = 7 }, { .op = ACK, .synd = NAK_ACCESS, .psn = -3 },
-	{ .op = ACK, .synd = NAK_INVALID, .psn = 9 }, { .op = ACK, .synd = SYN_RNR | 1, .psn = -2 },
-	{ .op = ACK, .synd = SYN_RNR | 1, .psn = 4 }, { .op = RESP_ONLY, .synd = SYN_ACK, .psn = 3, .len = 8 },
-	{ .op = RESP_ONLY, .synd = SYN_ACK, .psn = -3, .len = 8 }, { .op = ATOMIC_ACK, .synd = SYN_ACK, .psn = 6 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = -1 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = -1000 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = 1, .msn = 2 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = 5000, .msn = 9 },
+	{ .op = ACK, .synd = SYN_ACK, .psn = 1 << 23 },
+	{ .op = ACK, .synd = NAK_PSN, .psn = -1 },
+	{ .op = ACK, .synd = NAK_PSN, .psn = 7 },
+	{ .op = ACK, .synd = NAK_ACCESS, .psn = -3 },
+	{ .op = ACK, .synd = NAK_INVALID, .psn = 9 },
+	{ .op = ACK, .synd = SYN_RNR | 1, .psn = -2 },
+	{ .op = ACK, .synd = SYN_RNR | 1, .psn = 4 },
+	{ .op = RESP_ONLY, .synd = SYN_ACK, .psn = 3, .len = 8 },
+	{ .op = RESP_ONLY, .synd = SYN_ACK, .psn = -3, .len = 8 },
+	{ .op = ATOMIC_ACK, .synd = SYN_ACK, .psn = 6 },
 	/* syndromes that mean nothing: bit 7, type 010 */
-	{ .op = ACK, .synd = 0x9f, .msn = 1 }, { .op = ACK, .synd = 0x5f, .msn = 1 }, { .op = ACK, .synd = 0xe1, .msn = 1 },
+	{ .op = ACK, .synd = 0x9f, .msn = 1 },
+	{ .op = ACK, .synd = 0x5f, .msn = 1 },
+	{ .op = ACK, .synd = 0xe1, .msn = 1 },
 };
 
 static void ghosts(int i)
@@ -255,7 +272,9 @@ static void lost_ack(int len)
 	fresh(SEND_ONLY, n);
 	cf_ack(n, 2);
 	want_wc(2, IBV_WC_SUCCESS);
-	/* the timer is short: on a busy host the request goes out again before the answer is there */
+	/*
+	 * the timer is short: on a busy host the request goes out again before the answer is there
+	 */
 	while (cf_maybe(&p, 20))
 		cf_check(p.op == SEND_ONLY && p.psn == n, "found %s with %+d", cf_op_name(p.op), (int)p.psn);
 }
@@ -416,7 +435,9 @@ static void rnr_counter_starts_over(int arg)
 	}
 }
 
-/* The request behind cannot be sent: then this one asks for its ACK, there is no timer to wait for. */
+/*
+ * The request behind cannot be sent: then this one asks for its ACK, there is no timer to wait for.
+ */
 static void bad_one_behind(int arg)
 {
 	struct cf_pkt p;
@@ -435,10 +456,15 @@ static void bad_one_behind(int arg)
 
 /* ---- fatal NAKs ---- */
 
-static const struct { uint8_t syndrome; int status; } fatal[] = {
-	{ NAK_INVALID, IBV_WC_REM_INV_REQ_ERR }, { NAK_ACCESS, IBV_WC_REM_ACCESS_ERR }, { NAK_OP, IBV_WC_REM_OP_ERR },
+static const struct { uint8_t syndrome; int status;
+} fatal[] = {
+	{ NAK_INVALID, IBV_WC_REM_INV_REQ_ERR },
+	{ NAK_ACCESS, IBV_WC_REM_ACCESS_ERR },
+	{ NAK_OP, IBV_WC_REM_OP_ERR },
 	/* reserved codes: whatever it is called, not a success */
-	{ 0x64, -1 }, { 0x65, -1 }, { 0x7f, -1 },
+	{ 0x64, -1 },
+	{ 0x65, -1 },
+	{ 0x7f, -1 },
 };
 
 static void fatal_nak(int i)

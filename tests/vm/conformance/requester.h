@@ -18,6 +18,7 @@ struct cf_cmd cf_timed(int retry);	/* a connection whose timer runs */
 void cf_want_read(uint32_t psn, uint32_t off, uint32_t len);
 void cf_read(uint64_t wr_id, uint32_t off, uint32_t len);
 /* Packets @from to @to of the response to a READ of @len bytes that has its first one at @psn */
-void cf_answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from, uint32_t to);
+void cf_answer(uint32_t psn, uint32_t msn, const uint8_t *data, uint32_t len, uint32_t from,
+	       uint32_t to);
 
 #endif

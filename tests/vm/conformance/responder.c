@@ -18,15 +18,25 @@ static void send_only(int len)
 }
 
 /* One message in packets of the path MTU from relative PSN @psn on; AckReq in the last. */
-static void message(bool write, uint32_t psn, uint32_t off, const uint8_t *data, uint32_t len, bool imm)
+static void message(bool write, uint32_t psn, uint32_t off, const uint8_t *data, uint32_t len,
+		    bool imm)
 {
 	uint32_t n = len ? (len + MTU - 1) / MTU : 1, i;
 
 	for (i = 0; i < n; i++) {
 		struct cf_pkt p = {
-			.psn = psn + i, .data = data + i * MTU, .len = i + 1 < n ? MTU : len - i * MTU, .ack = i + 1 == n,
-			.va = cf_va(off), .rkey = RW, .dmalen = len, .imm = 0x01020304,
-			.op = n == 1 ? SEND_ONLY : !i ? SEND_FIRST : i + 1 < n ? SEND_MIDDLE : SEND_LAST,
+			.psn = psn + i,
+			.data = data + i * MTU,
+			.len = i + 1 < n ? MTU : len - i * MTU,
+			.ack = i + 1 == n,
+			.va = cf_va(off),
+			.rkey = RW,
+			.dmalen = len,
+			.imm = 0x01020304,
+			.op = n == 1	  ? SEND_ONLY
+			      : !i	  ? SEND_FIRST
+			      : i + 1 < n ? SEND_MIDDLE
+					  : SEND_LAST,
 		};
 
 		if (imm && i + 1 == n)
@@ -158,8 +168,8 @@ static void coalesced(int ack_each)
 
 	cf_open(NULL);
 	for (i = 0; i < 12; i++) {
-		TX(.op = WRITE_ONLY, .psn = i, .ack = ack_each || i == 11, .va = cf_va(i * 100), .rkey = RW, .dmalen = 90,
-		   .data = cf_msg + i, .len = 90);
+		TX(.op = WRITE_ONLY, .psn = i, .ack = ack_each || i == 11, .va = cf_va(i * 100),
+		   .rkey = RW, .dmalen = 90, .data = cf_msg + i, .len = 90);
 		want_image(i * 100, cf_msg + i, 90);
 	}
 	want_ack(11, 12);
@@ -211,13 +221,16 @@ static void gap_inside(int write)
 	cf_recv(1, 0, 2000);
 	cf_recv(2, 3000, 2000);
 	message(write, 0, 0, cf_msg, 100, false);
-	TX(.op = write ? WRITE_FIRST : SEND_FIRST, .psn = 1, .data = cf_msg, .len = MTU, .va = cf_va(3000), .rkey = RW, .dmalen = 3 * MTU);
-	TX(.op = write ? WRITE_LAST : SEND_LAST, .psn = 3, .ack = true, .data = cf_msg + 2 * MTU, .len = MTU);
+	TX(.op = write ? WRITE_FIRST : SEND_FIRST, .psn = 1, .data = cf_msg, .len = MTU,
+	   .va = cf_va(3000), .rkey = RW, .dmalen = 3 * MTU);
+	TX(.op = write ? WRITE_LAST : SEND_LAST, .psn = 3, .ack = true, .data = cf_msg + 2 * MTU,
+	   .len = MTU);
 	want_image(0, cf_msg, 100);
 	want_image(3000, cf_msg, 3 * MTU);
 	want_nak(NAK_PSN, 2, 1);
 	TX(.op = write ? WRITE_MIDDLE : SEND_MIDDLE, .psn = 2, .data = cf_msg + MTU, .len = MTU);
-	TX(.op = write ? WRITE_LAST : SEND_LAST, .psn = 3, .ack = true, .data = cf_msg + 2 * MTU, .len = MTU);
+	TX(.op = write ? WRITE_LAST : SEND_LAST, .psn = 3, .ack = true, .data = cf_msg + 2 * MTU,
+	   .len = MTU);
 	want_ack(3, 2);
 	if (!write) {
 		want_recv(1, 100);
@@ -231,8 +244,8 @@ static void window_edge(int duplicate)
 	TX(.op = WRITE_ONLY, .ack = true);
 	want_ack(0, 1);
 	/* expected is 1 */
-	TX(.op = WRITE_ONLY, .psn = 1 + (1 << 23) - !duplicate, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8,
-	   .data = cf_msg, .len = 8);
+	TX(.op = WRITE_ONLY, .psn = 1 + (1 << 23) - !duplicate, .ack = true, .va = cf_va(0),
+	   .rkey = RW, .dmalen = 8, .data = cf_msg, .len = 8);
 	if (duplicate)
 		want_ack(0, 1);
 	else
@@ -271,7 +284,8 @@ static void doubled_read(int arg)
 	(void)arg;
 	cf_open(NULL);
 	for (i = 0; i < 3; i++)
-		TX(.op = READ_REQ, .psn = i == 1 ? 2 : 0, .va = cf_va(i == 1 ? 5000 : 0), .rkey = RW, .dmalen = 2 * MTU);
+		TX(.op = READ_REQ, .psn = i == 1 ? 2 : 0, .va = cf_va(i == 1 ? 5000 : 0),
+		   .rkey = RW, .dmalen = 2 * MTU);
 	while (cf_maybe(&p, 200)) {
 		cf_check(p.op == (p.psn & 1 ? RESP_LAST : RESP_FIRST) && p.psn < 4, "found %s, PSN %+d", cf_op_name(p.op), (int)p.psn);
 		cf_check(p.len == MTU && !memcmp(p.data, cf_image((p.psn & 2 ? 5000 : 0) + (p.psn & 1) * MTU), MTU), "payload");
@@ -282,7 +296,10 @@ static void doubled_read(int arg)
 	want_alive(4, 3);
 }
 
-/* @which packet of a WRITE of three comes again when all are there, with other bytes meanwhile: not executed again. */
+/*
+ * @which packet of a WRITE of three comes again when all are there, with other bytes meanwhile: not
+ * executed again.
+ */
 static void duplicate_write(int which)
 {
 	uint8_t fresh[3 * MTU];
@@ -293,8 +310,8 @@ static void duplicate_write(int which)
 	want_ack(2, 1);
 	memset(fresh, 0x5a, sizeof(fresh));
 	cf_poke(40, fresh, sizeof(fresh));
-	TX(.op = WRITE_FIRST + which, .psn = which, .ack = true, .data = cf_msg + which * MTU, .len = MTU, .va = cf_va(40),
-	   .rkey = RW, .dmalen = 3 * MTU);
+	TX(.op = WRITE_FIRST + which, .psn = which, .ack = true, .data = cf_msg + which * MTU,
+	   .len = MTU, .va = cf_va(40), .rkey = RW, .dmalen = 3 * MTU);
 	want_ack(2, 1);
 	want_alive(3, 2);
 }
@@ -309,8 +326,9 @@ static void duplicate_inside(int write)
 	for (i = 0; i < 8; i++) {
 		uint32_t k = i / 2;
 
-		TX(.op = (write ? WRITE_FIRST : SEND_FIRST) + (k == 3 ? 2 : !!k), .psn = k, .ack = k == 3, .data = cf_msg + k * MTU,
-		   .len = k == 3 ? 9 : MTU, .va = cf_va(0), .rkey = RW, .dmalen = 3 * MTU + 9);
+		TX(.op = (write ? WRITE_FIRST : SEND_FIRST) + (k == 3 ? 2 : !!k), .psn = k,
+		   .ack = k == 3, .data = cf_msg + k * MTU, .len = k == 3 ? 9 : MTU, .va = cf_va(0),
+		   .rkey = RW, .dmalen = 3 * MTU + 9);
 	}
 	want_image(0, cf_msg, 3 * MTU + 9);
 	want_ack(3, 1);
@@ -329,8 +347,9 @@ static void start_over(int write)
 	cf_open(NULL);
 	cf_recv(1, 0, 2000);
 	for (i = 0; i < 3; i++)
-		TX(.op = (write ? WRITE_FIRST : SEND_FIRST) + !!i, .psn = i, .data = cf_msg + i * MTU, .len = MTU, .va = cf_va(0),
-		   .rkey = RW, .dmalen = 1000);
+		TX(.op = (write ? WRITE_FIRST : SEND_FIRST) + !!i, .psn = i,
+		   .data = cf_msg + i * MTU, .len = MTU, .va = cf_va(0), .rkey = RW,
+		   .dmalen = 1000);
 	message(write, 0, 0, cf_msg, 1000, false);
 	want_image(0, cf_msg, 1000);
 	want_ack(3, 1);
@@ -363,7 +382,8 @@ static void duplicate_read_part(int from)
 	want_resp(0, 5, 1, cf_image(0), 5 * MTU, MTU);
 	TX(.op = WRITE_ONLY, .psn = 5, .ack = true);
 	want_ack(5, 2);
-	TX(.op = READ_REQ, .psn = from, .va = cf_va(from * MTU), .rkey = RW, .dmalen = (5 - from) * MTU);
+	TX(.op = READ_REQ, .psn = from, .va = cf_va(from * MTU), .rkey = RW,
+	   .dmalen = (5 - from) * MTU);
 	want_resp(from, 5 - from, 2, cf_image(from * MTU), (5 - from) * MTU, MTU);
 	want_alive(6, 3);
 }
@@ -419,7 +439,9 @@ static void duplicate_of_denied(int arg)
 	}
 }
 
-/* In the clothes of a duplicate: the number is that of a WRITE, and the queue pair allows no READ. */
+/*
+ * In the clothes of a duplicate: the number is that of a WRITE, and the queue pair allows no READ.
+ */
 static void duplicate_read_not_allowed(int arg)
 {
 	struct cf_cmd c = cf_defaults();
@@ -428,7 +450,8 @@ static void duplicate_read_not_allowed(int arg)
 	(void)arg;
 	c.access = IBV_ACCESS_REMOTE_WRITE;
 	cf_open(&c);
-	TX(.op = WRITE_ONLY, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg, .len = 8);
+	TX(.op = WRITE_ONLY, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg,
+	   .len = 8);
 	want_image(0, cf_msg, 8);
 	want_ack(0, 1);
 	TX(.op = READ_REQ, .va = cf_va(0), .rkey = RW, .dmalen = 8);
@@ -473,9 +496,16 @@ struct denied {
 };
 
 static const struct denied denied[] = {
-	{ CF_KEY_RO, 0, 0, 8 }, { CF_KEY_FOREIGN, 0, 0, 8 }, { CF_KEY_STALE, 0, 0, 8 }, { CF_KEY_RW, 1, 0, 8 },
-	{ CF_KEY_RW, 0x40000000, 0, 8 }, { CF_KEY_RW, 0, CF_MR_LEN - 7, 8 }, { CF_KEY_RW, 0, -1, 8 }, { CF_KEY_RW, 0, CF_MR_LEN, 1 },
-	{ CF_KEY_RW, 0, -0x7fffffffffffLL, 8 }, { CF_KEY_RW, 0, CF_MR_LEN - 10, 2 * MTU },
+	{ CF_KEY_RO, 0, 0, 8 },
+	{ CF_KEY_FOREIGN, 0, 0, 8 },
+	{ CF_KEY_STALE, 0, 0, 8 },
+	{ CF_KEY_RW, 1, 0, 8 },
+	{ CF_KEY_RW, 0x40000000, 0, 8 },
+	{ CF_KEY_RW, 0, CF_MR_LEN - 7, 8 },
+	{ CF_KEY_RW, 0, -1, 8 },
+	{ CF_KEY_RW, 0, CF_MR_LEN, 1 },
+	{ CF_KEY_RW, 0, -0x7fffffffffffLL, 8 },
+	{ CF_KEY_RW, 0, CF_MR_LEN - 10, 2 * MTU },
 };
 
 static void deny(int i)
@@ -486,8 +516,11 @@ static void deny(int i)
 
 	cf_open(NULL);
 	cf_recv(1, 0, 10);
-	TX(.op = read ? READ_REQ : n->len > MTU ? WRITE_FIRST : WRITE_ONLY, .ack = true, .va = cf_va(0) + n->off,
-	   .rkey = cf_dut.key[n->key] ^ n->key_xor, .dmalen = n->len, .data = cf_msg, .len = read ? 0 : first);
+	TX(.op = read		? READ_REQ
+		 : n->len > MTU ? WRITE_FIRST
+				: WRITE_ONLY,
+	   .ack = true, .va = cf_va(0) + n->off, .rkey = cf_dut.key[n->key] ^ n->key_xor,
+	   .dmalen = n->len, .data = cf_msg, .len = read ? 0 : first);
 	ends(NAK_ACCESS, 0, 0);
 	want_wc(1, IBV_WC_WR_FLUSH_ERR);
 }
@@ -499,7 +532,8 @@ static void no_access(int op)
 
 	c.access = 0;
 	cf_open(&c);
-	TX(.op = op, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg, .len = op == WRITE_ONLY ? 8 : 0);
+	TX(.op = op, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 8, .data = cf_msg,
+	   .len = op == WRITE_ONLY ? 8 : 0);
 	ends(NAK_INVALID, 0, 0);
 }
 
@@ -525,18 +559,34 @@ static void after_good(struct cf_pkt bad)
 }
 
 static const struct cf_pkt first_bad[] = {
-	{ .op = SEND_MIDDLE, .len = MTU }, { .op = SEND_LAST, .len = 4 }, { .op = SEND_LAST_IMM, .len = 4 },
-	{ .op = WRITE_MIDDLE, .len = MTU }, { .op = WRITE_LAST, .len = 4 }, { .op = WRITE_LAST_IMM, .len = 4 },
+	{ .op = SEND_MIDDLE, .len = MTU },
+	{ .op = SEND_LAST, .len = 4 },
+	{ .op = SEND_LAST_IMM, .len = 4 },
+	{ .op = WRITE_MIDDLE, .len = MTU },
+	{ .op = WRITE_LAST, .len = 4 },
+	{ .op = WRITE_LAST_IMM, .len = 4 },
 	/* lengths */
-	{ .op = SEND_FIRST, .len = MTU - 4 }, { .op = SEND_FIRST, .len = MTU + 4 }, { .op = SEND_FIRST },
-	{ .op = SEND_ONLY, .len = MTU + 1 }, { .op = SEND_ONLY_IMM, .len = MTU + 1 },
-	{ .op = WRITE_ONLY, .dmalen = 12, .len = 8 }, { .op = WRITE_ONLY, .dmalen = 8, .len = 12 },
-	{ .op = WRITE_ONLY, .dmalen = 8 }, { .op = WRITE_FIRST, .dmalen = 2 * MTU, .len = MTU - 4 },
-	{ .op = WRITE_FIRST, .dmalen = MTU - 4, .len = MTU }, { .op = WRITE_ONLY, .dmalen = MTU + 8, .len = MTU + 8 },
-	{ .op = WRITE_FIRST, .dmalen = 0x80000001, .len = MTU }, { .op = READ_REQ, .dmalen = 0x80000001 },
-	{ .op = WRITE_ONLY, .dmalen = 0, .len = 8 }, { .op = WRITE_ONLY, .dmalen = 8, .len = 8, .pad_add = 1 },
+	{ .op = SEND_FIRST, .len = MTU - 4 },
+	{ .op = SEND_FIRST, .len = MTU + 4 },
+	{ .op = SEND_FIRST },
+	{ .op = SEND_ONLY, .len = MTU + 1 },
+	{ .op = SEND_ONLY_IMM, .len = MTU + 1 },
+	{ .op = WRITE_ONLY, .dmalen = 12, .len = 8 },
+	{ .op = WRITE_ONLY, .dmalen = 8, .len = 12 },
+	{ .op = WRITE_ONLY, .dmalen = 8 },
+	{ .op = WRITE_FIRST, .dmalen = 2 * MTU, .len = MTU - 4 },
+	{ .op = WRITE_FIRST, .dmalen = MTU - 4, .len = MTU },
+	{ .op = WRITE_ONLY, .dmalen = MTU + 8, .len = MTU + 8 },
+	{ .op = WRITE_FIRST, .dmalen = 0x80000001, .len = MTU },
+	{ .op = READ_REQ, .dmalen = 0x80000001 },
+	{ .op = WRITE_ONLY, .dmalen = 0, .len = 8 },
+	{ .op = WRITE_ONLY, .dmalen = 8, .len = 8, .pad_add = 1 },
 	/* reserved opcodes of RC */
-	{ .op = 0x15 }, { .op = 0x18 }, { .op = 0x1b }, { .op = 0x1e }, { .op = 0x1f, .len = 64 },
+	{ .op = 0x15 },
+	{ .op = 0x18 },
+	{ .op = 0x1b },
+	{ .op = 0x1e },
+	{ .op = 0x1f, .len = 64 },
 };
 
 static void bad_first(int i)
@@ -546,12 +596,20 @@ static void bad_first(int i)
 
 /* The second packet does not go with a FIRST of SEND (@i even) or WRITE (odd). */
 static const struct cf_pkt second_bad[] = {
-	{ .op = SEND_FIRST, .len = MTU }, { .op = SEND_ONLY, .len = 4 }, { .op = SEND_ONLY_IMM, .len = 4 },
-	{ .op = WRITE_FIRST, .len = MTU, .dmalen = 2 * MTU }, { .op = WRITE_ONLY, .len = 8, .dmalen = 8 },
-	{ .op = WRITE_ONLY_IMM, .len = 8, .dmalen = 8 }, { .op = READ_REQ, .dmalen = 8 },
+	{ .op = SEND_FIRST, .len = MTU },
+	{ .op = SEND_ONLY, .len = 4 },
+	{ .op = SEND_ONLY_IMM, .len = 4 },
+	{ .op = WRITE_FIRST, .len = MTU, .dmalen = 2 * MTU },
+	{ .op = WRITE_ONLY, .len = 8, .dmalen = 8 },
+	{ .op = WRITE_ONLY_IMM, .len = 8, .dmalen = 8 },
+	{ .op = READ_REQ, .dmalen = 8 },
 	/* the other kind's */
-	{ .op = SEND_MIDDLE, .len = MTU }, { .op = SEND_LAST, .len = 4 }, { .op = SEND_LAST_IMM, .len = 4 },
-	{ .op = WRITE_MIDDLE, .len = MTU }, { .op = WRITE_LAST, .len = 4 }, { .op = WRITE_LAST_IMM, .len = 4 },
+	{ .op = SEND_MIDDLE, .len = MTU },
+	{ .op = SEND_LAST, .len = 4 },
+	{ .op = SEND_LAST_IMM, .len = 4 },
+	{ .op = WRITE_MIDDLE, .len = MTU },
+	{ .op = WRITE_LAST, .len = 4 },
+	{ .op = WRITE_LAST_IMM, .len = 4 },
 };
 
 static void bad_second(int i)
@@ -562,7 +620,8 @@ static void bad_second(int i)
 	cf_open(NULL);
 	cf_recv(1, 0, 2000);
 	want_image(write ? 4000 : 0, cf_msg, MTU);
-	TX(.op = write ? WRITE_FIRST : SEND_FIRST, .data = cf_msg, .len = MTU, .va = cf_va(4000), .rkey = RW, .dmalen = 3 * MTU);
+	TX(.op = write ? WRITE_FIRST : SEND_FIRST, .data = cf_msg, .len = MTU, .va = cf_va(4000),
+	   .rkey = RW, .dmalen = 3 * MTU);
 	p.psn = 1;
 	p.ack = true;
 	p.data = cf_msg;
@@ -573,13 +632,15 @@ static void bad_second(int i)
 }
 
 struct middle {
-	uint32_t total, middle, last;	/* bytes that DMALEN says, that the packets have; middle 0: none */
+	/* bytes that DMALEN says, that the packets have; middle 0: none */
+	uint32_t total, middle, last;
 	int bad;			/* the packet that is refused: 1 or 2 */
 };
 
 static const struct middle lengths[] = {
-	{ 3 * MTU, MTU - 4, MTU, 1 }, { 3 * MTU, MTU + 4, MTU, 1 }, { 2 * MTU + 9, MTU, 5, 2 }, { 2 * MTU + 9, MTU, 13, 2 },
-	{ 2 * MTU, MTU, 0, 2 }, { 2 * MTU, MTU, 8, 2 }, { 4 * MTU, MTU, MTU, 2 }, { 3 * MTU, MTU, MTU + 4, 2 },
+	{ 3 * MTU, MTU - 4, MTU, 1 }, { 3 * MTU, MTU + 4, MTU, 1 }, { 2 * MTU + 9, MTU, 5, 2 },
+	{ 2 * MTU + 9, MTU, 13, 2 },  { 2 * MTU, MTU, 0, 2 },	    { 2 * MTU, MTU, 8, 2 },
+	{ 4 * MTU, MTU, MTU, 2 },     { 3 * MTU, MTU, MTU + 4, 2 },
 };
 
 /* Lengths inside a WRITE (even) or SEND (odd); a SEND has no DMALEN to differ from. */
@@ -591,9 +652,12 @@ static void bad_length(int i)
 	cf_open(NULL);
 	cf_recv(1, 0, 5000);
 	want_image(send ? 0 : 6000, cf_msg, m->bad * MTU);
-	TX(.op = send ? SEND_FIRST : WRITE_FIRST, .data = cf_msg, .len = MTU, .va = cf_va(6000), .rkey = RW, .dmalen = m->total);
-	TX(.op = send ? SEND_MIDDLE : WRITE_MIDDLE, .psn = 1, .data = cf_msg + MTU, .len = m->middle);
-	TX(.op = send ? SEND_LAST : WRITE_LAST, .psn = 2, .ack = true, .data = cf_msg + 2 * MTU, .len = m->last);
+	TX(.op = send ? SEND_FIRST : WRITE_FIRST, .data = cf_msg, .len = MTU, .va = cf_va(6000),
+	   .rkey = RW, .dmalen = m->total);
+	TX(.op = send ? SEND_MIDDLE : WRITE_MIDDLE, .psn = 1, .data = cf_msg + MTU,
+	   .len = m->middle);
+	TX(.op = send ? SEND_LAST : WRITE_LAST, .psn = 2, .ack = true, .data = cf_msg + 2 * MTU,
+	   .len = m->last);
 	ends_receive(NAK_INVALID, m->bad, 0);
 }
 
@@ -650,7 +714,8 @@ static void reads_at_once(int again)
 	cf_open(NULL);
 	for (k = 0; k <= (uint32_t)again; k++) {
 		for (i = 0; i < 4; i++)
-			TX(.op = READ_REQ, .psn = 2 * i, .va = cf_va(i * 1000), .rkey = RW, .dmalen = MTU + 10 + i);
+			TX(.op = READ_REQ, .psn = 2 * i, .va = cf_va(i * 1000), .rkey = RW,
+			   .dmalen = MTU + 10 + i);
 		for (i = 0; i < 4; i++)
 			want_resp(2 * i, 2, k ? 4 : i + 1, cf_image(i * 1000), MTU + 10 + i, MTU);
 	}
@@ -663,7 +728,8 @@ static void read_before_refused(int arg)
 	(void)arg;
 	cf_open(NULL);
 	TX(.op = READ_REQ, .va = cf_va(100), .rkey = RW, .dmalen = 3 * MTU);
-	TX(.op = WRITE_ONLY, .psn = 3, .ack = true, .va = cf_va(0), .rkey = RW ^ 0xff, .dmalen = 8, .data = cf_msg, .len = 8);
+	TX(.op = WRITE_ONLY, .psn = 3, .ack = true, .va = cf_va(0), .rkey = RW ^ 0xff, .dmalen = 8,
+	   .data = cf_msg, .len = 8);
 	want_resp(0, 3, 1, cf_image(100), 3 * MTU, MTU);
 	ends(NAK_ACCESS, 3, 1);
 }
@@ -697,7 +763,8 @@ static void rnr_then_more(int arg)
 	cf_open(NULL);
 	TX(.op = SEND_ONLY, .data = cf_msg, .len = 10);
 	for (i = 1; i < 4; i++)
-		TX(.op = WRITE_ONLY, .psn = i, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 4, .data = cf_msg, .len = 4);
+		TX(.op = WRITE_ONLY, .psn = i, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = 4,
+		   .data = cf_msg, .len = 4);
 	want_nak(SYN_RNR | 1, 0, 0);
 	want_quiet("requests behind one that was not ready");
 	cf_recv(1, 100, 10);
@@ -714,8 +781,9 @@ static void rnr_write_imm(int pkts)
 	message(true, 0, 0, cf_msg, pkts * MTU, true);
 	want_nak(SYN_RNR | 1, pkts - 1, 0);
 	cf_recv(1, 9000, 1);
-	TX(.op = pkts == 1 ? WRITE_ONLY_IMM : WRITE_LAST_IMM, .psn = pkts - 1, .ack = true, .va = cf_va(0), .rkey = RW, .dmalen = MTU,
-	   .data = cf_msg + (pkts - 1) * MTU, .len = MTU);
+	TX(.op = pkts == 1 ? WRITE_ONLY_IMM : WRITE_LAST_IMM, .psn = pkts - 1, .ack = true,
+	   .va = cf_va(0), .rkey = RW, .dmalen = MTU, .data = cf_msg + (pkts - 1) * MTU,
+	   .len = MTU);
 	want_image(0, cf_msg, pkts * MTU);
 	want_ack(pkts - 1, 1);
 	want_recv(1, pkts * MTU);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* RoCEv2 packets to and from a packet socket: headers, extension headers, ICRC, and what is wrong in a packet that came. */
+/*
+ * RoCEv2 packets to and from a packet socket: headers, extension headers, ICRC, and what is wrong
+ * in a packet that came.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -27,7 +30,10 @@ static uint64_t get64(const uint8_t *p)
 	return (uint64_t)get32(p) << 32 | get32(p + 4);
 }
 
-/* Extension headers by opcode, one letter each: R RETH, A AETH, O AtomicAckETH, T AtomicETH, I ImmDt, V IETH, D DETH, F FETH */
+/*
+ * Extension headers by opcode, one letter each: R RETH, A AETH, O AtomicAckETH, T AtomicETH, I
+ * ImmDt, V IETH, D DETH, F FETH
+ */
 static const char *ext_of(uint8_t op)
 {
 	static const char *const rc[32] = {
@@ -171,7 +177,8 @@ uint64_t cf_sum(const uint8_t *area)
 	return sum;
 }
 
-int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn, uint32_t dqpn, uint8_t *f)
+int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn,
+	     uint32_t dqpn, uint8_t *f)
 {
 	uint32_t pad = p->unpadded ? 0 : -p->len & 3, iph = ipv6 ? 40 : 20, udp_len, crc;
 	uint8_t *ip = f + ETH_HLEN, *udp = ip + iph, *bth = udp + 8, *e;
@@ -182,7 +189,8 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 	f[5] ^= p->mac_xor;
 	roce_put16(f + 12, ipv6 ? ETH_P_IPV6 : ETH_P_IP);
 	bth[0] = p->op;
-	bth[1] = (p->se ? 0x80 : 0) | ((p->m_xor ? 0 : 0x40)) | ((pad + p->pad_add) & 3) << 4 | p->tver;
+	bth[1] = (p->se ? 0x80 : 0) | ((p->m_xor ? 0 : 0x40)) | ((pad + p->pad_add) & 3) << 4 |
+		 p->tver;
 	roce_put16(bth + 2, 0xffff ^ p->pkey_xor);
 	roce_put32(bth + 4, (uint32_t)p->resv << 24 | ((dqpn ^ p->qpn_xor) & 0xffffff));
 	roce_put32(bth + 8, (p->ack ? 0x80000000u : 0) | (psn & 0xffffff));
@@ -223,7 +231,8 @@ int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32
 	return e + 4 - f;
 }
 
-int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p, const char **why)
+int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p,
+	     const char **why)
 {
 	const uint8_t *ip = f + ETH_HLEN, *udp, *bth, *e, *end;
 	bool ipv6 = len > ETH_HLEN && roce_get16(f + 12) == ETH_P_IPV6;
@@ -231,7 +240,8 @@ int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt 
 
 	if (len < ETH_HLEN + (ipv6 ? 40 : 20) + 8 || (!ipv6 && roce_get16(f + 12) != ETH_P_IP))
 		return 0;
-	if (ipv6 ? ip[6] != 17 || memcmp(ip + 24, net->ip6[0], 16) : ip[9] != 17 || memcmp(ip + 16, net->ip4[0], 4))
+	if (ipv6 ? ip[6] != 17 || memcmp(ip + 24, net->ip6[0], 16)
+		 : ip[9] != 17 || memcmp(ip + 16, net->ip4[0], 4))
 		return 0;
 	udp = ip + (ipv6 ? 40 : 20);
 	if (roce_get16(udp + 2) != ROCE_PORT)
@@ -239,7 +249,8 @@ int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt 
 	bth = udp + 8;
 	*why = "lengths of IP and UDP disagree (A17)";
 	end = udp + roce_get16(udp + 4);
-	if (roce_get16(ip + (ipv6 ? 4 : 2)) != (uint32_t)(end - (ipv6 ? udp : ip)) || end > f + len || end < bth + 16)
+	if (roce_get16(ip + (ipv6 ? 4 : 2)) != (uint32_t)(end - (ipv6 ? udp : ip)) ||
+	    end > f + len || end < bth + 16)
 		return -1;
 	*why = "IPv4 header: options, fragment or checksum (A17)";
 	if (!ipv6 && (ip[0] != 0x45 || roce_get16(ip + 6) & 0xbfff || roce_ip_sum(ip, 20)))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One WRITE and one READ of up to 2 GiB, the longest that there are. Neither side has such memory: both buffers are
- * one piece, mapped again and again, so that what lands at a wrong place within a piece is seen.
+ * One WRITE and one READ of up to 2 GiB, the longest that there are. Neither side has such memory:
+ * both buffers are one piece, mapped again and again, so that what lands at a wrong place within a
+ * piece is seen.
  *
  * And: the client reads without end, while the server sends on the same queue pair.
  */
@@ -28,15 +29,19 @@ static uint8_t *repeated(uint64_t len)
 	if (fd < 0 || ftruncate(fd, PIECE) || p == MAP_FAILED)
 		vc_die("memory for the long message: %s", strerror(errno));
 	for (off = 0; off < len; off += PIECE)
-		if (mmap(p + off, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		if (mmap(p + off, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    MAP_FAILED)
 			vc_die("mapping the long message: %s", strerror(errno));
 	close(fd);
 	return p;
 }
 
-static void one(struct vc *vc, struct ibv_qp *qp, enum ibv_wr_opcode opcode, struct ibv_mr *mr, uint64_t addr, uint32_t rkey)
+static void one(struct vc *vc, struct ibv_qp *qp, enum ibv_wr_opcode opcode, struct ibv_mr *mr,
+		uint64_t addr, uint32_t rkey)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)mr->addr, .length = vc->cfg.big, .lkey = mr->lkey };
+	struct ibv_sge sge = { .addr = (uintptr_t)mr->addr,
+			       .length = vc->cfg.big,
+			       .lkey = mr->lkey };
 	struct ibv_send_wr wr = {
 		.sg_list = &sge,
 		.num_sge = 1,
@@ -64,7 +69,8 @@ static void one(struct vc *vc, struct ibv_qp *qp, enum ibv_wr_opcode opcode, str
 
 static void check(struct vc *vc, const uint8_t *p, uint64_t seed, const char *what)
 {
-	uint8_t *want = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *want = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
 
 	if (want == MAP_FAILED)
 		vc_die("no memory");
@@ -112,11 +118,13 @@ void vc_big(struct vc *vc)
 	}
 	vc_alive("the other side's long message", 900);
 	vc_swap(vc, &step, &step, sizeof(step));
-	if (ibv_destroy_qp(qp) | ibv_dereg_mr(out) | ibv_dereg_mr(in) | munmap(src, len) | munmap(dst, len))
+	if (ibv_destroy_qp(qp) | ibv_dereg_mr(out) | ibv_dereg_mr(in) | munmap(src, len) |
+	    munmap(dst, len))
 		vc_wrong(vc, "giving back the long buffers failed");
 }
 
-static void post_read(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr, uint64_t addr, uint32_t rkey)
+static void post_read(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr, uint64_t addr,
+		      uint32_t rkey)
 {
 	struct ibv_sge sge = {
 		.addr = (uintptr_t)mr->addr, .length = vc->cfg.beside, .lkey = mr->lkey,
@@ -142,8 +150,12 @@ static void wait_wc(struct vc *vc, int which, struct ibv_wc *wc, const char *wha
 		vc_die("%s: %s", what, ibv_wc_status_str(wc->status));
 }
 
-/* Posts READs until all of the server's SENDs have come. The first is done before the server begins. */
-static void read_on(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr, uint64_t addr, uint32_t rkey)
+/*
+ * Posts READs until all of the server's SENDs have come. The first is done before the server
+ * begins.
+ */
+static void read_on(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr, uint64_t addr,
+		    uint32_t rkey)
 {
 	uint32_t posted = 0, done = 0, sends = 0, step = 0;
 	struct ibv_wc wc;
@@ -177,9 +189,12 @@ static void read_on(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr, uint64_
 /* One at a time, each when the one before it is complete. */
 static void send_beside(struct vc *vc, struct ibv_qp *qp, struct ibv_mr *mr)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)mr->addr, .length = SEND_BYTES, .lkey = mr->lkey };
+	struct ibv_sge sge = { .addr = (uintptr_t)mr->addr,
+			       .length = SEND_BYTES,
+			       .lkey = mr->lkey };
 	struct ibv_send_wr wr = {
-		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
 	}, *bad;
 	struct ibv_wc wc;
 	uint32_t i;
@@ -234,6 +249,7 @@ void vc_beside(struct vc *vc)
 		check(vc, p, vc->cfg.seed, "READ");
 	}
 	vc_swap(vc, &step, &step, sizeof(step));
-	if (ibv_destroy_qp(qp) | ibv_dereg_mr(mr) | ibv_dereg_mr(inbox_mr) | munmap(p, len) | munmap(inbox, PIECE))
+	if (ibv_destroy_qp(qp) | ibv_dereg_mr(mr) | ibv_dereg_mr(inbox_mr) | munmap(p, len) |
+	    munmap(inbox, PIECE))
 		vc_wrong(vc, "giving back the long buffers failed");
 }

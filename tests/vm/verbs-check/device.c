@@ -12,7 +12,8 @@
 
 #include "vc.h"
 
-#define RX_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)
+#define RX_ACCESS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
+			 IBV_ACCESS_REMOTE_ATOMIC)
 #define TX_ACCESS	IBV_ACCESS_REMOTE_READ
 
 static bool v4_mapped(const union ibv_gid *gid)
@@ -31,7 +32,8 @@ static void find_gid(struct vc *vc)
 		if (ibv_query_gid_ex(vc->ctx, 1, i, &e, 0) || e.gid_type != IBV_GID_TYPE_ROCE_V2)
 			continue;
 		/* any global address of the family; fe80:: only when asked for by its index */
-		if (vc->gid_index < 0 && (v4_mapped(&e.gid) == !!vc->cfg.ipv6 || e.gid.raw[0] == 0xfe))
+		if (vc->gid_index < 0 &&
+		    (v4_mapped(&e.gid) == !!vc->cfg.ipv6 || e.gid.raw[0] == 0xfe))
 			continue;
 		vc->gid_index = i;
 		vc->me.gid = e.gid;
@@ -44,7 +46,8 @@ static void find_gid(struct vc *vc)
 static uint8_t *area(size_t len)
 {
 	/* Areas start and end anywhere in a page. */
-	uint8_t *p = mmap(NULL, len + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = mmap(NULL, len + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
 
 	if (p == MAP_FAILED)
 		vc_die("no memory for an area of %zu bytes", len);
@@ -99,8 +102,10 @@ struct ibv_qp *vc_create_qp(struct vc *vc, enum ibv_qp_type type, uint32_t max_i
 		.cap = {
 			.max_send_wr = VC_DEPTH,
 			.max_recv_wr = VC_DEPTH,
-			.max_send_sge = VC_MAX_SGE < vc->attr.max_sge ? VC_MAX_SGE : vc->attr.max_sge,
-			.max_recv_sge = VC_MAX_SGE < vc->attr.max_sge ? VC_MAX_SGE : vc->attr.max_sge,
+			.max_send_sge = VC_MAX_SGE < vc->attr.max_sge ? VC_MAX_SGE :
+								       vc->attr.max_sge,
+			.max_recv_sge = VC_MAX_SGE < vc->attr.max_sge ? VC_MAX_SGE :
+								       vc->attr.max_sge,
 			.max_inline_data = max_inline,
 		},
 	};
@@ -111,7 +116,8 @@ struct ibv_qp *vc_create_qp(struct vc *vc, enum ibv_qp_type type, uint32_t max_i
 	if (init.cap.max_send_wr < VC_DEPTH || init.cap.max_recv_wr < VC_DEPTH)
 		vc_wrong(vc, "queue pair with %u/%u work requests, %u asked for", init.cap.max_send_wr, init.cap.max_recv_wr, VC_DEPTH);
 	vc->me.max_inline = init.cap.max_inline_data;
-	vc->me.max_sge = init.cap.max_send_sge < init.cap.max_recv_sge ? init.cap.max_send_sge : init.cap.max_recv_sge;
+	vc->me.max_sge = init.cap.max_send_sge < init.cap.max_recv_sge ? init.cap.max_send_sge
+								       : init.cap.max_recv_sge;
 	return qp;
 }
 
@@ -120,9 +126,11 @@ void vc_qp_init(struct vc *vc, struct ibv_qp *qp)
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = 1,
-		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC,
+		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |
+				   IBV_ACCESS_REMOTE_ATOMIC,
 	};
-	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
+	int err = ibv_modify_qp(
+		qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
 
 	(void)vc;
 	if (err)
@@ -151,18 +159,23 @@ void vc_qp_rtr(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t peer_psn
 		.ah_attr = {
 			.is_global = 1,
 			.port_num = 1,
-			.grh = { .dgid = vc->peer.gid, .sgid_index = vc->gid_index, .hop_limit = 64 },
+			.grh = {
+				.dgid = vc->peer.gid, .sgid_index = vc->gid_index, .hop_limit = 64,
+			},
 		},
 	};
 	bool rc = qp->qp_type == IBV_QPT_RC;
-	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-				(rc ? IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER : 0));
+	int err = ibv_modify_qp(
+		qp, &attr,
+		IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+			(rc ? IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER : 0));
 
 	if (err)
 		vc_die("queue pair to RTR: %s", strerror(err));
 }
 
-void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry, uint32_t timeout)
+void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry,
+	       uint32_t timeout)
 {
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTS,
@@ -173,8 +186,11 @@ void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rn
 		.max_rd_atomic = max_rd(vc),
 	};
 	bool rc = qp->qp_type == IBV_QPT_RC;
-	int err = ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN | (rc ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-				IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC : 0));
+	int err = ibv_modify_qp(qp, &attr,
+				IBV_QP_STATE | IBV_QP_SQ_PSN |
+					(rc ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+							 IBV_QP_MAX_QP_RD_ATOMIC
+					    : 0));
 
 	if (err)
 		vc_die("queue pair to RTS: %s", strerror(err));
@@ -206,7 +222,8 @@ void vc_setup(struct vc *vc)
 		vc->channel[i] = ibv_create_comp_channel(vc->ctx);
 		if (!vc->channel[i])
 			vc_die("ibv_create_comp_channel: %s", strerror(errno));
-		vc->cq[i] = ibv_create_cq(vc->ctx, VC_DEPTH * (vc->cfg.qps + 2), NULL, vc->channel[i], 0);
+		vc->cq[i] = ibv_create_cq(vc->ctx, VC_DEPTH * (vc->cfg.qps + 2), NULL,
+					  vc->channel[i], 0);
 		if (!vc->cq[i])
 			vc_die("ibv_create_cq: %s", strerror(errno));
 		vc->unacked[i] = 0;
@@ -233,7 +250,8 @@ void vc_setup(struct vc *vc)
 	vc_swap(vc, &vc->me, &vc->peer, sizeof(vc->me));
 	choose_mtu(vc);
 	for (i = 0; i < vc->cfg.qps; i++)
-		vc_qp_connect(vc, vc->qp[i], vc->peer.qpn[i], vc->me.psn[i], vc->peer.psn[i], 7, 7, vc->cfg.timeout);
+		vc_qp_connect(vc, vc->qp[i], vc->peer.qpn[i], vc->me.psn[i], vc->peer.psn[i], 7, 7,
+			      vc->cfg.timeout);
 	vc_uc_connect(vc);
 }
 
@@ -283,8 +301,12 @@ int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events)
 		if (ibv_req_notify_cq(vc->cq[which], 0))
 			vc_die("ibv_req_notify_cq: %s", strerror(errno));
 		got = ibv_poll_cq(vc->cq[which], n, wc);
-		/* 20 ms: the caller has two queues to look at, and an event of an earlier arming may be pending. */
-		if (!got && poll(&pfd, 1, 20) == 1 && !ibv_get_cq_event(vc->channel[which], &cq, &arg)) {
+		/*
+		 * 20 ms: the caller has two queues to look at, and an event of an earlier arming
+		 * may be pending.
+		 */
+		if (!got && poll(&pfd, 1, 20) == 1 &&
+		    !ibv_get_cq_event(vc->channel[which], &cq, &arg)) {
 			vc->unacked[which]++;
 			got = ibv_poll_cq(vc->cq[which], n, wc);
 		}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Error cases: each on a queue pair of its own, started once by either side. What the initiator and the responder
- * see is compared with what the InfiniBand Architecture, volume 1, chapters 9.9 and 10.10, allows; requests behind the
- * failed one are flushed, memory stays as it was, and a round on other queue pairs still succeeds.
+ * Error cases: each on a queue pair of its own, started once by either side. What the initiator and
+ * the responder see is compared with what the InfiniBand Architecture, volume 1, chapters 9.9 and
+ * 10.10, allows; requests behind the failed one are flushed, memory stays as it was, and a round on
+ * other queue pairs still succeeds.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +15,20 @@
 #define S(x)	(1u << IBV_WC_##x)
 
 enum trick {
-	NOTHING, BAD_RKEY_KEY, BAD_RKEY_INDEX, BEYOND_END, BEFORE_START, NO_WRITE_RIGHT, NO_READ_RIGHT, BAD_LKEY, LOCAL_BEYOND,
-	NO_RECV, SHORT_RECV, BAD_RECV_LKEY, PEER_GONE, OWN_ERROR,
+	NOTHING,
+	BAD_RKEY_KEY,
+	BAD_RKEY_INDEX,
+	BEYOND_END,
+	BEFORE_START,
+	NO_WRITE_RIGHT,
+	NO_READ_RIGHT,
+	BAD_LKEY,
+	LOCAL_BEYOND,
+	NO_RECV,
+	SHORT_RECV,
+	BAD_RECV_LKEY,
+	PEER_GONE,
+	OWN_ERROR,
 };
 
 static const struct err_case {
@@ -24,7 +37,8 @@ static const struct err_case {
 	enum trick trick;
 	uint32_t len;
 	uint32_t first;		/* statuses the first request may end with */
-	uint32_t recv;		/* statuses the posted receive may end with; 0: stays posted, or there is none */
+	/* statuses the posted receive may end with; 0: stays posted, or there is none */
+	uint32_t recv;
 } cases[] = {
 	{ "WRITE, key part of the rkey wrong", IBV_WR_RDMA_WRITE, BAD_RKEY_KEY, 5000, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
 	{ "WRITE, index part of the rkey wrong", IBV_WR_RDMA_WRITE, BAD_RKEY_INDEX, 10, S(REM_ACCESS_ERR), S(WR_FLUSH_ERR) },
@@ -52,11 +66,18 @@ static const struct err_case {
 
 static void post_first(struct vc *vc, struct ibv_qp *qp, const struct err_case *c)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx + VC_GUARD, .length = c->len, .lkey = vc->tx_mr->lkey };
-	struct ibv_send_wr wr = { .wr_id = 1, .sg_list = &sge, .num_sge = 1, .opcode = c->opcode, .send_flags = IBV_SEND_SIGNALED };
+	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx + VC_GUARD,
+			       .length = c->len,
+			       .lkey = vc->tx_mr->lkey };
+	struct ibv_send_wr wr = { .wr_id = 1,
+				  .sg_list = &sge,
+				  .num_sge = 1,
+				  .opcode = c->opcode,
+				  .send_flags = IBV_SEND_SIGNALED };
 	struct ibv_send_wr *bad;
 	bool read = c->opcode == IBV_WR_RDMA_READ;
-	bool atomic = c->opcode == IBV_WR_ATOMIC_CMP_AND_SWP || c->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD;
+	bool atomic = c->opcode == IBV_WR_ATOMIC_CMP_AND_SWP ||
+		      c->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD;
 	uint64_t base = read ? vc->peer.tx_addr : vc->peer.rx_addr;
 	int err;
 
@@ -113,7 +134,11 @@ static void post_first(struct vc *vc, struct ibv_qp *qp, const struct err_case *
 static void post_follower(struct vc *vc, struct ibv_qp *qp, uint64_t id)
 {
 	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx, .length = 8, .lkey = vc->tx_mr->lkey };
-	struct ibv_send_wr wr = { .wr_id = id, .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED };
+	struct ibv_send_wr wr = { .wr_id = id,
+				  .sg_list = &sge,
+				  .num_sge = 1,
+				  .opcode = IBV_WR_SEND,
+				  .send_flags = IBV_SEND_SIGNALED };
 	struct ibv_send_wr *bad;
 	int err = ibv_post_send(qp, &wr, &bad);
 
@@ -128,7 +153,9 @@ static uint32_t recv_len(const struct err_case *c)
 
 static void post_recv(struct vc *vc, struct ibv_qp *qp, const struct err_case *c)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)vc->rx + VC_GUARD, .length = recv_len(c), .lkey = vc->rx_mr->lkey };
+	struct ibv_sge sge = { .addr = (uintptr_t)vc->rx + VC_GUARD,
+			       .length = recv_len(c),
+			       .lkey = vc->rx_mr->lkey };
 	struct ibv_recv_wr wr = { .wr_id = 7, .sg_list = &sge, .num_sge = 1 }, *bad;
 
 	if (c->trick == BAD_RECV_LKEY)
@@ -148,7 +175,8 @@ static bool wait_one(struct vc *vc, int which, struct ibv_wc *wc, double seconds
 	return false;
 }
 
-static void expect(struct vc *vc, const struct err_case *c, int which, uint64_t id, uint32_t allowed)
+static void expect(struct vc *vc, const struct err_case *c, int which, uint64_t id,
+		   uint32_t allowed)
 {
 	struct ibv_wc wc;
 
@@ -197,7 +225,8 @@ static void one_case(struct vc *vc, const struct err_case *c, int initiator)
 	mine.psn = 0xfffffe;
 	vc_swap(vc, &mine, &theirs, sizeof(mine));
 	/* 67 ms, or 0.5 s where a busy host's pause must not look like a peer that is gone */
-	vc_qp_connect(vc, qp, theirs.qpn, mine.psn, theirs.psn, 2, 1, c->trick == PEER_GONE ? 14 : 17);
+	vc_qp_connect(vc, qp, theirs.qpn, mine.psn, theirs.psn, 2, 1,
+		      c->trick == PEER_GONE ? 14 : 17);
 	if (!starts && c->trick == PEER_GONE) {
 		if (ibv_destroy_qp(qp))
 			vc_wrong(vc, "ibv_destroy_qp failed");
@@ -228,9 +257,13 @@ void vc_errors(struct vc *vc)
 	for (i = 0; i < NR_CASES; i++)
 		for (side = 0; side < 2; side++) {
 			vc_make_plan(vc, i);
-			/* No message of the plan takes place in the error case: its images stay as filled. */
+			/*
+			 * No message of the plan takes place in the error case: its images stay as
+			 * filled.
+			 */
 			vc->plan.nops = 0;
-			vc->plan.used[0][0] = vc->plan.used[0][1] = vc->plan.used[1][0] = vc->plan.used[1][1] = vc->area - VC_GUARD;
+			vc->plan.used[0][0] = vc->plan.used[0][1] = vc->plan.used[1][0] =
+				vc->plan.used[1][1] = vc->area - VC_GUARD;
 			one_case(vc, &cases[i], side);
 			vc_make_plan(vc, i);
 			vc_rc_round(vc);

@@ -135,7 +135,10 @@ static void parse(struct vc *vc, int argc, char **argv, const char **port, int *
 
 static void agree(struct vc *vc)
 {
-	/* Nothing sensible takes longer than this on the control connection, not even a message of 2 GiB. */
+	/*
+	 * Nothing sensible takes longer than this on the control connection, not even a message of
+	 * 2 GiB.
+	 */
 	struct timeval t = { .tv_sec = 900 };
 	uint64_t hello = 0x76636865636b0005ULL, theirs = 0;
 	int gid_index = vc->gid_index;
@@ -173,7 +176,8 @@ static void rounds(struct vc *vc)
 {
 	double end = vc_now() + vc->cfg.seconds;
 	uint32_t round = 0, stop = 0, theirs;
-	bool rc = vc->cfg.ops & VC_RC_OPS, ud = vc->cfg.ops & (1u << VC_UD), uc = vc->cfg.ops & (1u << VC_UC);
+	bool rc = vc->cfg.ops & VC_RC_OPS, ud = vc->cfg.ops & (1u << VC_UD),
+	     uc = vc->cfg.ops & (1u << VC_UC);
 
 	block_end();
 	while (!stop) {
@@ -185,7 +189,8 @@ static void rounds(struct vc *vc)
 		if (uc && (!rc || round % 3 == 1))
 			vc_uc_round(vc, round);
 		round++;
-		stop = (vc->cfg.seconds && vc_now() >= end) || (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong ||
+		stop = (vc->cfg.seconds && vc_now() >= end) ||
+		       (vc->cfg.messages && vc->messages >= vc->cfg.messages) || vc->wrong ||
 		       told_to_end();
 		/* Either side may end it: a wrong byte is seen by one of them only. */
 		vc_swap(vc, &stop, &theirs, sizeof(stop));
@@ -203,8 +208,9 @@ static void report(struct vc *vc)
 {
 	int i;
 
-	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues && !vc->cfg.states &&
-	     !vc->cfg.big && !vc->cfg.beside; i++)
+	for (i = 0; i < VC_NR_OPS && !vc->cfg.errors && !vc->cfg.memory && !vc->cfg.queues &&
+		    !vc->cfg.states && !vc->cfg.big && !vc->cfg.beside;
+	     i++)
 		if (vc->cfg.ops & (1u << i))
 			vc_note("%-9s %llu", vc_op_name[i], (unsigned long long)vc->count[i]);
 	if (vc->cfg.lossy)
@@ -218,7 +224,11 @@ int main(int argc, char **argv)
 {
 	static struct vc vc = {
 		.gid_index = -1,
-		.cfg = { .qps = 3, .max_size = 4 << 20, .timeout = 18, .stall = 60, .ops = (1u << VC_NR_OPS) - 1 },
+		.cfg = { .qps = 3,
+			 .max_size = 4 << 20,
+			 .timeout = 18,
+			 .stall = 60,
+			 .ops = (1u << VC_NR_OPS) - 1 },
 	};
 	const char *port = "18600";
 	int wait = 60;

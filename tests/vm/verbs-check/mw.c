@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a key opens and when it stops to: memory windows of types 1 and 2B, invalidation by work request and by the
- * peer, and re-registration. The client (the owner) gives rights to a buffer, the server (the guest) uses them or must be
- * refused. Rules: InfiniBand Architecture, volume 1, section 10.6. The owner is not rdma_rxe: that of Linux 6.1 looks at the
- * bounds of a window's region and not at the window's, and cannot destroy a queue pair that a window is bound on.
+ * What a key opens and when it stops to: memory windows of types 1 and 2B, invalidation by work
+ * request and by the peer, and re-registration. The client (the owner) gives rights to a buffer,
+ * the server (the guest) uses them or must be refused. Rules: InfiniBand Architecture, volume 1,
+ * section 10.6. The owner is not rdma_rxe: that of Linux 6.1 looks at the bounds of a window's
+ * region and not at the window's, and cannot destroy a queue pair that a window is bound on.
  */
 #include <errno.h>
 #include <rdma/ib_user_verbs.h>
@@ -23,7 +24,8 @@
 #define BUF		40000	/* bytes of the owner's buffer */
 #define OFF		5000	/* the part that is opened */
 #define LEN		20000
-#define FULL		(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_MW_BIND)
+#define FULL		(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | \
+			 IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_MW_BIND)
 #define RW		(IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
 
 struct key {
@@ -105,8 +107,12 @@ static void post(struct mem *m, struct ibv_send_wr *wr, const char *what, uint32
 		done(m, 0, what, allowed, &wc);
 }
 
-/* The guest writes and reads @len bytes from @off of the opened part on; the owner looks at its buffer. */
-static void access_one(struct mem *m, enum ibv_wr_opcode opcode, int32_t off, uint32_t len, uint32_t allowed)
+/*
+ * The guest writes and reads @len bytes from @off of the opened part on; the owner looks at its
+ * buffer.
+ */
+static void access_one(struct mem *m, enum ibv_wr_opcode opcode, int32_t off, uint32_t len,
+		       uint32_t allowed)
 {
 	static const char *const names[] = { [IBV_WR_RDMA_WRITE] = "WRITE", [IBV_WR_RDMA_READ] = "READ" };
 	struct vc *vc = m->vc;
@@ -124,8 +130,11 @@ static void access_one(struct mem *m, enum ibv_wr_opcode opcode, int32_t off, ui
 	}
 	in_step(m);
 	if (!own(m)) {
-		struct ibv_sge sge = { (uintptr_t)mine, len, write ? vc->tx_mr->lkey : vc->rx_mr->lkey };
-		struct ibv_send_wr wr = { .wr_id = 1, .sg_list = &sge, .num_sge = 1, .opcode = opcode };
+		struct ibv_sge sge = { (uintptr_t)mine, len,
+				       write ? vc->tx_mr->lkey : vc->rx_mr->lkey };
+		struct ibv_send_wr wr = {
+			.wr_id = 1, .sg_list = &sge, .num_sge = 1, .opcode = opcode
+		};
 
 		wr.wr.rdma.remote_addr = m->key.addr + off;
 		wr.wr.rdma.rkey = m->key.rkey;
@@ -206,8 +215,8 @@ static void bind1(struct mem *m, struct ibv_mw *mw, uint32_t off, uint32_t len, 
 }
 
 /* Type 2, by a request. The new key is told from the old one by its last byte. */
-static void bind2(struct mem *m, struct ibv_mw *mw, struct ibv_mr *mr, uint64_t addr, uint64_t len, int access,
-		  uint32_t allowed)
+static void bind2(struct mem *m, struct ibv_mw *mw, struct ibv_mr *mr, uint64_t addr, uint64_t len,
+		  int access, uint32_t allowed)
 {
 	struct ibv_send_wr wr = { .wr_id = 3, .opcode = IBV_WR_BIND_MW };
 
@@ -314,7 +323,9 @@ static struct ibv_mw *window2(struct mem *m, uint64_t at)
 	return mw;
 }
 
-/* The rights that a window of type 2 gives end with the connection, and the window is free again. */
+/*
+ * The rights that a window of type 2 gives end with the connection, and the window is free again.
+ */
 static void qp_ends(struct mem *m)
 {
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
@@ -404,7 +415,10 @@ static void remote_invalidate(struct mem *m)
 		if (!(wc.wc_flags & IBV_WC_WITH_INV) || wc.invalidated_rkey != mw->rkey)
 			vc_wrong(m->vc, "%s: the receive tells of no invalidation, or of another key", m->name);
 	} else {
-		struct ibv_send_wr wr = { .wr_id = 6, .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND_WITH_INV,
+		struct ibv_send_wr wr = { .wr_id = 6,
+					  .sg_list = &sge,
+					  .num_sge = 1,
+					  .opcode = IBV_WR_SEND_WITH_INV,
 					  .invalidate_rkey = m->key.rkey };
 
 		post(m, &wr, "SEND with invalidate", OK);
@@ -434,12 +448,14 @@ static void bad_binds(struct mem *m)
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (own(m)) {
-			struct ibv_mw *mw = alloc_mw(m, bad[i].pd2 ? m->pd2 : m->vc->pd, IBV_MW_TYPE_2);
+			struct ibv_mw *mw = alloc_mw(m, bad[i].pd2 ? m->pd2 : m->vc->pd,
+						     IBV_MW_TYPE_2);
 			struct ibv_mr *mr = ibv_reg_mr(m->vc->pd, m->buf, BUF, bad[i].mr_access);
 
 			if (!mr)
 				vc_die("%s: ibv_reg_mr: %s", m->name, strerror(errno));
-			bind2(m, mw, mr, (uintptr_t)m->buf + bad[i].off, bad[i].len, bad[i].access, BAD_LOCAL);
+			bind2(m, mw, mr, (uintptr_t)m->buf + bad[i].off, bad[i].len, bad[i].access,
+			      BAD_LOCAL);
 			dealloc_mw(m, mw);
 			if (ibv_dereg_mr(mr))
 				vc_wrong(m->vc, "%s: a region that a bind was refused for is in use", m->name);
@@ -455,7 +471,8 @@ static int rereg(struct mem *m, uint32_t flags, struct ibv_pd *pd, uint8_t *star
 		struct ib_uverbs_cmd_hdr hdr;
 		struct ib_uverbs_rereg_mr cmd;
 	} msg = {
-		.hdr = { IB_USER_VERBS_CMD_REREG_MR, sizeof(msg) / 4, sizeof(struct ib_uverbs_rereg_mr_resp) / 4 },
+		.hdr = { IB_USER_VERBS_CMD_REREG_MR, sizeof(msg) / 4,
+			 sizeof(struct ib_uverbs_rereg_mr_resp) / 4 },
 	};
 	struct ib_uverbs_rereg_mr_resp resp = { 0 };
 
@@ -479,7 +496,8 @@ static int rereg(struct mem *m, uint32_t flags, struct ibv_pd *pd, uint8_t *star
 	return 0;
 }
 
-static void must_rereg(struct mem *m, int want, uint32_t flags, struct ibv_pd *pd, uint8_t *start, int access)
+static void must_rereg(struct mem *m, int want, uint32_t flags, struct ibv_pd *pd, uint8_t *start,
+		       int access)
 {
 	int err = rereg(m, flags, pd, start, access);
 
@@ -500,21 +518,25 @@ static void reregister(struct mem *m)
 	access_one(m, IBV_WR_RDMA_READ, 0, LEN, OK);
 	may_not(m, IBV_WR_RDMA_WRITE, 0, LEN);
 	if (own(m)) {
-		must_rereg(m, EINVAL, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, IBV_ACCESS_REMOTE_WRITE);
+		must_rereg(m, EINVAL, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL,
+			   IBV_ACCESS_REMOTE_WRITE);
 		must_rereg(m, EINVAL, 0, NULL, NULL, 0);
 		must_rereg(m, 0, IBV_REREG_MR_CHANGE_PD, m->pd2, NULL, 0);
 	}
 	may_not(m, IBV_WR_RDMA_READ, 0, 1);
 	if (own(m))
-		must_rereg(m, 0, IBV_REREG_MR_CHANGE_ACCESS | IBV_REREG_MR_CHANGE_PD, m->vc->pd, NULL, FULL);
+		must_rereg(m, 0, IBV_REREG_MR_CHANGE_ACCESS | IBV_REREG_MR_CHANGE_PD, m->vc->pd,
+			   NULL, FULL);
 	may(m, 0, LEN);
 
 	if (own(m)) {
-		other = mmap(NULL, BUF + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		other = mmap(NULL, BUF + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
 		if (other == MAP_FAILED)
 			vc_die("no memory");
 		/* nothing is mapped there: the region stays as it was */
-		must_rereg(m, EFAULT, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, (uint8_t *)(4096 + (m->buf - m->page)), 0);
+		must_rereg(m, EFAULT, IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
+			   (uint8_t *)(4096 + (m->buf - m->page)), 0);
 	}
 	may(m, 0, LEN);
 	if (own(m)) {
@@ -549,11 +571,15 @@ static void large_pages(struct mem *m)
 	unsigned int i;
 
 	if (own(m)) {
-		map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED)
 			vc_die("no memory");
 		base = (uint8_t *)(((uintptr_t)map + page - 1) & ~(page - 1));
-		/* advice: with pages of the usual size the case is another, and must succeed as well */
+		/*
+		 * advice: with pages of the usual size the case is another, and must succeed as
+		 * well
+		 */
 		madvise(base, pages * page, MADV_HUGEPAGE);
 		memset(base, 1, pages * page);
 		mr = ibv_reg_mr(m->vc->pd, base + 77, pages * page - 154, FULL);
@@ -598,7 +624,8 @@ static void refusals(struct mem *m)
 
 static void begin(struct mem *m)
 {
-	m->page = mmap(NULL, BUF + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m->page = mmap(NULL, BUF + 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 	if (m->page == MAP_FAILED)
 		vc_die("no memory");
 	m->buf = m->page + 321;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The plan of a round: which messages, of what size, from and to where; and the images of both areas before and after.
- * Everything comes from (seed, round), so both processes hold the same plan without a word.
+ * The plan of a round: which messages, of what size, from and to where; and the images of both
+ * areas before and after. Everything comes from (seed, round), so both processes hold the same plan
+ * without a word.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,10 +18,14 @@ static uint64_t image_seed(const struct vc *vc, int side, int area)
 	return vc_rand(&r);
 }
 
-/* Sizes at which something changes: packets, bursts of packets, cache lines, pages; and any size between. */
+/*
+ * Sizes at which something changes: packets, bursts of packets, cache lines, pages; and any size
+ * between.
+ */
 static uint32_t pick_size(struct vc *vc, struct vc_rng *r)
 {
-	static const uint16_t segs[] = { 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257 };
+	static const uint16_t segs[] = { 1,  2,	 3,  4,	 5,  7,	  8,   15,  16,	 17,  31,
+					 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257 };
 	uint32_t n, around = vc_below(r, 3), bits;
 
 	switch (vc_below(r, 8)) {
@@ -47,7 +52,10 @@ static uint32_t pick_size(struct vc *vc, struct vc_rng *r)
 	return n > vc->cfg.max_size ? n % (vc->cfg.max_size + 1) : n;
 }
 
-/* A piece of an area, at any alignment, apart from its neighbours by at least one byte that nobody may write. */
+/*
+ * A piece of an area, at any alignment, apart from its neighbours by at least one byte that nobody
+ * may write.
+ */
 static struct vc_range place(struct vc *vc, struct vc_rng *r, int side, int area, uint32_t len)
 {
 	uint32_t *used = &vc->plan.used[side][area];
@@ -59,7 +67,8 @@ static struct vc_range place(struct vc *vc, struct vc_rng *r, int side, int area
 	return range;
 }
 
-static int place_pieces(struct vc *vc, struct vc_rng *r, int side, int area, uint32_t len, struct vc_range *out)
+static int place_pieces(struct vc *vc, struct vc_rng *r, int side, int area, uint32_t len,
+			struct vc_range *out)
 {
 	uint32_t max = vc->me.max_sge < vc->peer.max_sge ? vc->me.max_sge : vc->peer.max_sge;
 	uint32_t cut;
@@ -151,7 +160,8 @@ static void plan_op(struct vc *vc, struct vc_rng *r, struct vc_op *op)
 		op->npeer = place_pieces(vc, r, to, 1, op->len + slack, op->peer);
 	}
 	op->inlined = op->opcode != VC_READ && op->opcode != VC_CAS && op->opcode != VC_ADD &&
-		      op->len <= vc->me.max_inline && op->len <= vc->peer.max_inline && !vc_below(r, 3);
+		      op->len <= vc->me.max_inline && op->len <= vc->peer.max_inline &&
+		      !vc_below(r, 3);
 }
 
 void vc_make_plan(struct vc *vc, uint32_t round)
@@ -196,7 +206,9 @@ void vc_make_plan(struct vc *vc, uint32_t round)
 			unsignaled[op->dir][op->qp] = 0;
 		p->nops++;
 	}
-	/* The last of each queue is signaled: only its completion frees the slots of those before. */
+	/*
+	 * The last of each queue is signaled: only its completion frees the slots of those before.
+	 */
 	for (i = p->nops - 1; i >= 0; i--) {
 		struct vc_op *op = &p->op[i];
 
@@ -208,7 +220,8 @@ void vc_make_plan(struct vc *vc, uint32_t round)
 }
 
 /* Moves the bytes of a message from the pieces it leaves to the pieces it reaches. */
-static void copy_pieces(uint8_t *dst, const struct vc_range *to, const uint8_t *src, const struct vc_range *from, uint32_t len)
+static void copy_pieces(uint8_t *dst, const struct vc_range *to, const uint8_t *src,
+			const struct vc_range *from, uint32_t len)
 {
 	uint32_t d = 0, s = 0, n;
 
@@ -259,20 +272,21 @@ void vc_make_images(struct vc *vc)
 			uint64_t n;
 
 			if (mine)
-				continue;	/* what it finds depends on the others: check_adds() */
+				continue; /* what it finds depends on the others: check_adds() */
 			memcpy(&n, vc->want + op->target.off, 8);
 			n++;
 			memcpy(vc->want + op->target.off, &n, 8);
 		} else if (!mine) {
 			bool write = op->opcode == VC_WRITE || op->opcode == VC_WRITE_IMM;
 
-			copy_pieces(vc->want, write ? &op->target : op->peer, vc->peer_tx, op->local, op->len);
+			copy_pieces(vc->want, write ? &op->target : op->peer, vc->peer_tx,
+				    op->local, op->len);
 		}
 	}
 }
 
-static bool same(struct vc *vc, const char *what, const struct vc_op *op, const uint8_t *have, const uint8_t *want,
-		 uint32_t off, uint32_t len)
+static bool same(struct vc *vc, const char *what, const struct vc_op *op, const uint8_t *have,
+		 const uint8_t *want, uint32_t off, uint32_t len)
 {
 	uint32_t i, bad = 0, first = 0, last = 0;
 
@@ -300,8 +314,8 @@ bool vc_check_range(struct vc *vc, const struct vc_op *op, struct vc_range r, co
 }
 
 /*
- * What our ADDs found: the counter's values one by one, each once, and rising on every queue pair. Then the area may
- * hold them.
+ * What our ADDs found: the counter's values one by one, each once, and rising on every queue pair.
+ * Then the area may hold them.
  */
 static void check_adds(struct vc *vc)
 {
@@ -331,7 +345,10 @@ static void check_adds(struct vc *vc)
 	}
 }
 
-/* Messages one by one first, for a report that names them; then everything else that must not have changed. */
+/*
+ * Messages one by one first, for a report that names them; then everything else that must not have
+ * changed.
+ */
 void vc_check_images(struct vc *vc)
 {
 	struct vc_plan *p = &vc->plan;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Queue cases: shared receive queues, resizing with requests and completions in the queues, overrun, and the
- * asynchronous events that go with them. In each case one side is the subject and the other sends to it; then they
- * change places. Stock rdma_rxe raises fewer events than the InfiniBand Architecture, volume 1, chapter 11.6.3, has:
- * as a subject it takes part in the cases that carry data.
+ * Queue cases: shared receive queues, resizing with requests and completions in the queues,
+ * overrun, and the asynchronous events that go with them. In each case one side is the subject and
+ * the other sends to it; then they change places. Stock rdma_rxe raises fewer events than the
+ * InfiniBand Architecture, volume 1, chapter 11.6.3, has: as a subject it takes part in the cases
+ * that carry data.
  */
 #include <errno.h>
 #include <poll.h>
@@ -54,19 +55,30 @@ static uint32_t msg_len(struct vc *vc, uint32_t seq)
 
 static void post_recv(struct vc *vc, struct queues *q, int qp, uint32_t i)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)slot(vc, i), .length = SLOT, .lkey = vc->rx_mr->lkey };
+	struct ibv_sge sge = { .addr = (uintptr_t)slot(vc, i),
+			       .length = SLOT,
+			       .lkey = vc->rx_mr->lkey };
 	struct ibv_recv_wr wr = { .wr_id = i, .sg_list = &sge, .num_sge = 1 }, *bad;
-	int err = q->srq ? ibv_post_srq_recv(q->srq, &wr, &bad) : ibv_post_recv(q->qp[qp], &wr, &bad);
+	int err = q->srq ? ibv_post_srq_recv(q->srq, &wr, &bad)
+			 : ibv_post_recv(q->qp[qp], &wr, &bad);
 
 	if (err)
 		vc_die("posting receive %u: %s", i, strerror(err));
 }
 
-static int send_bytes(struct vc *vc, struct queues *q, int qp, uint32_t seq, uint32_t len, int flags)
+static int send_bytes(struct vc *vc, struct queues *q, int qp, uint32_t seq, uint32_t len,
+		      int flags)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx + VC_GUARD + seq % 16 * SLOT, .length = len, .lkey = vc->tx_mr->lkey };
-	struct ibv_send_wr wr = { .wr_id = seq, .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND_WITH_IMM,
-				  .send_flags = IBV_SEND_SIGNALED | flags, .imm_data = seq }, *bad;
+	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx + VC_GUARD + seq % 16 * SLOT,
+			       .length = len,
+			       .lkey = vc->tx_mr->lkey };
+	struct ibv_send_wr wr = { .wr_id = seq,
+				  .sg_list = &sge,
+				  .num_sge = 1,
+				  .opcode = IBV_WR_SEND_WITH_IMM,
+				  .send_flags = IBV_SEND_SIGNALED | flags,
+				  .imm_data = seq },
+			   *bad;
 
 	vc_fill(vc->tx + VC_GUARD + seq % 16 * SLOT, len, seq + 1);
 	return ibv_post_send(q->qp[qp], &wr, &bad);
@@ -75,8 +87,14 @@ static int send_bytes(struct vc *vc, struct queues *q, int qp, uint32_t seq, uin
 static struct ibv_qp *make_qp(struct vc *vc, struct queues *q, enum ibv_qp_type type)
 {
 	struct ibv_qp_init_attr init = {
-		.send_cq = q->scq, .recv_cq = q->rcq, .srq = q->srq, .qp_type = type,
-		.cap = { .max_send_wr = 64, .max_recv_wr = q->srq ? 0 : NR_SLOTS, .max_send_sge = 1, .max_recv_sge = 1 },
+		.send_cq = q->scq,
+		.recv_cq = q->rcq,
+		.srq = q->srq,
+		.qp_type = type,
+		.cap = { .max_send_wr = 64,
+			 .max_recv_wr = q->srq ? 0 : NR_SLOTS,
+			 .max_send_sge = 1,
+			 .max_recv_sge = 1 },
 	};
 	struct ibv_qp *qp = ibv_create_qp(vc->pd, &init);
 
@@ -85,8 +103,12 @@ static struct ibv_qp *make_qp(struct vc *vc, struct queues *q, enum ibv_qp_type 
 	return qp;
 }
 
-/* Queue pairs of both sides, connected. The subject's have an SRQ of @srq_wr requests unless that is 0. */
-static void make(struct vc *vc, struct queues *q, bool subject, int nr_qps, uint32_t srq_wr, int rcq_len)
+/*
+ * Queue pairs of both sides, connected. The subject's have an SRQ of @srq_wr requests unless that
+ * is 0.
+ */
+static void make(struct vc *vc, struct queues *q, bool subject, int nr_qps, uint32_t srq_wr,
+		 int rcq_len)
 {
 	struct { uint32_t qpn[MAX_QPS], psn; } mine = { .psn = 0xffffff - 20 }, theirs;
 	struct ibv_srq_init_attr init = { .attr = { .max_wr = srq_wr, .max_sge = 1 } };
@@ -114,7 +136,8 @@ static void make(struct vc *vc, struct queues *q, bool subject, int nr_qps, uint
 	}
 	vc_swap(vc, &mine, &theirs, sizeof(mine));
 	for (i = 0; i < nr_qps; i++)
-		vc_qp_connect(vc, q->qp[i], theirs.qpn[i], mine.psn, theirs.psn, 7, 7, vc->cfg.timeout);
+		vc_qp_connect(vc, q->qp[i], theirs.qpn[i], mine.psn, theirs.psn, 7, 7,
+			      vc->cfg.timeout);
 	step(vc);
 }
 
@@ -128,7 +151,8 @@ static void unmake(struct vc *vc, struct queues *q)
 			err |= ibv_destroy_qp(q->qp[i]);
 	if (q->srq)
 		err |= ibv_destroy_srq(q->srq);
-	err |= ibv_destroy_cq(q->scq) | ibv_destroy_cq(q->rcq) | ibv_destroy_comp_channel(q->channel);
+	err |= ibv_destroy_cq(q->scq) | ibv_destroy_cq(q->rcq) |
+	       ibv_destroy_comp_channel(q->channel);
 	if (err)
 		vc_wrong(vc, "destroying queues failed");
 	vc->messages++;
@@ -244,7 +268,8 @@ static void take_all(struct vc *vc, struct queues *q)
 			vc_die("receive failed: %s", ibv_wc_status_str(wc.status));
 		for (i = 0; i < (uint32_t)q->nr_qps && q->qp[i]->qp_num != wc.qp_num; i++)
 			;
-		if (i == (uint32_t)q->nr_qps || wc.imm_data >= MESSAGES || wc.wr_id >= NR_SLOTS || !(wc.wc_flags & IBV_WC_WITH_IMM))
+		if (i == (uint32_t)q->nr_qps || wc.imm_data >= MESSAGES || wc.wr_id >= NR_SLOTS ||
+		    !(wc.wc_flags & IBV_WC_WITH_IMM))
 			vc_die("receive of QP %#x, wr_id %llu, message %u: none such", wc.qp_num, (unsigned long long)wc.wr_id, wc.imm_data);
 		if (last[i] > wc.imm_data)
 			vc_wrong(vc, "message %u after message %u of the same queue pair", wc.imm_data, last[i]);
@@ -373,7 +398,8 @@ static void last_wqe(struct vc *vc, bool subject)
 		step(vc);
 		send_some(vc, &q, 1, 3, 0);
 		/* longer than a receive */
-		if (send_bytes(vc, &q, 1, 3, SLOT + 1, 0) || !reap(q.scq, &wc, 20) || wc.status == IBV_WC_SUCCESS)
+		if (send_bytes(vc, &q, 1, 3, SLOT + 1, 0) || !reap(q.scq, &wc, 20) ||
+		    wc.status == IBV_WC_SUCCESS)
 			vc_wrong(vc, "a message longer than the receive did not fail");
 		unmake(vc, &q);
 		return;
@@ -384,7 +410,8 @@ static void last_wqe(struct vc *vc, bool subject)
 	expect_event(vc, IBV_EVENT_QP_LAST_WQE_REACHED, q.qp[0]);
 	step(vc);
 	take_some(vc, &q, 3);
-	if (!reap(q.rcq, &wc, 20) || wc.status != IBV_WC_LOC_LEN_ERR || wc.qp_num != q.qp[1]->qp_num)
+	if (!reap(q.rcq, &wc, 20) || wc.status != IBV_WC_LOC_LEN_ERR ||
+	    wc.qp_num != q.qp[1]->qp_num)
 		vc_wrong(vc, "the receive of a message that is too long did not end with a length error");
 	expect_event(vc, IBV_EVENT_QP_LAST_WQE_REACHED, q.qp[1]);
 	if (reap(q.rcq, &wc, 0.2))
@@ -485,7 +512,8 @@ static int moderate(struct vc *vc, struct ibv_cq *cq, uint16_t count, uint16_t p
 		struct ib_uverbs_ex_cmd_hdr ex;
 		struct ib_uverbs_ex_modify_cq cmd;
 	} c = {
-		.hdr = { IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_CQ, sizeof(c.cmd) / 8, 0 },
+		.hdr = { IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_MODIFY_CQ,
+			 sizeof(c.cmd) / 8, 0 },
 		.cmd = { .cq_handle = cq->handle, .attr_mask = 1, .attr = { count, period } },
 	};
 
@@ -567,8 +595,12 @@ static void other_events(struct vc *vc, bool subject)
 	struct { uint32_t qpn, psn; } mine = { .psn = 7 }, theirs;
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
 	struct ibv_sge sge = { .addr = (uintptr_t)vc->tx, .length = 8, .lkey = vc->tx_mr->lkey };
-	struct ibv_send_wr wr = { .wr_id = 1, .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_RDMA_WRITE,
-				  .send_flags = IBV_SEND_SIGNALED }, *bad;
+	struct ibv_send_wr wr = { .wr_id = 1,
+				  .sg_list = &sge,
+				  .num_sge = 1,
+				  .opcode = IBV_WR_RDMA_WRITE,
+				  .send_flags = IBV_SEND_SIGNALED },
+			   *bad;
 	struct queues q;
 	struct ibv_wc wc;
 
@@ -597,7 +629,8 @@ static void other_events(struct vc *vc, bool subject)
 		step(vc);
 		wr.wr.rdma.remote_addr = vc->peer.rx_addr;
 		wr.wr.rdma.rkey = vc->peer.rx_rkey ^ 0x11;
-		if (ibv_post_send(q.qp[0], &wr, &bad) || !reap(q.scq, &wc, 20) || wc.status != IBV_WC_REM_ACCESS_ERR)
+		if (ibv_post_send(q.qp[0], &wr, &bad) || !reap(q.scq, &wc, 20) ||
+		    wc.status != IBV_WC_REM_ACCESS_ERR)
 			vc_wrong(vc, "a WRITE with a wrong key did not fail");
 	}
 	unmake(vc, &q);

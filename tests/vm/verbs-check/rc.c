@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* One round on the connected queue pairs: post both directions' messages, reap and check every completion. */
+/*
+ * One round on the connected queue pairs: post both directions' messages, reap and check every
+ * completion.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,12 +31,15 @@ static int qp_of(struct vc *vc, uint32_t qpn)
 	return -1;
 }
 
-static void sges(const struct vc_range *r, int n, const uint8_t *base, uint32_t lkey, struct ibv_sge *out)
+static void sges(const struct vc_range *r, int n, const uint8_t *base, uint32_t lkey,
+		 struct ibv_sge *out)
 {
 	int i;
 
 	for (i = 0; i < n; i++)
-		out[i] = (struct ibv_sge){ .addr = (uintptr_t)base + r[i].off, .length = r[i].len, .lkey = lkey };
+		out[i] = (struct ibv_sge){ .addr = (uintptr_t)base + r[i].off,
+					   .length = r[i].len,
+					   .lkey = lkey };
 }
 
 static void post_recvs(struct vc *vc, struct progress *p)
@@ -60,21 +66,24 @@ static void post_recvs(struct vc *vc, struct progress *p)
 static void fill_wr(struct vc *vc, int i, struct ibv_send_wr *wr, struct ibv_sge *sge)
 {
 	static const enum ibv_wr_opcode code[] = {
-		[VC_WRITE] = IBV_WR_RDMA_WRITE, [VC_WRITE_IMM] = IBV_WR_RDMA_WRITE_WITH_IMM, [VC_READ] = IBV_WR_RDMA_READ,
-		[VC_SEND] = IBV_WR_SEND, [VC_SEND_IMM] = IBV_WR_SEND_WITH_IMM,
-		[VC_CAS] = IBV_WR_ATOMIC_CMP_AND_SWP, [VC_ADD] = IBV_WR_ATOMIC_FETCH_AND_ADD,
+		[VC_WRITE] = IBV_WR_RDMA_WRITE,		[VC_WRITE_IMM] = IBV_WR_RDMA_WRITE_WITH_IMM,
+		[VC_READ] = IBV_WR_RDMA_READ,		[VC_SEND] = IBV_WR_SEND,
+		[VC_SEND_IMM] = IBV_WR_SEND_WITH_IMM,	[VC_CAS] = IBV_WR_ATOMIC_CMP_AND_SWP,
+		[VC_ADD] = IBV_WR_ATOMIC_FETCH_AND_ADD,
 	};
 	struct vc_op *op = &vc->plan.op[i];
 	bool read = op->opcode == VC_READ, atomic = op->opcode == VC_CAS || op->opcode == VC_ADD;
 	bool fetch = read || atomic;
 
-	sges(op->local, op->nlocal, fetch ? vc->rx : vc->tx, fetch ? vc->rx_mr->lkey : vc->tx_mr->lkey, sge);
+	sges(op->local, op->nlocal, fetch ? vc->rx : vc->tx,
+	     fetch ? vc->rx_mr->lkey : vc->tx_mr->lkey, sge);
 	*wr = (struct ibv_send_wr){
 		.wr_id = i,
 		.sg_list = sge,
 		.num_sge = op->nlocal,
 		.opcode = code[op->opcode],
-		.send_flags = (op->signaled ? IBV_SEND_SIGNALED : 0) | (op->inlined ? IBV_SEND_INLINE : 0) |
+		.send_flags = (op->signaled ? IBV_SEND_SIGNALED : 0) |
+			      (op->inlined ? IBV_SEND_INLINE : 0) |
 			      (op->solicited && takes_recv(op) ? IBV_SEND_SOLICITED : 0),
 		.imm_data = op->imm,
 	};
@@ -120,9 +129,10 @@ static void post_sends(struct vc *vc, struct progress *p)
 static void on_send(struct vc *vc, struct progress *p, const struct ibv_wc *wc)
 {
 	static const enum ibv_wc_opcode code[] = {
-		[VC_WRITE] = IBV_WC_RDMA_WRITE, [VC_WRITE_IMM] = IBV_WC_RDMA_WRITE, [VC_READ] = IBV_WC_RDMA_READ,
-		[VC_SEND] = IBV_WC_SEND, [VC_SEND_IMM] = IBV_WC_SEND,
-		[VC_CAS] = IBV_WC_COMP_SWAP, [VC_ADD] = IBV_WC_FETCH_ADD,
+		[VC_WRITE] = IBV_WC_RDMA_WRITE, [VC_WRITE_IMM] = IBV_WC_RDMA_WRITE,
+		[VC_READ] = IBV_WC_RDMA_READ,	[VC_SEND] = IBV_WC_SEND,
+		[VC_SEND_IMM] = IBV_WC_SEND,	[VC_CAS] = IBV_WC_COMP_SWAP,
+		[VC_ADD] = IBV_WC_FETCH_ADD,
 	};
 	struct vc_op *op;
 	int q = qp_of(vc, wc->qp_num), i;

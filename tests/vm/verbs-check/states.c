@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * States of the client's queue pairs, of each type: every transition of InfiniBand Architecture, volume 1, section 10.3
- * works and every other is refused and changes nothing; so are transitions with an attribute missing, out of range or
- * out of place; work ends as it must when its queue stops. And ATOMIC_WRITE and FLUSH,
- * where both devices have them.
+ * States of the client's queue pairs, of each type: every transition of InfiniBand Architecture,
+ * volume 1, section 10.3 works and every other is refused and changes nothing; so are transitions
+ * with an attribute missing, out of range or out of place; work ends as it must when its queue
+ * stops. And ATOMIC_WRITE and FLUSH, where both devices have them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,11 +28,13 @@ static const char *const state_name[NR_STATES] = { "RESET", "INIT", "RTR", "RTS"
 static const struct type {
 	enum ibv_qp_type type;
 	const char *name;
-	int init, rtr, rts;	/* attributes that the transition to a state needs beside the state */
+	int init, rtr, rts; /* attributes that the transition to a state needs beside the state */
 } types[] = {
 	{ IBV_QPT_RC, "RC", IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS,
-	  IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
-	  IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC },
+	  IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+		  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
+	  IBV_QP_SQ_PSN | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+		  IBV_QP_MAX_QP_RD_ATOMIC },
 	{ IBV_QPT_UC, "UC", IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS,
 	  IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN, IBV_QP_SQ_PSN },
 	{ IBV_QPT_UD, "UD", IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY, 0, IBV_QP_SQ_PSN },
@@ -53,7 +55,9 @@ static struct ibv_qp_attr attr_for(struct vc *vc, enum ibv_qp_state state)
 		.ah_attr = {
 			.is_global = 1,
 			.port_num = 1,
-			.grh = { .dgid = vc->peer.gid, .sgid_index = vc->gid_index, .hop_limit = 64 },
+			.grh = {
+				.dgid = vc->peer.gid, .sgid_index = vc->gid_index, .hop_limit = 64,
+			},
 		},
 	};
 }
@@ -87,7 +91,8 @@ static int go(struct vc *vc, const struct type *t, struct ibv_qp *qp, enum ibv_q
 /* A new queue pair in a state that modifying leads to. */
 static struct ibv_qp *in_state(struct vc *vc, const struct type *t, enum ibv_qp_state state)
 {
-	static const enum ibv_qp_state way[] = { IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS, IBV_QPS_SQD };
+	static const enum ibv_qp_state way[] = { IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS,
+						 IBV_QPS_SQD };
 	struct ibv_qp *qp = vc_create_qp(vc, t->type, 0);
 	int i, err = 0;
 
@@ -173,7 +178,8 @@ static void missing(struct vc *vc, const struct type *t)
 	}
 }
 
-static void must_refuse(struct vc *vc, struct ibv_qp *qp, const char *what, struct ibv_qp_attr attr, int mask)
+static void must_refuse(struct vc *vc, struct ibv_qp *qp, const char *what, struct ibv_qp_attr attr,
+			int mask)
 {
 	enum ibv_qp_state before = state_of(qp);
 
@@ -238,7 +244,8 @@ static void post(struct vc *vc, struct ibv_qp *qp, uint64_t id, uint32_t lkey, b
 		vc_wrong(vc, "posting request %llu: %s", (unsigned long long)id, strerror(err));
 }
 
-static void expect(struct vc *vc, int which, uint64_t id, enum ibv_wc_status status, const char *when)
+static void expect(struct vc *vc, int which, uint64_t id, enum ibv_wc_status status,
+		   const char *when)
 {
 	double end = vc_now() + 15;
 	struct ibv_wc wc;
@@ -249,8 +256,9 @@ static void expect(struct vc *vc, int which, uint64_t id, enum ibv_wc_status sta
 			return;
 		}
 	if (wc.wr_id != id || wc.status != status)
-		vc_wrong(vc, "%s: request %llu completed with '%s', expected %llu with '%s'", when, (unsigned long long)wc.wr_id,
-			 ibv_wc_status_str(wc.status), (unsigned long long)id, ibv_wc_status_str(status));
+		vc_wrong(vc, "%s: request %llu completed with '%s', expected %llu with '%s'", when,
+			 (unsigned long long)wc.wr_id, ibv_wc_status_str(wc.status),
+			 (unsigned long long)id, ibv_wc_status_str(status));
 }
 
 /* A send queue that fails on UC: it alone stops, and goes on after a transition back to RTS. */
@@ -270,7 +278,8 @@ static void send_queue_error(struct vc *vc)
 	expect(vc, 0, 3, IBV_WC_WR_FLUSH_ERR, "in SQE");
 	if (!go(vc, t, qp, IBV_QPS_SQD) || !go(vc, t, qp, IBV_QPS_RTR))
 		vc_wrong(vc, "UC queue pair from SQE to SQD or RTR: not refused");
-	if (ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE) || state_of(qp) != IBV_QPS_RTS)
+	if (ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE) ||
+	    state_of(qp) != IBV_QPS_RTS)
 		vc_wrong(vc, "UC queue pair from SQE to RTS failed");
 	/* to nobody: the queue pair there is reliable and drops it */
 	post(vc, qp, 4, vc->tx_mr->lkey, false);
@@ -278,7 +287,10 @@ static void send_queue_error(struct vc *vc)
 	gone(vc, qp);
 }
 
-/* All that is posted before and after ends with a flush error, in order, on both queues; RESET forgets. */
+/*
+ * All that is posted before and after ends with a flush error, in order, on both queues; RESET
+ * forgets.
+ */
 static void flush(struct vc *vc, const struct type *t)
 {
 	struct ibv_qp *qp = in_state(vc, t, IBV_QPS_INIT);
@@ -314,7 +326,10 @@ static struct ibv_qp *builder_qp(struct vc *vc, uint64_t ops)
 	struct ibv_qp_init_attr_ex init = {
 		.send_cq = vc->cq[0],
 		.recv_cq = vc->cq[1],
-		.cap = { .max_send_wr = VC_DEPTH, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1 },
+		.cap = { .max_send_wr = VC_DEPTH,
+			 .max_recv_wr = 1,
+			 .max_send_sge = 1,
+			 .max_recv_sge = 1 },
 		.qp_type = IBV_QPT_RC,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.pd = vc->pd,
@@ -378,7 +393,9 @@ static void atomic_write(struct vc *vc)
 			ibv_wr_start(qpx);
 			qpx->wr_id = i + n;
 			qpx->wr_flags = IBV_SEND_SIGNALED;
-			ibv_wr_atomic_write(qpx, vc->peer.rx_rkey, vc->peer.rx_addr + VC_GUARD + off + (i + n) * 8, &value);
+			ibv_wr_atomic_write(qpx, vc->peer.rx_rkey,
+					    vc->peer.rx_addr + VC_GUARD + off + (i + n) * 8,
+					    &value);
 			if (ibv_wr_complete(qpx))
 				vc_die("posting an ATOMIC_WRITE failed");
 		}
@@ -397,8 +414,8 @@ static void atomic_write(struct vc *vc)
 }
 
 /*
- * <infiniband/verbs.h> of this age has no call for FLUSH: a WRITE is built, found in the queue that is mapped, and
- * made one before the doorbell.
+ * <infiniband/verbs.h> of this age has no call for FLUSH: a WRITE is built, found in the queue that
+ * is mapped, and made one before the doorbell.
  */
 static bool make_flush(uint64_t wr_id, uint64_t addr, uint32_t len, uint32_t rkey, int level)
 {
@@ -435,8 +452,8 @@ static bool make_flush(uint64_t wr_id, uint64_t addr, uint32_t len, uint32_t rke
 	return done;
 }
 
-static void post_flush(struct vc *vc, struct ibv_qp *qp, uint64_t id, uint64_t addr, uint32_t len, uint32_t rkey, int level,
-		       enum ibv_wc_status status)
+static void post_flush(struct vc *vc, struct ibv_qp *qp, uint64_t id, uint64_t addr, uint32_t len,
+		       uint32_t rkey, int level, enum ibv_wc_status status)
 {
 	struct ibv_qp_ex *qpx = ibv_qp_to_qp_ex(qp);
 	uint64_t wr_id = 0x464c555348000000ULL + id;
@@ -454,14 +471,17 @@ static void post_flush(struct vc *vc, struct ibv_qp *qp, uint64_t id, uint64_t a
 }
 
 /*
- * Of a range, of the whole region, and without the right. rdma_rxe (6.12) takes the headers of a FLUSH twice
- * into its ICRC and so understands nobody but itself: between two of ours only.
+ * Of a range, of the whole region, and without the right. rdma_rxe (6.12) takes the headers of a
+ * FLUSH twice into its ICRC and so understands nobody but itself: between two of ours only.
  */
 static void flush_remote(struct vc *vc)
 {
 	bool ours = !strncmp(ibv_get_device_name(vc->ctx->device), "rxe_mos", 7);
-	struct ends mine = { .psn = 0xfffff0, .able = ours && offers(vc, DEVICE_FLUSH_GLOBAL) }, theirs;
-	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_INIT, .port_num = 1, .qp_access_flags = ACCESS_FLUSH_GLOBAL };
+	struct ends mine = { .psn = 0xfffff0, .able = ours && offers(vc, DEVICE_FLUSH_GLOBAL) },
+		    theirs;
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_INIT,
+				    .port_num = 1,
+				    .qp_access_flags = ACCESS_FLUSH_GLOBAL };
 	struct ibv_qp *qp = NULL;
 	struct ibv_mr *mr = NULL;
 	uint64_t before = vc->wrong;
@@ -469,9 +489,13 @@ static void flush_remote(struct vc *vc)
 
 	if (mine.able) {
 		qp = builder_qp(vc, IBV_QP_EX_WITH_RDMA_WRITE);
-		if (ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS))
+		if (ibv_modify_qp(qp, &attr,
+				  IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+					  IBV_QP_ACCESS_FLAGS))
 			vc_wrong(vc, "a queue pair that lets flush: refused");
-		mr = ibv_reg_mr(vc->pd, vc->rx, vc->area, ACCESS_FLUSH_GLOBAL | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE);
+		mr = ibv_reg_mr(vc->pd, vc->rx, vc->area,
+				ACCESS_FLUSH_GLOBAL | IBV_ACCESS_REMOTE_WRITE |
+					IBV_ACCESS_LOCAL_WRITE);
 		if (!mr)
 			vc_die("a region that lets flush: %s", strerror(errno));
 		mine.rkey = mr->rkey;
@@ -484,7 +508,8 @@ static void flush_remote(struct vc *vc)
 		post_flush(vc, qp, 2, vc->peer.rx_addr + 100, 5000, theirs.rkey, 1, IBV_WC_SUCCESS);
 		vc_swap(vc, &step, &step, sizeof(step));
 		if (!vc->side)
-			post_flush(vc, qp, 3, vc->peer.rx_addr + 100, 5000, vc->peer.rx_rkey, 0, IBV_WC_REM_ACCESS_ERR);
+			post_flush(vc, qp, 3, vc->peer.rx_addr + 100, 5000, vc->peer.rx_rkey, 0,
+				   IBV_WC_REM_ACCESS_ERR);
 		vc_swap(vc, &step, &step, sizeof(step));
 		vc_note("%s: FLUSH", vc->wrong == before ? "ok" : "FAILED");
 	}

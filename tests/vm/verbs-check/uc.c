@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Messages on an unreliable connection, both ways. What arrives must be a whole message of this round, in its place; with
+ * Messages on an unreliable connection, both ways. What arrives must be a whole message of this
+ * round, in its place; with
  * --lossy one may be missing, come twice or be of the round before.
  */
 #include <errno.h>
@@ -17,8 +18,8 @@
 #define HALF		(MSGS * SLOT)
 
 /*
- * One buffer: receive requests, then what the peer writes to (message i of an odd round and of an even one have places
- * of their own, so that what comes late cannot hurt), then what is sent.
+ * One buffer: receive requests, then what the peer writes to (message i of an odd round and of an
+ * even one have places of their own, so that what comes late cannot hurt), then what is sent.
  */
 #define RECV_AT(i)	((size_t)(i) * SLOT)
 #define TARGET_AT(r, i)	(RECV_AT(RECVS) + ((r) & 1) * HALF + (size_t)(i) * SLOT)
@@ -58,7 +59,8 @@ static int plan(struct vc *vc, uint32_t round, int side, struct message *m)
 			m[i].len = vc_below(&r, 3);
 			break;
 		case 1:
-			m[i].len = vc->mtu * (1 + vc_below(&r, LONGEST / vc->mtu - 1)) + vc_below(&r, 3) - 1;
+			m[i].len = vc->mtu * (1 + vc_below(&r, LONGEST / vc->mtu - 1)) +
+				   vc_below(&r, 3) - 1;
 			break;
 		default:
 			m[i].len = vc_below(&r, LONGEST);
@@ -69,7 +71,9 @@ static int plan(struct vc *vc, uint32_t round, int side, struct message *m)
 
 static void post_recv(struct vc *vc, int i)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)vc->uc_buf + RECV_AT(i), .length = LONGEST + 100, .lkey = vc->uc_mr->lkey };
+	struct ibv_sge sge = { .addr = (uintptr_t)vc->uc_buf + RECV_AT(i),
+			       .length = LONGEST + 100,
+			       .lkey = vc->uc_mr->lkey };
 	struct ibv_recv_wr wr = { .wr_id = i, .sg_list = &sge, .num_sge = 1 }, *bad;
 	int err;
 
@@ -84,11 +88,13 @@ void vc_uc_setup(struct vc *vc)
 	if (!(vc->cfg.ops & (1u << VC_UC)))
 		return;
 	if (!vc->uc_buf) {
-		vc->uc_buf = mmap(NULL, UC_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		vc->uc_buf = mmap(NULL, UC_BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (vc->uc_buf == MAP_FAILED)
 			vc_die("no memory for UC messages");
 	}
-	vc->uc_mr = ibv_reg_mr(vc->pd, vc->uc_buf, UC_BYTES, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+	vc->uc_mr = ibv_reg_mr(vc->pd, vc->uc_buf, UC_BYTES,
+			       IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
 	if (!vc->uc_mr)
 		vc_die("ibv_reg_mr (UC): %s", strerror(errno));
 	vc->uc = vc_create_qp(vc, IBV_QPT_UC, 0);
@@ -107,8 +113,8 @@ void vc_uc_connect(struct vc *vc)
 
 	if (!vc->uc)
 		return;
-	vc_qp_connect(vc, vc->uc, vc->peer.qpn[VC_MAX_QPS + 1], vc->me.psn[VC_MAX_QPS + 1], vc->peer.psn[VC_MAX_QPS + 1],
-		      0, 0, 0);
+	vc_qp_connect(vc, vc->uc, vc->peer.qpn[VC_MAX_QPS + 1], vc->me.psn[VC_MAX_QPS + 1],
+		      vc->peer.psn[VC_MAX_QPS + 1], 0, 0, 0);
 	for (i = 0; i < RECVS; i++)
 		post_recv(vc, i);
 }
@@ -133,7 +139,9 @@ static void post_sends(struct vc *vc, int n)
 	for (i = 0; i < n; i++) {
 		struct message *m = &sent[i];
 		uint8_t *p = vc->uc_buf + SEND_AT(i) + (m->imm & 63);
-		struct ibv_sge sge = { .addr = (uintptr_t)p, .length = m->len, .lkey = vc->uc_mr->lkey };
+		struct ibv_sge sge = { .addr = (uintptr_t)p,
+				       .length = m->len,
+				       .lkey = vc->uc_mr->lkey };
 		struct ibv_send_wr wr = {
 			.wr_id = i,
 			.sg_list = &sge,
@@ -141,7 +149,10 @@ static void post_sends(struct vc *vc, int n)
 			.opcode = code[m->opcode],
 			.send_flags = IBV_SEND_SIGNALED,
 			.imm_data = m->imm,
-			.wr.rdma = { .remote_addr = vc->peer.uc_addr + TARGET_AT(m->round, i), .rkey = vc->peer.uc_rkey },
+			.wr.rdma = {
+				.remote_addr = vc->peer.uc_addr + TARGET_AT(m->round, i),
+				.rkey = vc->peer.uc_rkey,
+			},
 		}, *bad;
 
 		vc_fill(p, m->len, m->fill);
@@ -163,10 +174,12 @@ static bool matches(struct vc *vc, const struct message *m, const struct ibv_wc 
 {
 	bool write = wc->opcode == IBV_WC_RECV_RDMA_WITH_IMM;
 
-	if (m->opcode == VC_WRITE || write != (m->opcode == VC_WRITE_IMM) || m->len != wc->byte_len ||
-	    has_imm(m) != !!(wc->wc_flags & IBV_WC_WITH_IMM) || (has_imm(m) && m->imm != wc->imm_data))
+	if (m->opcode == VC_WRITE || write != (m->opcode == VC_WRITE_IMM) ||
+	    m->len != wc->byte_len || has_imm(m) != !!(wc->wc_flags & IBV_WC_WITH_IMM) ||
+	    (has_imm(m) && m->imm != wc->imm_data))
 		return false;
-	return content_ok(m, vc->uc_buf + (write ? TARGET_AT(m->round, m->number) : RECV_AT(wc->wr_id)));
+	return content_ok(m, vc->uc_buf +
+				     (write ? TARGET_AT(m->round, m->number) : RECV_AT(wc->wr_id)));
 }
 
 static void took(struct vc *vc, const struct message *m)
@@ -205,10 +218,14 @@ static int on_recv(struct vc *vc, const struct ibv_wc *wc)
 		vc_wrong(vc, "UC message of %u bytes (completion opcode %d, flags %#x) that %s", wc->byte_len, wc->opcode,
 			 wc->wc_flags, twice ? "came twice" : "nobody sent like this");
 	}
-	/* a message that broke off on the way may have left more bytes than the one that ended here */
+	/*
+	 * a message that broke off on the way may have left more bytes than the one that ended here
+	 */
 	data = vc->uc_buf + RECV_AT(wc->wr_id);
 	vc_fill(untouched, SLOT, wc->wr_id);
-	i = vc->cfg.lossy ? LONGEST + 100 : wc->opcode == IBV_WC_RECV_RDMA_WITH_IMM ? 0 : wc->byte_len;
+	i = vc->cfg.lossy			      ? LONGEST + 100
+	    : wc->opcode == IBV_WC_RECV_RDMA_WITH_IMM ? 0
+						      : wc->byte_len;
 	if (i <= SLOT && memcmp(untouched + i, data + i, SLOT - i))
 		vc_wrong(vc, "bytes behind a UC message of %u bytes were written", wc->byte_len);
 	post_recv(vc, wc->wr_id);

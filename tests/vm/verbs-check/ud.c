@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Datagrams both ways. A received one must equal, in length, immediate data and content, one that the other side sent in
- * this round (with --lossy: or in the one before). Only with --lossy may one be missing or come twice.
+ * Datagrams both ways. A received one must equal, in length, immediate data and content, one that
+ * the other side sent in this round (with --lossy: or in the one before). Only with --lossy may one
+ * be missing or come twice.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@ struct datagram {
 	uint64_t fill;
 };
 
-static struct datagram sent[VC_UD_MAX], due[2][VC_UD_MAX];	/* due: of this round and of the one before */
+/* due: of this round and of the one before */
+static struct datagram sent[VC_UD_MAX], due[2][VC_UD_MAX];
 static int ndue[2];
 
 static int plan(struct vc *vc, uint32_t round, int side, struct datagram *d)
@@ -84,7 +86,8 @@ void vc_ud_setup(struct vc *vc)
 	if (!(vc->cfg.ops & (1 << VC_UD)))
 		return;
 	if (!vc->ud_buf) {
-		vc->ud_buf = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		vc->ud_buf = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
 		if (vc->ud_buf == MAP_FAILED)
 			vc_die("no memory for datagrams");
 	}
@@ -92,7 +95,8 @@ void vc_ud_setup(struct vc *vc)
 	if (!vc->ud_mr)
 		vc_die("ibv_reg_mr (UD): %s", strerror(errno));
 	vc->ud = vc_create_qp(vc, IBV_QPT_UD, 0);
-	err = ibv_modify_qp(vc->ud, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY);
+	err = ibv_modify_qp(vc->ud, &attr,
+			    IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY);
 	attr.qp_state = IBV_QPS_RTR;
 	err = err ?: ibv_modify_qp(vc->ud, &attr, IBV_QP_STATE);
 	attr.qp_state = IBV_QPS_RTS;
@@ -131,7 +135,9 @@ static void post_sends(struct vc *vc, int n)
 		uint32_t first = d->imm & 0x100 ? d->len / 3 : d->len;
 		struct ibv_sge sge[2] = {
 			{ .addr = (uintptr_t)p, .length = first, .lkey = vc->ud_mr->lkey },
-			{ .addr = (uintptr_t)p + first, .length = d->len - first, .lkey = vc->ud_mr->lkey },
+			{ .addr = (uintptr_t)p + first,
+			  .length = d->len - first,
+			  .lkey = vc->ud_mr->lkey },
 		};
 		struct ibv_send_wr wr = {
 			.wr_id = 1000 + i,
@@ -140,7 +146,10 @@ static void post_sends(struct vc *vc, int n)
 			.opcode = d->with_imm ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND,
 			.send_flags = IBV_SEND_SIGNALED,
 			.imm_data = d->imm,
-			.wr.ud = { .ah = vc->ah, .remote_qpn = vc->peer.qpn[VC_MAX_QPS], .remote_qkey = QKEY },
+			.wr.ud = {
+				.ah = vc->ah, .remote_qpn = vc->peer.qpn[VC_MAX_QPS],
+				.remote_qkey = QKEY,
+			},
 		}, *bad;
 
 		if (wr.num_sge == 1)
@@ -209,13 +218,17 @@ static int on_recv(struct vc *vc, const struct ibv_wc *wc)
 	}
 	vc_fill(untouched, SLOT, wc->wr_id);
 	if (wc->byte_len <= GRH + 4096 &&
-	    memcmp(untouched + wc->byte_len, slot(vc, wc->wr_id) + wc->byte_len, SLOT - wc->byte_len))
+	    memcmp(untouched + wc->byte_len, slot(vc, wc->wr_id) + wc->byte_len,
+		   SLOT - wc->byte_len))
 		vc_wrong(vc, "bytes behind a datagram of %u bytes were written", wc->byte_len - GRH);
 	post_recv(vc, wc->wr_id);
 	return fresh;
 }
 
-/* A datagram that came after its round, which has counted it as lost? All kinds share a completion queue. */
+/*
+ * A datagram that came after its round, which has counted it as lost? All kinds share a completion
+ * queue.
+ */
 bool vc_ud_late(struct vc *vc, const struct ibv_wc *wc)
 {
 	if (!vc->ud || wc->qp_num != vc->ud->qp_num)

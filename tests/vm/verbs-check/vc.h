@@ -2,8 +2,9 @@
 /*
  * verbs-check: two processes exchange random messages over verbs and check every byte on both ends.
  *
- * Both derive the same plan from the same seed, so each knows what the other sends, where it must land and
- * which bytes must stay as they were. A TCP connection carries the parameters and keeps the two in step.
+ * Both derive the same plan from the same seed, so each knows what the other sends, where it must
+ * land and which bytes must stay as they were. A TCP connection carries the parameters and keeps
+ * the two in step.
  */
 #ifndef VC_H
 #define VC_H
@@ -17,7 +18,8 @@
 #define VC_MAX_SGE	6	/* pieces of a message on either side */
 #define VC_MAX_OPS	192	/* of a round, both directions, all QPs */
 #define VC_DEPTH	64	/* work requests a queue holds */
-#define VC_GUARD	256	/* bytes that must not change on both sides of the used part of an area */
+/* bytes that must not change on both sides of the used part of an area */
+#define VC_GUARD	256
 #define VC_UD_MAX	24	/* datagrams a round and direction */
 #define VC_SKEW		1237	/* an area starts so far into its first page */
 
@@ -44,7 +46,18 @@ struct vc_config {
 	uint32_t stall;		/* seconds without progress that count as stuck */
 };
 
-enum vc_opcode { VC_WRITE, VC_WRITE_IMM, VC_READ, VC_SEND, VC_SEND_IMM, VC_CAS, VC_ADD, VC_UD, VC_UC, VC_NR_OPS };
+enum vc_opcode {
+	VC_WRITE,
+	VC_WRITE_IMM,
+	VC_READ,
+	VC_SEND,
+	VC_SEND_IMM,
+	VC_CAS,
+	VC_ADD,
+	VC_UD,
+	VC_UC,
+	VC_NR_OPS
+};
 
 #define VC_RC_OPS	((1u << VC_UD) - 1)
 
@@ -60,11 +73,13 @@ struct vc_op {
 	uint32_t len, imm;
 	/*
 	 * local: the initiator's pieces (tx area; rx area of a READ).
-	 * peer: one piece of the responder's rx area (tx of a READ) for WRITE and READ; the receive's pieces, which
-	 * may be longer in total than the message, for SEND; the receive's pieces, to stay untouched, for WRITE_IMM.
+	 * peer: one piece of the responder's rx area (tx of a READ) for WRITE and READ; the
+	 * receive's pieces, which may be longer in total than the message, for SEND; the receive's
+	 * pieces, to stay untouched, for WRITE_IMM.
 	 */
 	struct vc_range local[VC_MAX_SGE], peer[VC_MAX_SGE];
-	struct vc_range target;	/* of a WRITE_IMM: where the data goes; of CAS and ADD: eight aligned bytes */
+	/* of a WRITE_IMM: where the data goes; of CAS and ADD: eight aligned bytes */
+	struct vc_range target;
 	uint64_t found, compare, swap;	/* CAS: what is there before, and what is asked for */
 };
 
@@ -153,7 +168,8 @@ void vc_teardown(struct vc *vc);
 struct ibv_qp *vc_create_qp(struct vc *vc, enum ibv_qp_type type, uint32_t max_inline);
 void vc_qp_init(struct vc *vc, struct ibv_qp *qp);
 void vc_qp_rtr(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t peer_psn);
-void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry, uint32_t timeout);
+void vc_qp_rts(struct vc *vc, struct ibv_qp *qp, uint32_t psn, int retry, int rnr_retry,
+	       uint32_t timeout);
 void vc_qp_connect(struct vc *vc, struct ibv_qp *qp, uint32_t qpn, uint32_t psn, uint32_t peer_psn,
 		   int retry, int rnr_retry, uint32_t timeout);
 int vc_wait(struct vc *vc, int which, struct ibv_wc *wc, int n, bool events);	/* 0: nothing yet */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A hostile neighbour for tests: writes garbage of a chosen kind into one section of the shared segment, behind the
- * back of the module that owns that section. Loading it does the deed; what the other OS makes of it is the test.
+ * A hostile neighbour for tests: writes garbage of a chosen kind into one section of the shared
+ * segment, behind the back of the module that owns that section. Loading it does the deed; what the
+ * other OS makes of it is the test.
  */
 #include <linux/delay.h>
 #include <linux/io.h>
@@ -49,7 +50,8 @@ static u32 r32(void)
 /* Garbage with a taste for limits. */
 static u32 nasty(void)
 {
-	static const u32 edge[] = { 0, 1, 0xffffffff, 0x80000000, 0x7fffffff, 0xffff, 0x10000, 4096, 65536 };
+	static const u32 edge[] = { 0,	    1,	     0xffffffff, 0x80000000, 0x7fffffff,
+				    0xffff, 0x10000, 4096,	 65536 };
 
 	return r32() & 1 ? edge[r32() % ARRAY_SIZE(edge)] + (r32() % 3) - 1 : r32();
 }
@@ -113,7 +115,8 @@ static void random_desc(struct victim *v, bool plausible)
 	for (i = 0; i < sizeof(n) / 4; i++)
 		((u32 *)&n)[i] = nasty();
 	if (plausible) {
-		n.type = v->s->queue[v->index].channel == MSR_CHAN_ETH ? MSR_DESC_FRAME : MSR_DESC_BURST;
+		n.type = v->s->queue[v->index].channel == MSR_CHAN_ETH ? MSR_DESC_FRAME
+								       : MSR_DESC_BURST;
 		n.flags &= r32() & 3 ? MSR_FRAME_FLAGS : 0xff;
 		n.len = r32() & 3 ? r32() % 9000 : nasty();
 		n.off = (r32() % v->data_len) & ~63u;
@@ -124,9 +127,14 @@ static void random_desc(struct victim *v, bool plausible)
 			n.frame.gso_size = n.frame.gso_type ? r32() % 3000 : 0;
 			n.frame.reserved0 = 0;
 			n.frame.reserved1 = 0;
-			/* now and then behind what the victim keeps linear; half of the time as TCP or UDP have it */
+			/*
+			 * now and then behind what the victim keeps linear; half of the time as TCP
+			 * or UDP have it
+			 */
 			n.frame.csum_start = r32() % (r32() & 7 ? 200 : 2000);
-			n.frame.csum_offset = r32() & 1 ? r32() % 40 : n.frame.gso_type == MSR_GSO_UDP ? 6 : 16;
+			n.frame.csum_offset = r32() & 1				? r32() % 40
+					      : n.frame.gso_type == MSR_GSO_UDP ? 6
+										: 16;
 		} else {
 			n.burst.nseg = r32() & 1 ? 1 : r32() % 300;
 			n.burst.seg_len = 256u << (r32() % 5);
@@ -211,7 +219,8 @@ static void stroke(struct victim *v)
 		for (i = 0; i < MSR_MAX_BELLS; i++)
 			WRITE_ONCE(s->bell[i], (u64)nasty() << 32 | nasty());
 		/* well-formed ones too: any vector at any processor, the victim's own included */
-		WRITE_ONCE(s->bell[r32() % 4], MSR_BELL_VALID | (r32() % 4) << MSR_BELL_APIC_SHIFT | (r32() & 0xff));
+		WRITE_ONCE(s->bell[r32() % 4],
+			   MSR_BELL_VALID | (r32() % 4) << MSR_BELL_APIC_SHIFT | (r32() & 0xff));
 	} else if (!strcmp(kind, "payload") && pick_queue(v)) {
 		for (i = 0; i < 256; i++)
 			v->data[r32() % v->data_len] = r32();
