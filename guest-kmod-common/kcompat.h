@@ -24,6 +24,12 @@ static inline void mos_irq_move_in_process_context(unsigned int irq)
 #endif
 }
 
+/* <rdma/ib_pack.h> */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define IB_OPCODE_RC_FLUSH		0x1c
+#define IB_OPCODE_RC_ATOMIC_WRITE	0x1d
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 #define mos_platform_remove	remove_new
 #else

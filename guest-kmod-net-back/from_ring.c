@@ -37,7 +37,7 @@ MODULE_PARM_DESC(roce_in_flight, "RoCE packets that stack and NIC may hold at a 
 /* A burst whose descriptor and headers have been copied and checked. */
 struct burst {
 	const struct msr_desc *d;
-	struct mnet_roce r;
+	struct mos_roce r;
 	u8 head[MSR_MAX_BURST_HDR];	/* private copy of the template */
 	const u8 *payload;		/* in the front's section: may change at any time */
 	u32 payload_len;
@@ -52,10 +52,10 @@ static bool load(struct burst *b, const u8 *data)
 	barrier();
 	b->payload = data + b->d->hdr_len;
 	b->payload_len = b->d->len - b->d->hdr_len;
-	if (!mnet_roce_parse(b->head, b->d->hdr_len, &b->r))
+	if (!mos_roce_parse(b->head, b->d->hdr_len, &b->r))
 		return false;
-	return !(b->head[b->r.bth + MNET_BTH_FLAGS] & MNET_BTH_FLAGS_TVER) &&
-	       b->r.bth + MNET_BTH_LEN + m->ext_first + m->ext_last <= b->d->hdr_len;
+	return !(b->head[b->r.bth + MNET_BTH_FLAGS] & MOS_BTH_TVER_MASK) &&
+	       b->r.bth + MOS_BTH_LEN + m->ext_first + m->ext_last <= b->d->hdr_len;
 }
 
 /* Finds the extension headers of packet @i in the template. Returns their length. */
@@ -64,7 +64,7 @@ static u32 extension(const struct burst *b, u32 i, const u8 **ext)
 	const struct msr_burst *m = &b->d->burst;
 	u32 last = m->nseg - 1;
 
-	*ext = b->head + b->r.bth + MNET_BTH_LEN;
+	*ext = b->head + b->r.bth + MOS_BTH_LEN;
 	if (!last)
 		return m->ext_first + m->ext_last;
 	if (!i)
@@ -98,11 +98,11 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 
 	if (i)
 		bth[MNET_BTH_OPCODE] = last ? m->op_last : m->op_mid;
-	bth[MNET_BTH_FLAGS] &= ~(MNET_BTH_FLAGS_SE | MNET_BTH_FLAGS_PAD);
-	bth[MNET_BTH_FLAGS] |= pad << MNET_BTH_PAD_SHIFT;
+	bth[MNET_BTH_FLAGS] &= ~(MOS_BTH_SE | MOS_BTH_PAD);
+	bth[MNET_BTH_FLAGS] |= pad << MOS_BTH_PAD_SHIFT;
 	bth[MNET_BTH_ACK] &= ~MNET_BTH_ACK_REQ;
 	if (last && b->d->flags & MSR_BURST_SOLICITED)
-		bth[MNET_BTH_FLAGS] |= MNET_BTH_FLAGS_SE;
+		bth[MNET_BTH_FLAGS] |= MOS_BTH_SE;
 	if (last && b->d->flags & MSR_BURST_ACK_REQ)
 		bth[MNET_BTH_ACK] |= MNET_BTH_ACK_REQ;
 	psn = get_unaligned_be24(bth + MNET_BTH_PSN) + i;
@@ -183,7 +183,7 @@ void mnet_roce_drain(struct mnet_roce_queue *rq)
 static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burst *b, u32 i,
 				   u32 off, u32 len)
 {
-	u32 base = b->r.bth + MNET_BTH_LEN;
+	u32 base = b->r.bth + MOS_BTH_LEN;
 	u32 pad = -len & 3;
 	u32 ext_len, total, crc;
 	struct sk_buff *skb;
@@ -191,7 +191,7 @@ static struct sk_buff *make_packet(struct mnet_roce_queue *rq, const struct burs
 	u8 *pkt, *body;
 
 	ext_len = extension(b, i, &ext);
-	total = base + ext_len + len + pad + MNET_ICRC_LEN;
+	total = base + ext_len + len + pad + MOS_ICRC_LEN;
 	skb = napi_alloc_skb(&rq->napi, total);
 	if (!skb)
 		return NULL;

@@ -26,7 +26,7 @@
 
 /* A packet of the wire, checked but for its ICRC. */
 struct packet {
-	struct mnet_roce r;
+	struct mos_roce r;
 	u32 base;		/* bytes up to and with the BTH */
 	u32 ext;		/* extension headers */
 	u32 payload;
@@ -34,13 +34,13 @@ struct packet {
 	u32 psn;
 	u8 opcode;
 	u8 flags;		/* MSR_BURST_* */
-	u8 head[MNET_ROCE_MAX_BASE + 28];
+	u8 head[MOS_ROCE_MAX_BASE + 28];
 };
 
 bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 {
-	u8 buf[MNET_ROCE_MAX_BASE];
-	struct mnet_roce r;
+	u8 buf[MOS_ROCE_MAX_BASE];
+	struct mos_roce r;
 	unsigned int len;
 	const u8 *head;
 
@@ -50,14 +50,14 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 		return false;
 	/* RoCE for other hosts (behind a bridge in the front, or flooded by one here) is a frame */
 	return (is_multicast_ether_addr(head) || mos_link_peer_mac(&mnet->link, head)) &&
-	       mnet_roce_parse(head, len, &r);
+	       mos_roce_parse(head, len, &r);
 }
 
 /*
  * Returns the offset of the ICRC by the lengths in the headers (Ethernet padding may follow it),
  * or 0 if they do not agree.
  */
-static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
+static u32 find_icrc(const u8 *head, u32 len, const struct mos_roce *r)
 {
 	u32 udp_len = get_unaligned_be16(head + r->udp + offsetof(struct udphdr, len));
 	u32 ip_payload;
@@ -72,9 +72,9 @@ static u32 find_icrc(const u8 *head, u32 len, const struct mnet_roce *r)
 			return 0;
 	}
 	if (udp_len != ip_payload || r->udp + udp_len > len ||
-	    udp_len < sizeof(struct udphdr) + MNET_BTH_LEN + MNET_ICRC_LEN)
+	    udp_len < sizeof(struct udphdr) + MOS_BTH_LEN + MOS_ICRC_LEN)
 		return 0;
-	return r->udp + udp_len - MNET_ICRC_LEN;
+	return r->udp + udp_len - MOS_ICRC_LEN;
 }
 
 /* Copies the headers and checks them. Returns the reason to drop, or MOS_NR_STATS if good. */
@@ -85,27 +85,27 @@ static enum mos_stat dissect(const struct sk_buff *skb, struct packet *p)
 	u32 icrc, pad;
 	int ext;
 
-	if (skb_copy_bits(skb, 0, p->head, head_len) || !mnet_roce_parse(p->head, head_len, &p->r))
+	if (skb_copy_bits(skb, 0, p->head, head_len) || !mos_roce_parse(p->head, head_len, &p->r))
 		return MOS_STAT_DROP_HEADER;
 	icrc = find_icrc(p->head, skb->len, &p->r);
 	bth = p->head + p->r.bth;
-	ext = mnet_roce_ext_len(bth[MNET_BTH_OPCODE]);
-	pad = (bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_PAD) >> MNET_BTH_PAD_SHIFT;
-	p->base = p->r.bth + MNET_BTH_LEN;
-	if (!icrc || bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_TVER || ext < 0 ||
+	ext = mos_op_ext_len(bth[MNET_BTH_OPCODE]);
+	pad = (bth[MNET_BTH_FLAGS] & MOS_BTH_PAD) >> MOS_BTH_PAD_SHIFT;
+	p->base = p->r.bth + MOS_BTH_LEN;
+	if (!icrc || bth[MNET_BTH_FLAGS] & MOS_BTH_TVER_MASK || ext < 0 ||
 	    p->base + ext + pad > icrc)
 		return MOS_STAT_DROP_HEADER;
 	p->ext = ext;
 	p->payload = icrc - pad - ext - p->base;
-	p->tail = pad + MNET_ICRC_LEN;
-	if (p->payload > MNET_ROCE_MAX_MTU)
+	p->tail = pad + MOS_ICRC_LEN;
+	if (p->payload > MOS_ROCE_MAX_MTU)
 		return MOS_STAT_DROP_SIZE;
 	p->psn = get_unaligned_be24(bth + MNET_BTH_PSN);
 	p->opcode = bth[MNET_BTH_OPCODE];
 	p->flags = MSR_BURST_ICRC_OK;
 	if (bth[MNET_BTH_ACK] & MNET_BTH_ACK_REQ)
 		p->flags |= MSR_BURST_ACK_REQ;
-	if (bth[MNET_BTH_FLAGS] & MNET_BTH_FLAGS_SE)
+	if (bth[MNET_BTH_FLAGS] & MOS_BTH_SE)
 		p->flags |= MSR_BURST_SOLICITED;
 	return MOS_NR_STATS;
 }
@@ -113,7 +113,7 @@ static enum mos_stat dissect(const struct sk_buff *skb, struct packet *p)
 /* Copies the payload to @to, in the own section. Returns false if the ICRC is wrong. */
 static bool take_payload(const struct sk_buff *skb, const struct packet *p, u8 *to)
 {
-	u8 tail[3 + MNET_ICRC_LEN];
+	u8 tail[3 + MOS_ICRC_LEN];
 	u32 crc;
 
 	if (skb_copy_bits(skb, p->base + p->ext, to, p->payload) ||
@@ -122,8 +122,8 @@ static bool take_payload(const struct sk_buff *skb, const struct packet *p, u8 *
 	crc = mnet_roce_crc_base(p->head, &p->r);
 	crc = crc32_le(crc, p->head + p->base, p->ext);
 	crc = mnet_roce_crc(crc, to, p->payload);
-	crc = crc32_le(crc, tail, p->tail - MNET_ICRC_LEN);
-	return get_unaligned((__le32 *)(tail + p->tail - MNET_ICRC_LEN)) == mnet_roce_icrc(crc);
+	crc = crc32_le(crc, tail, p->tail - MOS_ICRC_LEN);
+	return get_unaligned((__le32 *)(tail + p->tail - MOS_ICRC_LEN)) == mnet_roce_icrc(crc);
 }
 
 static void commit(struct mnet_roce_queue *rq, const struct msr_desc *d, u64 bytes)
@@ -162,11 +162,11 @@ static bool continues(const struct mnet_coalesce *run, const struct packet *p)
 }
 
 /* Returns true if packets can follow this one in a burst. */
-static bool begins_run(const struct packet *p, struct mnet_roce_run *next)
+static bool begins_run(const struct packet *p, struct mos_op_run *next)
 {
 	return p->payload >= 256 && is_power_of_2(p->payload) &&
 	       !(p->flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED)) &&
-	       mnet_roce_run(p->opcode, next);
+	       mos_op_run(p->opcode, next);
 }
 
 /* Appends a packet that continues() accepted. Returns false, run unchanged, on a wrong ICRC. */
@@ -203,7 +203,7 @@ static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const 
  * at @data, which is long enough. Returns false if the ICRC is wrong.
  */
 static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const struct packet *p,
-		  u8 *data, u32 off, const struct mnet_roce_run *next)
+		  u8 *data, u32 off, const struct mos_op_run *next)
 {
 	struct msr_desc d = {
 		.off		= off,
@@ -246,7 +246,7 @@ static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const s
 static enum mos_stat enqueue(struct mnet_roce_queue *rq, const struct sk_buff *skb)
 {
 	struct mos_queue *q = rq->q;
-	struct mnet_roce_run next;
+	struct mos_op_run next;
 	enum msr_result result;
 	enum mos_stat drop;
 	struct packet p;

@@ -27,7 +27,7 @@ static u8 hops(const struct ib_global_route *grh)
 
 static u8 traffic_class(const struct ib_global_route *grh)
 {
-	return grh->traffic_class & ~MRDMA_ECN_MASK;
+	return grh->traffic_class & ~MOS_ECN_MASK;
 }
 
 static void put_ipv4(struct mrdma_av *av, const struct ib_global_route *grh)
@@ -71,7 +71,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 		  bool sleepable, struct mrdma_av *av)
 {
 	const struct ib_global_route *grh = &attr->grh;
-	struct udphdr udp = { .dest = htons(MRDMA_UDP_PORT) };
+	struct udphdr udp = { .dest = htons(MOS_ROCE_PORT) };
 	u16 vlan = 0xffff, proto;
 	struct ethhdr eth;
 	bool mcast;

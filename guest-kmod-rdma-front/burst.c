@@ -11,7 +11,7 @@
 /* Piece @i of a burst: the first packet, those between, the last. */
 bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_seg *p)
 {
-	const u8 *ext = b->hdr + b->bth + sizeof(struct mrdma_bth);
+	const u8 *ext = b->hdr + b->bth + sizeof(struct mos_bth);
 	u32 body = (b->nseg - 1) * b->seg_len;	/* bytes before the last packet's */
 
 	switch (i) {
@@ -34,7 +34,7 @@ bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_s
 		*p = (struct mrdma_seg) {
 			.op = b->op_mid,
 			.npkts = b->nseg - 2,
-			.psn = mrdma_psn_add(b->psn, 1),
+			.psn = mos_psn_add(b->psn, 1),
 			.data = b->payload + b->seg_len,
 			.len = (b->nseg - 2) * b->seg_len,
 		};
@@ -43,7 +43,7 @@ bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_s
 		*p = (struct mrdma_seg) {
 			.op = b->op_last,
 			.npkts = 1,
-			.psn = mrdma_psn_add(b->psn, b->nseg - 1),
+			.psn = mos_psn_add(b->psn, b->nseg - 1),
 			.ext = ext + b->ext_first,
 			.data = b->payload + body,
 			.len = b->len - body,

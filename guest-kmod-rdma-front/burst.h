@@ -7,7 +7,7 @@
 
 #include <msr/wire.h>
 
-#include "hdr.h"
+#include "../guest-kmod-common/roce.h"
 
 /* A checked burst: headers are a private copy, payload is the sender's memory */
 struct mrdma_burst {

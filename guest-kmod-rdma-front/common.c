@@ -7,3 +7,4 @@
 #include "../guest-kmod-common/ethtool.c"
 #include "../guest-kmod-common/link.c"
 #include "../guest-kmod-common/queue.c"
+#include "../guest-kmod-common/roce.c"

@@ -10,7 +10,7 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 {
 	struct mrdma_req *req = &qp->req;
 
-	req->una = mrdma_psn_add(w->last_psn, 1);
+	req->una = mos_psn_add(w->last_psn, 1);
 	req->rnr_retry = qp->attr.rnr_retry;
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SENDS, 1);
 	if (qp->sq.cur == qp->sq.tail) {
@@ -25,7 +25,7 @@ static void finish(struct mrdma_qp *qp, struct mrdma_swqe *w)
 /* Done ahead of the cursor: it had gone back too far. Nothing is sent from behind what is done. */
 static void catch_up(struct mrdma_qp *qp)
 {
-	if (mrdma_psn_cmp(qp->req.una, qp->req.psn) > 0)
+	if (mos_psn_cmp(qp->req.una, qp->req.psn) > 0)
 		mrdma_retry_seek(qp);
 }
 
@@ -43,16 +43,16 @@ static bool acked(struct mrdma_qp *qp, u32 psn)
 
 	while (sq->tail != sq->numbered) {
 		w = mrdma_swqe(sq, sq->tail);
-		if (mrdma_psn_cmp(w->first_psn, psn) > 0)
+		if (mos_psn_cmp(w->first_psn, psn) > 0)
 			break;
 		if (mrdma_wr_has_response(w->opcode)) {
 			/* one of several requests for it may be meant, and have been answered */
-			ok = mrdma_psn_cmp(psn, req->una) < 0;
+			ok = mos_psn_cmp(psn, req->una) < 0;
 			break;
 		}
-		if (mrdma_psn_cmp(w->last_psn, psn) > 0) {
-			if (mrdma_psn_cmp(psn, req->una) >= 0)
-				req->una = mrdma_psn_add(psn, 1);
+		if (mos_psn_cmp(w->last_psn, psn) > 0) {
+			if (mos_psn_cmp(psn, req->una) >= 0)
+				req->una = mos_psn_add(psn, 1);
 			break;
 		}
 		finish(qp, w);
@@ -69,14 +69,14 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 	enum ib_wc_status status;
 
 	/* the packet before it is the last that was accepted */
-	if (!acked(qp, mrdma_psn_add(psn, MRDMA_PSN_MASK))) {
+	if (!acked(qp, mos_psn_add(psn, MOS_PSN_MASK))) {
 		mrdma_retry_gap(qp);
 		return;
 	}
-	if (qp->sq.tail == qp->sq.numbered || mrdma_psn_cmp(psn, qp->req.una) < 0)
+	if (qp->sq.tail == qp->sq.numbered || mos_psn_cmp(psn, qp->req.una) < 0)
 		return;
 
-	if ((syndrome & MRDMA_AETH_TYPE_MASK) == MRDMA_AETH_RNR) {
+	if ((syndrome & MOS_AETH_TYPE_MASK) == MOS_AETH_RNR) {
 		mrdma_count(dev, MRDMA_CNT_RCV_RNR, 1);
 		if (qp->req.rnr_wait)
 			return;
@@ -89,24 +89,24 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 		if (qp->req.rnr_retry != 7)
 			qp->req.rnr_retry--;
 		mrdma_retry_seek(qp);
-		mrdma_retry_rnr(qp, syndrome & MRDMA_AETH_CODE_MASK);
+		mrdma_retry_rnr(qp, syndrome & MOS_AETH_CODE_MASK);
 		return;
 	}
 
 	switch (syndrome) {
-	case MRDMA_NAK_PSN:
+	case MOS_NAK_PSN:
 		/* said once by the responder; twice without progress is the network's doing */
 		mrdma_count(dev, MRDMA_CNT_RCV_SEQ_ERR, 1);
 		if (!qp->req.went_back)
 			mrdma_retry_go_back(qp);
 		return;
-	case MRDMA_NAK_INVALID_REQ:
+	case MOS_NAK_INVALID_REQ:
 		status = IB_WC_REM_INV_REQ_ERR;
 		break;
-	case MRDMA_NAK_REM_ACCESS:
+	case MOS_NAK_REM_ACCESS:
 		status = IB_WC_REM_ACCESS_ERR;
 		break;
-	case MRDMA_NAK_REM_OP:
+	case MOS_NAK_REM_OP:
 		status = IB_WC_REM_OP_ERR;
 		break;
 	default:
@@ -118,7 +118,7 @@ static void rx_nak(struct mrdma_qp *qp, u8 syndrome, u32 psn)
 
 static u8 piece_syndrome(const struct mrdma_seg *p)
 {
-	struct mrdma_aeth aeth;
+	struct mos_aeth aeth;
 
 	memcpy(&aeth, p->ext, sizeof(aeth));
 	return ntohl(aeth.smsn) >> 24;
@@ -128,13 +128,13 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	u8 syndrome = piece_syndrome(p);
 
-	switch (syndrome & MRDMA_AETH_TYPE_MASK) {
-	case MRDMA_AETH_ACK:
+	switch (syndrome & MOS_AETH_TYPE_MASK) {
+	case MOS_AETH_ACK:
 		if (!acked(qp, p->psn))
 			mrdma_retry_gap(qp);
 		break;
-	case MRDMA_AETH_RNR:
-	case MRDMA_AETH_NAK:
+	case MOS_AETH_RNR:
+	case MOS_AETH_NAK:
 		rx_nak(qp, syndrome, p->psn);
 		break;
 	}
@@ -153,7 +153,7 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 	while (sq->tail != sq->numbered) {
 		w = mrdma_swqe(sq, sq->tail);
 		if (mrdma_wr_has_response(w->opcode)) {
-			if (mrdma_psn_cmp(req->una, w->first_psn) < 0)
+			if (mos_psn_cmp(req->una, w->first_psn) < 0)
 				req->una = w->first_psn;
 			found = w;
 			break;
@@ -161,9 +161,9 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 		/*
 		 * a late duplicate; so far back that it may look as if it lay behind @w, of 2 GiB
 		 */
-		if (mrdma_psn_cmp(psn, req->una) < 0)
+		if (mos_psn_cmp(psn, req->una) < 0)
 			break;
-		if (mrdma_psn_cmp(w->last_psn, psn) >= 0) {
+		if (mos_psn_cmp(w->last_psn, psn) >= 0) {
 			/* what has this number is answered by an ACK */
 			mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 			break;
@@ -182,7 +182,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 	struct mrdma_req *req = &qp->req;
 
 	/* after going back, what was not asked for again is not counted either */
-	if (mrdma_psn_cmp(psn, req->psn) < 0) {
+	if (mos_psn_cmp(psn, req->psn) < 0) {
 		req->rd_pkts -= min_t(u32, req->rd_pkts, npkts);
 		if (end && req->rd_out)
 			req->rd_out--;
@@ -190,7 +190,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 	if (psn == w->last_psn)
 		finish(qp, w);
 	else
-		req->una = mrdma_psn_add(psn, 1);
+		req->una = mos_psn_add(psn, 1);
 	mrdma_retry_progress(qp);
 	catch_up(qp);
 }
@@ -206,11 +206,11 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 	w = find_answered(qp, p->psn);
 	if (!w)
 		return false;
-	if (mrdma_psn_cmp(p->psn, req->una) > 0) {
+	if (mos_psn_cmp(p->psn, req->una) > 0) {
 		mrdma_retry_gap(qp);
 		return false;
 	}
-	skip = mrdma_psn_diff(req->una, p->psn);
+	skip = mos_psn_diff(req->una, p->psn);
 	if (skip >= p->npkts)
 		return true;	/* seen before */
 	p->psn = req->una;
@@ -218,7 +218,7 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 	p->data += skip * qp->mtu;
 	p->len -= skip * qp->mtu;
 
-	end_psn = mrdma_psn_add(p->psn, p->npkts - 1);
+	end_psn = mos_psn_add(p->psn, p->npkts - 1);
 	if (w->opcode == IB_WR_FLUSH || w->opcode == IB_WR_ATOMIC_WRITE) {
 		/* answered as a READ of nothing */
 		if (p->op != IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY || p->len) {
@@ -228,13 +228,13 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 		answered(qp, w, end_psn, 1, true);
 		return true;
 	}
-	off = mrdma_psn_diff(p->psn, w->first_psn) * qp->mtu;
+	off = mos_psn_diff(p->psn, w->first_psn) * qp->mtu;
 	/*
 	 * The answer to each of our requests begins with FIRST or ONLY, and nothing else does. To
 	 * one that was repeated from its middle on it may (rdma_rxe goes on with MIDDLE).
 	 */
 	if (!skip && p->psn != req->rd_again &&
-	    !(off % MRDMA_READ_BYTES) != !!(mrdma_op[p->op].flags & MOP_START)) {
+	    !(off % MRDMA_READ_BYTES) != !!(mos_op[p->op].flags & MOP_START)) {
 		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
 	}
@@ -243,8 +243,8 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 	/* the responder's last packet ends one of our requests for this READ, and only it does */
 	end = off + want == mrdma_read_end(w, off);
 	if (w->opcode != IB_WR_RDMA_READ ||
-	    mrdma_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
-	    end != !!(mrdma_op[p->op].flags & MOP_END)) {
+	    mos_psn_diff(w->last_psn, p->psn) + 1 < p->npkts || p->len != want ||
+	    end != !!(mos_op[p->op].flags & MOP_END)) {
 		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return false;
 	}
@@ -260,7 +260,7 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_req *req = &qp->req;
-	struct mrdma_atomic_ack ack;
+	struct mos_atomic_ack ack;
 	struct mrdma_swqe *w;
 	u64 orig;
 
@@ -268,7 +268,7 @@ static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	if (!w)
 		return;
 	if (p->psn != req->una) {
-		if (mrdma_psn_cmp(p->psn, req->una) > 0)
+		if (mos_psn_cmp(p->psn, req->una) > 0)
 			mrdma_retry_gap(qp);
 		return;
 	}
@@ -276,7 +276,7 @@ static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 		mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 		return;
 	}
-	memcpy(&ack, p->ext + sizeof(struct mrdma_aeth), sizeof(ack));
+	memcpy(&ack, p->ext + sizeof(struct mos_aeth), sizeof(ack));
 	orig = be64_to_cpu(ack.orig);
 	if (mrdma_sge_copy(qp->ibqp.pd, w->sge, w->num_sge, 0, &orig, sizeof(orig),
 			   MRDMA_TO_MR)) {
@@ -293,7 +293,7 @@ void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 
 	lockdep_assert_held(&qp->lock);
 	/* an answer to something never asked */
-	if (mrdma_psn_cmp(mrdma_psn_add(b->psn, b->nseg - 1), qp->req.max_psn) >= 0)
+	if (mos_psn_cmp(mos_psn_add(b->psn, b->nseg - 1), qp->req.max_psn) >= 0)
 		return;
 	for (i = 0; mrdma_burst_seg(b, i, &p); i++) {
 		if (!p.npkts)

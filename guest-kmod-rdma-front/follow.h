@@ -5,7 +5,7 @@
 
 #include <rdma/ib_verbs.h>
 
-#include "hdr.h"
+#include "av.h"
 
 struct mrdma_dev;
 

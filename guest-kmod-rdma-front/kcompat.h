@@ -26,8 +26,6 @@
  * ib_core lets nobody grant the right to flush.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define IB_OPCODE_RC_FLUSH		0x1c
-#define IB_OPCODE_RC_ATOMIC_WRITE	0x1d
 #define IB_WR_FLUSH			14
 #define IB_WR_ATOMIC_WRITE		15
 #define IB_WC_FLUSH			8

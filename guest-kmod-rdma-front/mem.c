@@ -185,9 +185,9 @@ int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mr
 	u64 *at, pos;
 	int err = 0;
 
-	if (va % MRDMA_ATOMIC_BYTES)
+	if (va % MOS_ATOMIC_BYTES)
 		return -EINVAL;
-	mem = get_mem(mrdma_qp_dev(qp), qp->ibqp.pd, qp, key, va, MRDMA_ATOMIC_BYTES, access);
+	mem = get_mem(mrdma_qp_dev(qp), qp->ibqp.pd, qp, key, va, MOS_ATOMIC_BYTES, access);
 	if (!mem)
 		return -EACCES;
 	if (mem->type == MRDMA_MEM_DMA) {
@@ -199,7 +199,7 @@ int mrdma_mem_atomic(struct mrdma_qp *qp, u32 key, u64 va, int access, struct mr
 		at = (u64 *)(mem->region->block[pos >> mem->region->shift] +
 			     (pos & ((1ull << mem->region->shift) - 1)));
 		/* the address at the peer need not be that in memory */
-		if ((uintptr_t)at % MRDMA_ATOMIC_BYTES)
+		if ((uintptr_t)at % MOS_ATOMIC_BYTES)
 			err = -EINVAL;
 	}
 	if (err)

@@ -54,7 +54,9 @@
 #include <msr/wire.h>
 
 #include "../guest-kmod-common/debug.h"
-#include "hdr.h"
+#include "../guest-kmod-common/roce.h"
+#include "av.h"
+#include "opcode.h"
 #include "kcompat.h"
 #include "turns.h"
 

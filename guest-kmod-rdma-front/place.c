@@ -11,7 +11,7 @@
 /* Opcode and length against the message under way. */
 bool mrdma_place_sequence(const struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
-	u32 flags = mrdma_op[p->op].flags;
+	u32 flags = mos_op[p->op].flags;
 
 	if (flags & MOP_START ? qp->resp.kind != 0 : qp->resp.kind != (flags & MOP_KIND))
 		return false;
@@ -42,7 +42,7 @@ static u32 get_be32(const u8 *p)
 static enum mrdma_place place_send(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
+	u32 flags = mos_op[p->op].flags;
 
 	if (flags & MOP_START) {
 		if (!get_wqe(qp))
@@ -63,7 +63,7 @@ static enum mrdma_place place_send(struct mrdma_qp *qp, const struct mrdma_seg *
 static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
+	u32 flags = mos_op[p->op].flags;
 
 	/* asked before anything is changed: the packet comes again after an RNR NAK */
 	if (flags & MOP_IMM && !get_wqe(qp))
@@ -71,7 +71,7 @@ static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_seg 
 	if (flags & MOP_START) {
 		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_WRITE))
 			return MRDMA_PLACE_REFUSED;
-		mrdma_get_reth(p->ext, &resp->va, &resp->rkey, &resp->total);
+		mos_get_reth(p->ext, &resp->va, &resp->rkey, &resp->total);
 		resp->len = 0;
 		if (resp->total > MRDMA_MAX_MSG)
 			return MRDMA_PLACE_TOO_LONG;
@@ -92,8 +92,8 @@ static enum mrdma_place place_write(struct mrdma_qp *qp, const struct mrdma_seg 
 static void complete_recv(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
-	const u8 *tail = p->ext + mrdma_op[p->op].ext - MRDMA_IMM_BYTES;
+	u32 flags = mos_op[p->op].flags;
+	const u8 *tail = p->ext + mos_op[p->op].ext - MOS_IMM_BYTES;
 	struct ib_wc wc = {
 		.wr_id = resp->wqe.wr_id,
 		.status = IB_WC_SUCCESS,
@@ -106,7 +106,7 @@ static void complete_recv(struct mrdma_qp *qp, const struct mrdma_seg *p)
 
 	if (flags & MOP_IMM) {
 		wc.wc_flags |= IB_WC_WITH_IMM;
-		memcpy(&wc.ex.imm_data, tail, MRDMA_IMM_BYTES);
+		memcpy(&wc.ex.imm_data, tail, MOS_IMM_BYTES);
 	} else if (flags & MOP_IETH) {
 		wc.wc_flags |= IB_WC_WITH_INVALIDATE;
 		wc.ex.invalidate_rkey = get_be32(tail);
@@ -119,7 +119,7 @@ static void complete_recv(struct mrdma_qp *qp, const struct mrdma_seg *p)
 /* One or more packets of a SEND or WRITE, in sequence. At its end the receiver is told. */
 enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
-	u32 flags = mrdma_op[p->op].flags;
+	u32 flags = mos_op[p->op].flags;
 	enum mrdma_place placed;
 
 	placed = flags & MOP_SEND ? place_send(qp, p) : place_write(qp, p);

@@ -47,7 +47,7 @@ static int post_kernel(struct mrdma_qp *qp, const struct ib_send_wr *wr)
 	case IB_WR_SEND_WITH_IMM:
 		if (mrdma_qp_connected(qp))
 			break;
-		w->ud.qpn = ud_wr(wr)->remote_qpn & MRDMA_QPN_MASK;
+		w->ud.qpn = ud_wr(wr)->remote_qpn & MOS_QPN_MASK;
 		w->ud.qkey = ud_wr(wr)->remote_qkey;
 		/* copied now: the handle may be destroyed before it is sent */
 		w->ud.ah_num = 0;

@@ -62,9 +62,9 @@ static void check_qp(const struct mrdma_qp *qp)
 		return;
 	mos_assert(sq->numbered - sq->tail <= sq->pulled - sq->tail);
 	mos_assert(sq->cur - sq->tail <= sq->numbered - sq->tail);
-	mos_assert(mrdma_psn_cmp(req->una, req->psn) <= 0);
-	mos_assert(mrdma_psn_cmp(req->psn, req->max_psn) <= 0);
-	mos_assert(mrdma_psn_cmp(req->max_psn, req->next_psn) <= 0);
+	mos_assert(mos_psn_cmp(req->una, req->psn) <= 0);
+	mos_assert(mos_psn_cmp(req->psn, req->max_psn) <= 0);
+	mos_assert(mos_psn_cmp(req->max_psn, req->next_psn) <= 0);
 }
 
 /* No lock is held: a handler may call verbs. */

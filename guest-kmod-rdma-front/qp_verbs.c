@@ -127,7 +127,7 @@ static int publish_qp(struct mrdma_dev *dev, struct mrdma_qp *qp)
 		err = __xa_insert(&dev->qps, qpn, qp, GFP_KERNEL);
 	else
 		err = __xa_alloc_cyclic(&dev->qps, &qpn, qp,
-					XA_LIMIT(MRDMA_MIN_QPN, MRDMA_QPN_MASK - 1),
+					XA_LIMIT(MRDMA_MIN_QPN, MOS_QPN_MASK - 1),
 					&dev->next_qpn, GFP_KERNEL);
 	xa_unlock_bh(&dev->qps);
 	if (err < 0)
@@ -213,7 +213,7 @@ static int qp_check_attr(struct mrdma_dev *dev, const struct ib_qp_attr *attr, i
 		return -EINVAL;
 	if (mask & IB_QP_MIN_RNR_TIMER && attr->min_rnr_timer > 31)
 		return -EINVAL;
-	if (mask & IB_QP_DEST_QPN && attr->dest_qp_num > MRDMA_QPN_MASK)
+	if (mask & IB_QP_DEST_QPN && attr->dest_qp_num > MOS_QPN_MASK)
 		return -EINVAL;
 	if (mask & IB_QP_PATH_MTU &&
 	    (attr->path_mtu < IB_MTU_256 || attr->path_mtu > mrdma_active_mtu(dev)))
@@ -264,12 +264,12 @@ static void store_attr(struct mrdma_qp *qp, const struct ib_qp_attr *attr, int m
 		qp->req.rnr_retry = attr->rnr_retry;
 	}
 	if (mask & IB_QP_RQ_PSN) {
-		mine->rq_psn = attr->rq_psn & MRDMA_PSN_MASK;
+		mine->rq_psn = attr->rq_psn & MOS_PSN_MASK;
 		qp->resp.psn = mine->rq_psn;
-		qp->resp.ack_psn = mrdma_psn_add(mine->rq_psn, MRDMA_PSN_MASK);
+		qp->resp.ack_psn = mos_psn_add(mine->rq_psn, MOS_PSN_MASK);
 	}
 	if (mask & IB_QP_SQ_PSN) {
-		mine->sq_psn = attr->sq_psn & MRDMA_PSN_MASK;
+		mine->sq_psn = attr->sq_psn & MOS_PSN_MASK;
 		qp->req.psn = mine->sq_psn;
 		qp->req.next_psn = mine->sq_psn;
 		qp->req.una = mine->sq_psn;

@@ -48,14 +48,14 @@ static void number_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 	struct mrdma_req *req = &qp->req;
 
 	w->first_psn = req->next_psn;
-	w->last_psn = mrdma_psn_add(w->first_psn, wqe_pkts(qp, w) - 1);
-	req->next_psn = mrdma_psn_add(w->last_psn, 1);
+	w->last_psn = mos_psn_add(w->first_psn, wqe_pkts(qp, w) - 1);
+	req->next_psn = mos_psn_add(w->last_psn, 1);
 	qp->sq.numbered++;
 }
 
 static void put_reth(struct mrdma_tmpl *t, u64 va, u32 rkey, u32 len)
 {
-	struct mrdma_reth reth = {
+	struct mos_reth reth = {
 		.va = cpu_to_be64(va),
 		.rkey = cpu_to_be32(rkey),
 		.len = cpu_to_be32(len),
@@ -77,8 +77,8 @@ static void sent(struct mrdma_qp *qp, const struct mrdma_tx *tx, u32 pkts)
 		req->sent_at = jiffies;
 	}
 	req->ring_end = tx->ring_end;
-	req->psn = mrdma_psn_add(req->psn, pkts);
-	if (mrdma_psn_cmp(req->psn, req->max_psn) > 0)
+	req->psn = mos_psn_add(req->psn, pkts);
+	if (mos_psn_cmp(req->psn, req->max_psn) > 0)
 		req->max_psn = req->psn;
 }
 
@@ -156,7 +156,7 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 		.psn = req->psn,
 		.nseg = 1,
 	};
-	struct mrdma_atomic_eth eth = {
+	struct mos_atomic_eth eth = {
 		.va = cpu_to_be64(w->rdma.va),
 		.rkey = cpu_to_be32(w->rdma.rkey),
 		.swap_add = cpu_to_be64(w->rdma.swap_add),
@@ -263,7 +263,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 
 	max = mrdma_tx_max(&qp->av);
 	if (rc) {
-		in_flight = mrdma_psn_diff(req->psn, req->una);
+		in_flight = mos_psn_diff(req->psn, req->una);
 		in_flight -= min(req->rd_pkts, in_flight);
 		window = req->probing ? 1 : req->window / mtu;
 		if (in_flight >= window)
@@ -285,8 +285,8 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (start && write)
 		put_reth(&t, w->rdma.va, w->rdma.rkey, w->length);
 	if (end && imm) {
-		memcpy(t.ext + t.ext_first, &w->imm, MRDMA_IMM_BYTES);
-		t.ext_last = MRDMA_IMM_BYTES;
+		memcpy(t.ext + t.ext_first, &w->imm, MOS_IMM_BYTES);
+		t.ext_last = MOS_IMM_BYTES;
 	}
 	if (end && w->opcode == IB_WR_SEND_WITH_INV) {
 		__be32 key = cpu_to_be32(w->inv_key);
@@ -317,7 +317,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 	if (rc)
 		sent(qp, tx, pkts);
 	else
-		req->psn = mrdma_psn_add(req->psn, pkts);
+		req->psn = mos_psn_add(req->psn, pkts);
 	*budget -= min(*budget, bytes + 1024);
 	if (!end) {
 		req->off += bytes;
@@ -335,7 +335,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 			 u32 *budget)
 {
 	struct mrdma_dev *dev = tx->dev;
-	struct mrdma_deth deth;
+	struct mos_deth deth;
 	struct mrdma_tmpl t = {
 		.dqpn = w->ud.qpn,
 		.psn = qp->req.psn,
@@ -373,8 +373,8 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	memcpy(t.ext, &deth, sizeof(deth));
 	if (w->opcode == IB_WR_SEND_WITH_IMM) {
 		t.op_first = IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE;
-		memcpy(t.ext + sizeof(deth), &w->imm, MRDMA_IMM_BYTES);
-		t.ext_last = MRDMA_IMM_BYTES;
+		memcpy(t.ext + sizeof(deth), &w->imm, MOS_IMM_BYTES);
+		t.ext_last = MOS_IMM_BYTES;
 	}
 	t.op_last = t.op_first;
 
@@ -388,7 +388,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 		}
 		mrdma_tx_commit(tx, &d);
 	}
-	qp->req.psn = mrdma_psn_add(qp->req.psn, 1);
+	qp->req.psn = mos_psn_add(qp->req.psn, 1);
 	*budget -= min(*budget, w->length + 1024);
 	done_unanswered(qp, dev);
 	return STEP_ON;
@@ -438,7 +438,7 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 		return STEP_ON;
 	}
 	w->first_psn = qp->req.next_psn;
-	w->last_psn = mrdma_psn_add(w->first_psn, MRDMA_PSN_MASK);
+	w->last_psn = mos_psn_add(w->first_psn, MOS_PSN_MASK);
 	sq->numbered++;
 	sq->cur++;
 	*budget -= min(*budget, 1024u);

@@ -90,7 +90,7 @@ static void fail(struct mrdma_qp *qp, u8 syndrome, enum ib_wc_status status)
 	qp->resp.fatal = true;
 	/* when no completion tells of it, an event does */
 	if (!mrdma_place_fail(qp, status))
-		mrdma_qp_event(qp, syndrome == MRDMA_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
+		mrdma_qp_event(qp, syndrome == MOS_NAK_REM_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
 								      IB_EVENT_QP_REQ_ERR);
 	mrdma_qp_error(qp);
 }
@@ -99,7 +99,7 @@ static bool out_of_order(struct mrdma_qp *qp)
 {
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_OUT_OF_SEQ, 1);
 	if (!qp->resp.nak_sent)
-		send_nak(qp, MRDMA_NAK_PSN, qp->resp.psn);
+		send_nak(qp, MOS_NAK_PSN, qp->resp.psn);
 	return false;
 }
 
@@ -110,16 +110,16 @@ static void resp_refuse(struct mrdma_qp *qp, enum mrdma_place why)
 		u8 nak;
 		u8 status;	/* enum ib_wc_status of the receive request, if it has one */
 	} answer[] = {
-		[MRDMA_PLACE_REFUSED] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR },
-		[MRDMA_PLACE_TOO_LONG] = { MRDMA_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR },
-		[MRDMA_PLACE_NO_ACCESS] = { MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR },
-		[MRDMA_PLACE_INVALIDATE] = { MRDMA_NAK_REM_ACCESS, IB_WC_REM_INV_REQ_ERR },
-		[MRDMA_PLACE_LOCAL] = { MRDMA_NAK_REM_OP, IB_WC_LOC_PROT_ERR },
+		[MRDMA_PLACE_REFUSED] = { MOS_NAK_INVALID_REQ, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_PLACE_TOO_LONG] = { MOS_NAK_INVALID_REQ, IB_WC_LOC_LEN_ERR },
+		[MRDMA_PLACE_NO_ACCESS] = { MOS_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR },
+		[MRDMA_PLACE_INVALIDATE] = { MOS_NAK_REM_ACCESS, IB_WC_REM_INV_REQ_ERR },
+		[MRDMA_PLACE_LOCAL] = { MOS_NAK_REM_OP, IB_WC_LOC_PROT_ERR },
 	};
 
 	if (why == MRDMA_PLACE_NO_RECV) {
 		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_SND_RNR, 1);
-		send_nak(qp, MRDMA_AETH_RNR | qp->attr.min_rnr_timer, qp->resp.psn);
+		send_nak(qp, MOS_AETH_RNR | qp->attr.min_rnr_timer, qp->resp.psn);
 		return;
 	}
 	fail(qp, answer[why].nak, answer[why].status);
@@ -166,7 +166,7 @@ static enum mrdma_place resp_read(struct mrdma_qp *qp, const struct mrdma_seg *p
 {
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ))
 		return MRDMA_PLACE_REFUSED;
-	mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
+	mos_get_reth(p->ext, &job->va, &job->rkey, &job->length);
 	if (job->length > MRDMA_MAX_MSG)
 		return MRDMA_PLACE_TOO_LONG;
 	if (job->length && mrdma_mem_check(qp, job->rkey, job->va, job->length,
@@ -181,7 +181,7 @@ static enum mrdma_place resp_atomic(struct mrdma_qp *qp, const struct mrdma_seg 
 				  struct mrdma_resp_res *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	struct mrdma_atomic_eth eth;
+	struct mos_atomic_eth eth;
 	struct mrdma_atomic op;
 	int err;
 
@@ -217,8 +217,8 @@ static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_
 
 	if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_WRITE))
 		return MRDMA_PLACE_REFUSED;
-	mrdma_get_reth(p->ext, &va, &rkey, &len);
-	if (len != MRDMA_ATOMIC_BYTES || p->len != len)
+	mos_get_reth(p->ext, &va, &rkey, &len);
+	if (len != MOS_ATOMIC_BYTES || p->len != len)
 		return MRDMA_PLACE_REFUSED;
 	/* eight bytes as they are: no number with an order of bytes */
 	memcpy(&op.swap_add, p->data, sizeof(op.swap_add));
@@ -235,22 +235,22 @@ static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_
  */
 static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
-	struct mrdma_feth feth;
+	struct mos_feth feth;
 	u32 bits, level, rkey, len;
 	int access = 0, err;
 	u64 va;
 
 	memcpy(&feth, p->ext, sizeof(feth));
-	mrdma_get_reth(p->ext + sizeof(feth), &va, &rkey, &len);
+	mos_get_reth(p->ext + sizeof(feth), &va, &rkey, &len);
 	bits = be32_to_cpu(feth.bits);
-	if (bits & MRDMA_FETH_GLOBAL)
+	if (bits & MOS_FETH_GLOBAL)
 		access |= IB_ACCESS_FLUSH_GLOBAL;
-	if (bits & MRDMA_FETH_PERSISTENT)
+	if (bits & MOS_FETH_PERSISTENT)
 		access |= IB_ACCESS_FLUSH_PERSISTENT;
-	level = bits >> MRDMA_FETH_LEVEL_SHIFT & MRDMA_FETH_LEVEL_MASK;
-	if (!access || (qp->attr.qp_access_flags & access) != access || level > MRDMA_FETH_MR)
+	level = bits >> MOS_FETH_LEVEL_SHIFT & MOS_FETH_LEVEL_MASK;
+	if (!access || (qp->attr.qp_access_flags & access) != access || level > MOS_FETH_MR)
 		return MRDMA_PLACE_REFUSED;
-	err = level == MRDMA_FETH_MR ? mrdma_mem_check_key(qp, rkey, access) :
+	err = level == MOS_FETH_MR ? mrdma_mem_check_key(qp, rkey, access) :
 				       mrdma_mem_check(qp, rkey, va, len, access);
 	if (err)
 		return MRDMA_PLACE_NO_ACCESS;
@@ -274,7 +274,7 @@ static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_seg *p, u32 *npk
 		return false;
 	job = job_at(resp, resp->job_head);
 	*job = job_for(qp, p, false);
-	switch (mrdma_op[p->op].flags & MOP_KIND) {
+	switch (mos_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
 		placed = resp_read(qp, p, job, npkts);
 		break;
@@ -320,14 +320,14 @@ static bool redo(struct mrdma_qp *qp, const struct mrdma_seg *p, struct mrdma_re
 	struct mrdma_resp *resp = &qp->resp;
 
 	*job = job_for(qp, p, true);
-	switch (mrdma_op[p->op].flags & MOP_KIND) {
+	switch (mos_op[p->op].flags & MOP_KIND) {
 	case MOP_READ:
-		mrdma_get_reth(p->ext, &job->va, &job->rkey, &job->length);
+		mos_get_reth(p->ext, &job->va, &job->rkey, &job->length);
 		if (!(qp->attr.qp_access_flags & IB_ACCESS_REMOTE_READ) ||
 		    !qp->attr.max_dest_rd_atomic)
 			return false;
 		if (job->length > MRDMA_MAX_MSG ||
-		    read_pkts(qp, job->length) > mrdma_psn_diff(resp->psn, p->psn))
+		    read_pkts(qp, job->length) > mos_psn_diff(resp->psn, p->psn))
 			return false;
 		return !job->length || !mrdma_mem_check(qp, job->rkey, job->va, job->length,
 							IB_ACCESS_REMOTE_READ);
@@ -352,7 +352,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
 	/* the answer may have gone astray, and may again */
 	mrdma_follow_broken(mrdma_qp_dev(qp));
-	if (!(mrdma_op[p->op].flags & MOP_ANSWERED)) {
+	if (!(mos_op[p->op].flags & MOP_ANSWERED)) {
 		resp->ack_pending = true;
 		return;
 	}
@@ -361,7 +361,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 
 	/* the first of the answers that are not before this one */
 	for (i = resp->job_head; i != resp->job_tail; i--)
-		if (mrdma_psn_cmp(job_at(resp, i - 1)->psn, p->psn) < 0)
+		if (mos_psn_cmp(job_at(resp, i - 1)->psn, p->psn) < 0)
 			break;
 	if (i != resp->job_head && job_at(resp, i)->psn == p->psn) {
 		at = job_at(resp, i);
@@ -373,7 +373,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	if (i != resp->job_tail) {
 		/* the requester has what an earlier READ has in front of this one */
 		at = job_at(resp, i - 1);
-		if (mrdma_psn_diff(p->psn, at->psn) < read_pkts(qp, at->length)) {
+		if (mos_psn_diff(p->psn, at->psn) < read_pkts(qp, at->length)) {
 			*at = job;
 			return;
 		}
@@ -388,12 +388,12 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 static bool in_order(struct mrdma_qp *qp, const struct mrdma_seg *p)
 {
 	struct mrdma_resp *resp = &qp->resp;
-	u32 flags = mrdma_op[p->op].flags;
+	u32 flags = mos_op[p->op].flags;
 	u32 npkts = p->npkts;
 
 	/* reserved opcodes are of no kind */
 	if (!(flags & MOP_KIND) || !mrdma_place_sequence(qp, p)) {
-		fail(qp, MRDMA_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
+		fail(qp, MOS_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
 	if (flags & MOP_ANSWERED) {
@@ -408,15 +408,15 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_seg *p)
 		}
 	}
 
-	resp->psn = mrdma_psn_add(resp->psn, npkts);
+	resp->psn = mos_psn_add(resp->psn, npkts);
 	resp->nak_sent = false;
 	/* that it was not ready is not true any more; a gap behind this packet still is */
-	if ((resp->nak & MRDMA_AETH_TYPE_MASK) == MRDMA_AETH_RNR)
+	if ((resp->nak & MOS_AETH_TYPE_MASK) == MOS_AETH_RNR)
 		resp->nak_pending = false;
 	if (flags & MOP_END)
-		resp->msn = (resp->msn + 1) & MRDMA_PSN_MASK;
+		resp->msn = (resp->msn + 1) & MOS_PSN_MASK;
 	if (!(flags & MOP_ANSWERED)) {
-		resp->ack_psn = mrdma_psn_add(resp->psn, MRDMA_PSN_MASK);
+		resp->ack_psn = mos_psn_add(resp->psn, MOS_PSN_MASK);
 		if (p->ack_req)
 			resp->ack_pending = true;
 	}
@@ -434,11 +434,11 @@ void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	for (i = 0; mrdma_burst_seg(b, i, &p); i++) {
 		if (!p.npkts)
 			continue;
-		if (mrdma_psn_cmp(p.psn, resp->psn) > 0) {
+		if (mos_psn_cmp(p.psn, resp->psn) > 0) {
 			out_of_order(qp);
 			return;
 		}
-		old = mrdma_psn_diff(resp->psn, p.psn);
+		old = mos_psn_diff(resp->psn, p.psn);
 		if (old >= p.npkts) {
 			rx_duplicate(qp, &p);
 			continue;
@@ -455,8 +455,8 @@ void mrdma_resp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 
 static void put_aeth(struct mrdma_tmpl *t, u8 syndrome, u32 msn)
 {
-	struct mrdma_aeth aeth = {
-		.smsn = cpu_to_be32((u32)syndrome << 24 | (msn & MRDMA_PSN_MASK)),
+	struct mos_aeth aeth = {
+		.smsn = cpu_to_be32((u32)syndrome << 24 | (msn & MOS_PSN_MASK)),
 	};
 
 	memcpy(t->ext + t->ext_first + t->ext_last, &aeth, sizeof(aeth));
@@ -467,14 +467,14 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 					struct mrdma_resp_res *job, u32 *budget)
 {
 	const struct mrdma_op_set *ops = &mrdma_op_set[MRDMA_OPS_READ_RESP];
-	u8 syndrome = MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED;
+	u8 syndrome = MOS_AETH_ACK | MOS_AETH_UNLIMITED;
 	u32 bytes = min(job->length - job->off, mrdma_tx_max(&qp->av));
 	u32 pkts = read_pkts(qp, bytes);
 	bool start = !job->off, end = job->off + bytes == job->length;
 	struct mrdma_tmpl t = {
 		.av = &qp->av,
 		.dqpn = qp->attr.dest_qp_num,
-		.psn = mrdma_psn_add(job->psn, job->off / qp->mtu),
+		.psn = mos_psn_add(job->psn, job->off / qp->mtu),
 		.nseg = pkts,
 		.seg_len = qp->mtu,
 		.payload = bytes,
@@ -484,13 +484,13 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	u8 *payload;
 
 	mrdma_tmpl_ops(&t, ops, start, end);
-	if (mrdma_op[t.op_first].flags & MOP_AETH) {
+	if (mos_op[t.op_first].flags & MOP_AETH) {
 		put_aeth(&t, syndrome, job->msn);
-		t.ext_first = sizeof(struct mrdma_aeth);
+		t.ext_first = sizeof(struct mos_aeth);
 	}
-	if (pkts > 1 && mrdma_op[t.op_last].flags & MOP_AETH) {
+	if (pkts > 1 && mos_op[t.op_last].flags & MOP_AETH) {
 		put_aeth(&t, syndrome, job->msn);
-		t.ext_last = sizeof(struct mrdma_aeth);
+		t.ext_last = sizeof(struct mos_aeth);
 	}
 
 	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
@@ -506,7 +506,7 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 			}
 			/* the region went away meanwhile: said at the packet that it concerns */
 			qp->resp.job_head = qp->resp.job_tail;
-			fail(qp, MRDMA_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
+			fail(qp, MOS_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
 			qp->resp.nak_psn = t.psn;
 			return MRDMA_TX_LOST;
 		}
@@ -522,7 +522,7 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 static enum mrdma_tx_result answer_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx,
 					  const struct mrdma_resp_res *job)
 {
-	struct mrdma_atomic_ack ack = { .orig = cpu_to_be64(job->orig) };
+	struct mos_atomic_ack ack = { .orig = cpu_to_be64(job->orig) };
 	struct mrdma_tmpl t = {
 		.av = &qp->av,
 		.dqpn = qp->attr.dest_qp_num,
@@ -533,9 +533,9 @@ static enum mrdma_tx_result answer_atomic(struct mrdma_qp *qp, struct mrdma_tx *
 	};
 	enum mrdma_tx_result result;
 
-	put_aeth(&t, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, job->msn);
-	memcpy(t.ext + sizeof(struct mrdma_aeth), &ack, sizeof(ack));
-	t.ext_first = sizeof(struct mrdma_aeth) + sizeof(ack);
+	put_aeth(&t, MOS_AETH_ACK | MOS_AETH_UNLIMITED, job->msn);
+	memcpy(t.ext + sizeof(struct mos_aeth), &ack, sizeof(ack));
+	t.ext_first = sizeof(struct mos_aeth) + sizeof(ack);
 	result = mrdma_tx_headers(tx, qp, &t);
 	if (result != MRDMA_TX_FULL)
 		qp->resp.job_tail++;
@@ -556,7 +556,7 @@ static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx
 	};
 
 	put_aeth(&t, syndrome, qp->resp.msn);
-	t.ext_first = sizeof(struct mrdma_aeth);
+	t.ext_first = sizeof(struct mos_aeth);
 	return mrdma_tx_headers(tx, qp, &t);
 }
 
@@ -577,7 +577,7 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 		if (result == MRDMA_TX_FULL)
 			return false;
 		/* it acknowledges what is before it, which must not be said again behind it */
-		if (mrdma_psn_cmp(job->psn, resp->ack_psn) > 0)
+		if (mos_psn_cmp(job->psn, resp->ack_psn) > 0)
 			resp->ack_pending = false;
 	}
 	if (resp->ack_pending && !resp->nak_pending && qp->state != IB_QPS_ERR) {
@@ -585,7 +585,7 @@ bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 		 * Never with the PSN of a READ or atomic: its response may be lost, and there are
 		 * requesters (rdma_rxe) that take an ACK of its last PSN for its end.
 		 */
-		if (acknowledge(qp, tx, MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, resp->ack_psn) ==
+		if (acknowledge(qp, tx, MOS_AETH_ACK | MOS_AETH_UNLIMITED, resp->ack_psn) ==
 		    MRDMA_TX_FULL)
 			return false;
 		resp->ack_pending = false;

@@ -24,9 +24,9 @@ void mrdma_uc_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 			mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_OUT_OF_SEQ, 1);
 			resp->kind = 0;
 		}
-		resp->psn = mrdma_psn_add(p.psn, p.npkts);
+		resp->psn = mos_psn_add(p.psn, p.npkts);
 		/* whatever was under way is over when another message begins */
-		if (mrdma_op[p.op].flags & MOP_START)
+		if (mos_op[p.op].flags & MOP_START)
 			resp->kind = 0;
 		if (!mrdma_place_sequence(qp, &p)) {
 			resp->kind = 0;

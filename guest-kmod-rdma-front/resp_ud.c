@@ -63,7 +63,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 	struct mrdma_rwqe *wqe = &qp->resp.wqe;
 	struct ib_pd *pd = mrdma_rq_pd(qp);
 	u8 grh[sizeof(struct ib_grh)];
-	struct mrdma_deth deth;
+	struct mos_deth deth;
 	enum mrdma_counter why;
 	struct mrdma_seg p;
 	u32 qkey, total;
@@ -94,7 +94,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		.opcode = IB_WC_RECV,
 		.byte_len = total,
 		.qp = &qp->ibqp,
-		.src_qp = be32_to_cpu(deth.sqp) & MRDMA_QPN_MASK,
+		.src_qp = be32_to_cpu(deth.sqp) & MOS_QPN_MASK,
 		.wc_flags = IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE | IB_WC_WITH_SMAC,
 		.port_num = 1,
 		.vlan_id = 0xffff,
@@ -110,9 +110,9 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		if (wc.vlan_id != 0xffff)
 			wc.wc_flags |= IB_WC_WITH_VLAN;
 	}
-	if (mrdma_op[p.op].flags & MOP_IMM) {
+	if (mos_op[p.op].flags & MOP_IMM) {
 		wc.wc_flags |= IB_WC_WITH_IMM;
-		memcpy(&wc.ex.imm_data, p.ext + sizeof(deth), MRDMA_IMM_BYTES);
+		memcpy(&wc.ex.imm_data, p.ext + sizeof(deth), MOS_IMM_BYTES);
 	}
 	if (mrdma_sge_copy(pd, wqe->sge, wqe->num_sge, 0, grh, sizeof(grh),
 			   MRDMA_TO_MR) ||

@@ -32,8 +32,8 @@ void mrdma_retry_seek(struct mrdma_qp *qp)
 	req->noack_bytes = 0;
 	for (sq->cur = sq->tail; sq->cur != sq->numbered; sq->cur++) {
 		w = mrdma_swqe(sq, sq->cur);
-		if (mrdma_psn_cmp(req->una, w->last_psn) <= 0) {
-			req->off = mrdma_psn_diff(req->una, w->first_psn) * qp->mtu;
+		if (mos_psn_cmp(req->una, w->last_psn) <= 0) {
+			req->off = mos_psn_diff(req->una, w->first_psn) * qp->mtu;
 			break;
 		}
 	}

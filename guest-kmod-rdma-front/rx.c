@@ -42,63 +42,47 @@ void mrdma_rx_uninit(struct mrdma_dev *dev)
 static enum mrdma_counter parse_l4(struct mrdma_dev *dev, struct mrdma_burst *b, u32 hdr_len)
 {
 	const struct ethhdr *eth = (const void *)b->hdr;
-	u32 pos = ETH_HLEN;
-	__be16 proto = eth->h_proto;
-	struct udphdr udp;
+	struct mos_roce r;
+	bool mcast_ip;
 	u8 tclass;
 
 	b->mcast = is_multicast_ether_addr(eth->h_dest);
 	if (!b->mcast && !mrdma_own_mac(dev, eth->h_dest))
 		return MRDMA_CNT_BAD_ADDRESS;
-	if (proto == htons(ETH_P_8021Q)) {
-		memcpy(&proto, b->hdr + pos + 2, sizeof(proto));
-		pos += VLAN_HLEN;
-	}
-	b->l3 = pos;
-	if (proto == htons(ETH_P_IP)) {
-		struct iphdr ip;
-
-		memcpy(&ip, b->hdr + pos, sizeof(ip));
-		if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP ||
-		    (ip.frag_off & htons(IP_MF | IP_OFFSET)))
-			return MRDMA_CNT_MALFORMED;
-		if (b->mcast != ipv4_is_multicast(ip.daddr))
-			return MRDMA_CNT_BAD_ADDRESS;
-		b->ipv6 = false;
-		tclass = ip.tos;
-		pos += sizeof(ip);
-	} else if (proto == htons(ETH_P_IPV6)) {
+	if (!mos_roce_parse(b->hdr, hdr_len, &r) ||
+	    r.bth + sizeof(struct mos_bth) + b->ext_first + b->ext_last > hdr_len)
+		return MRDMA_CNT_MALFORMED;
+	b->l3 = r.l3;
+	b->bth = r.bth;
+	b->ipv6 = r.ipv6;
+	if (b->ipv6) {
 		struct ipv6hdr ip;
 
-		memcpy(&ip, b->hdr + pos, sizeof(ip));
-		if (ip.version != 6 || ip.nexthdr != IPPROTO_UDP)
-			return MRDMA_CNT_MALFORMED;
-		if (b->mcast != ipv6_addr_is_multicast(&ip.daddr))
-			return MRDMA_CNT_BAD_ADDRESS;
-		b->ipv6 = true;
+		memcpy(&ip, b->hdr + r.l3, sizeof(ip));
+		mcast_ip = ipv6_addr_is_multicast(&ip.daddr);
 		/* its lower four bits are in the second byte */
 		tclass = ip.flow_lbl[0] >> 4;
-		pos += sizeof(ip);
 	} else {
-		return MRDMA_CNT_MALFORMED;
+		struct iphdr ip;
+
+		memcpy(&ip, b->hdr + r.l3, sizeof(ip));
+		mcast_ip = ipv4_is_multicast(ip.daddr);
+		tclass = ip.tos;
 	}
-	b->marked = (tclass & MRDMA_ECN_MASK) == MRDMA_ECN_CE;
-	memcpy(&udp, b->hdr + pos, sizeof(udp));
-	b->bth = pos + sizeof(udp);
-	if (udp.dest != htons(MRDMA_UDP_PORT) ||
-	    b->bth + sizeof(struct mrdma_bth) + b->ext_first + b->ext_last > hdr_len)
-		return MRDMA_CNT_MALFORMED;
+	if (b->mcast != mcast_ip)
+		return MRDMA_CNT_BAD_ADDRESS;
+	b->marked = (tclass & MOS_ECN_MASK) == MOS_ECN_CE;
 	return MRDMA_CNT_RCVD_PKTS;
 }
 
 /* Opcodes against each other, extension headers and lengths */
-static bool check_ops(const struct mrdma_burst *b, const struct mrdma_bth *bth)
+static bool check_ops(const struct mrdma_burst *b, const struct mos_bth *bth)
 {
-	const struct mrdma_op_info *first = &mrdma_op[b->op_first];
-	const struct mrdma_op_info *mid = &mrdma_op[b->op_mid];
-	const struct mrdma_op_info *last = &mrdma_op[b->op_last];
+	const struct mos_op_info *first = &mos_op[b->op_first];
+	const struct mos_op_info *mid = &mos_op[b->op_mid];
+	const struct mos_op_info *last = &mos_op[b->op_last];
 	const u32 same = MOP_RC | MOP_UC | MOP_UD | MOP_KIND | MOP_RESP | MOP_PAYLOAD;
-	u32 pad = bth->flags >> MRDMA_BTH_PAD_SHIFT & MRDMA_BTH_PAD_MASK;
+	u32 pad = bth->flags >> MOS_BTH_PAD_SHIFT & MOS_BTH_PAD_MASK;
 
 	if (!first->flags)
 		return false;
@@ -134,7 +118,7 @@ static bool same_path(const struct mrdma_burst *b, const struct mrdma_av *av)
 static enum mrdma_counter rx_deliver(struct mrdma_dev *dev, struct mrdma_qp *qp,
 				  const struct mrdma_burst *b)
 {
-	u32 flags = mrdma_op[b->op_first].flags;
+	u32 flags = mos_op[b->op_first].flags;
 
 	lockdep_assert_held(&qp->lock);
 	if (flags & MOP_UD) {
@@ -200,7 +184,7 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 {
 	enum mrdma_counter where;
 	struct mrdma_burst b;
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 	struct mrdma_qp *qp;
 	u32 apsn, qpn, n = 1;
 
@@ -222,28 +206,28 @@ u32 mrdma_rx_burst(struct mrdma_dev *dev, const struct msr_desc *d, const u8 *da
 	b.op_first = bth.opcode;
 	b.op_last = b.nseg > 1 ? d->burst.op_last : bth.opcode;
 	b.op_mid = b.nseg > 2 ? d->burst.op_mid : b.op_last;
-	b.psn = apsn & MRDMA_PSN_MASK;
+	b.psn = apsn & MOS_PSN_MASK;
 	b.payload = data + d->hdr_len;
 	b.len = d->len - d->hdr_len;
 	b.ack_req = d->flags & MSR_BURST_ACK_REQ ||
-		    (b.nseg == 1 && apsn & MRDMA_BTH_ACKREQ);
+		    (b.nseg == 1 && apsn & MOS_BTH_ACKREQ);
 	b.solicited = d->flags & MSR_BURST_SOLICITED ||
-		      (b.nseg == 1 && bth.flags & MRDMA_BTH_SE);
+		      (b.nseg == 1 && bth.flags & MOS_BTH_SE);
 	where = MRDMA_CNT_CNP;
-	if (bth.opcode == MRDMA_OP_CNP && b.nseg == 1)
+	if (bth.opcode == MOS_OP_CNP && b.nseg == 1)
 		goto out;
 	where = MRDMA_CNT_MALFORMED;
-	if (bth.flags & MRDMA_BTH_TVER_MASK || !check_ops(&b, &bth))
+	if (bth.flags & MOS_BTH_TVER_MASK || !check_ops(&b, &bth))
 		goto out;
 	where = MRDMA_CNT_BAD_PKEY;
-	if ((ntohs(bth.pkey) & 0x7fff) != (MRDMA_PKEY & 0x7fff))
+	if ((ntohs(bth.pkey) & 0x7fff) != (MOS_PKEY & 0x7fff))
 		goto out;
 
-	qpn = ntohl(bth.qpn) & MRDMA_QPN_MASK;
+	qpn = ntohl(bth.qpn) & MOS_QPN_MASK;
 	trace_mrdma_receive(qpn, b.op_first, b.psn, b.nseg, b.len, b.ack_req);
 	where = MRDMA_CNT_NO_QP;
 	if (b.mcast) {
-		if (qpn == MRDMA_MCAST_QPN && mrdma_op[b.op_first].flags & MOP_UD)
+		if (qpn == MOS_MCAST_QPN && mos_op[b.op_first].flags & MOP_UD)
 			n = mrdma_mcast_rx(dev, &b, rx_to_qp);
 		else
 			n = 0;

@@ -38,9 +38,9 @@ static void copy_remote(struct mrdma_swqe *w, const struct rxe_send_wqe *u)
 		w->rdma.rkey = READ_ONCE(mrdma_flush_wr(u)->rkey);
 		/* librxe has told rdma_rxe either here or there */
 		w->rdma.bytes = w->length ?: READ_ONCE(mrdma_flush_wr(u)->length);
-		w->rdma.feth = (READ_ONCE(mrdma_flush_wr(u)->type) & MRDMA_FETH_PLACEMENT) |
-			       (READ_ONCE(mrdma_flush_wr(u)->level) & MRDMA_FETH_LEVEL_MASK) <<
-			       MRDMA_FETH_LEVEL_SHIFT;
+		w->rdma.feth = (READ_ONCE(mrdma_flush_wr(u)->type) & MOS_FETH_PLACEMENT) |
+			       (READ_ONCE(mrdma_flush_wr(u)->level) & MOS_FETH_LEVEL_MASK) <<
+			       MOS_FETH_LEVEL_SHIFT;
 		w->length = 0;
 		break;
 	default:
@@ -87,7 +87,7 @@ static void copy_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w, const struct rxe
 		return;
 	}
 	if (ud) {
-		w->ud.qpn = READ_ONCE(u->wr.wr.ud.remote_qpn) & MRDMA_QPN_MASK;
+		w->ud.qpn = READ_ONCE(u->wr.wr.ud.remote_qpn) & MOS_QPN_MASK;
 		w->ud.qkey = READ_ONCE(u->wr.wr.ud.remote_qkey);
 		w->ud.ah_num = READ_ONCE(u->wr.wr.ud.ah_num);
 	} else {
@@ -162,13 +162,13 @@ static void check_wqe(struct mrdma_qp *qp, struct mrdma_swqe *w)
 	switch (w->opcode) {
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		if (w->length < MRDMA_ATOMIC_BYTES)
+		if (w->length < MOS_ATOMIC_BYTES)
 			w->status = IB_WC_LOC_LEN_ERR;
 		/* more room than that is none of ours */
-		w->length = MRDMA_ATOMIC_BYTES;
+		w->length = MOS_ATOMIC_BYTES;
 		break;
 	case IB_WR_ATOMIC_WRITE:
-		if (w->length != MRDMA_ATOMIC_BYTES)
+		if (w->length != MOS_ATOMIC_BYTES)
 			w->status = IB_WC_LOC_LEN_ERR;
 		break;
 	}

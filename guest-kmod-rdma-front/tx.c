@@ -80,10 +80,10 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 {
 	const struct mrdma_av *av = t->av;
 	u32 ext = t->ext_first + t->ext_last;
-	u32 hdr_len = ALIGN(av->len + (u32)sizeof(struct mrdma_bth) + ext, MSR_CACHE_LINE);
+	u32 hdr_len = ALIGN(av->len + (u32)sizeof(struct mos_bth) + ext, MSR_CACHE_LINE);
 	u32 pad = t->nseg == 1 ? -t->payload & 3 : 0;
 	enum mrdma_tx_result result;
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 	u8 *room;
 	u32 off;
 
@@ -108,12 +108,12 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 		       &port, sizeof(port));
 	}
 	bth.opcode = t->op_first;
-	bth.flags = MRDMA_BTH_M | pad << MRDMA_BTH_PAD_SHIFT;
+	bth.flags = MOS_BTH_M | pad << MOS_BTH_PAD_SHIFT;
 	if (t->nseg == 1 && t->solicited)
-		bth.flags |= MRDMA_BTH_SE;
-	bth.pkey = htons(MRDMA_PKEY);
+		bth.flags |= MOS_BTH_SE;
+	bth.pkey = htons(MOS_PKEY);
 	bth.qpn = htonl(t->dqpn);
-	bth.apsn = htonl(t->psn | (t->nseg == 1 && t->ack_req ? MRDMA_BTH_ACKREQ : 0));
+	bth.apsn = htonl(t->psn | (t->nseg == 1 && t->ack_req ? MOS_BTH_ACKREQ : 0));
 	memcpy(room + av->len, &bth, sizeof(bth));
 	memcpy(room + av->len + sizeof(bth), t->ext, ext);
 

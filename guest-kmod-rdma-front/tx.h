@@ -41,7 +41,7 @@ struct mrdma_tmpl {
 	bool			ack_req;
 	bool			solicited;
 	bool			urgent;		/* passes bulk; short, and never many */
-	u8			ext[MRDMA_MAX_EXT];
+	u8			ext[MOS_MAX_EXT];
 	u32			payload;	/* bytes */
 };
 

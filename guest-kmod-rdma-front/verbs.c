@@ -255,7 +255,7 @@ static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 {
 	if (index)
 		return -EINVAL;
-	*pkey = MRDMA_PKEY;
+	*pkey = MOS_PKEY;
 	return 0;
 }
 

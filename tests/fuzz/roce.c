@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The back's RoCEv2 parser (guest-kmod-net-back/roce.c) on frames from a hostile wire: it stays
+ * The RoCEv2 parser (guest-kmod-common/roce.c) on frames from a hostile wire: it stays
  * inside the bytes it is given, and so does the ICRC of what it accepts.
  */
 #include "input.h"
@@ -10,8 +10,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t v4[] = { 0x08, 0x00, 0x45, 0 }, v6[] = { 0x86, 0xdd, 0x60, 0 };
-	struct mnet_roce_run run;
-	struct mnet_roce r;
+	struct mos_op_run run;
+	struct mos_roce r;
 	uint8_t *head, mode;
 	bool ours;
 
@@ -37,14 +37,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			head[37] = 0xb7;
 		}
 	}
-	ours = mnet_roce_parse(head, (unsigned int)size, &r);
+	ours = mos_roce_parse(head, (unsigned int)size, &r);
 	if (ours) {
-		MUST(r.l3 >= 14 && r.l3 <= 22 && (r.udp == r.l3 + 20 || r.udp == r.l3 + 40));
-		MUST(r.bth == r.udp + 8 && r.bth + MNET_BTH_LEN <= size);
+		MUST(r.l3 >= 14 && r.l3 <= 18 && (r.udp == r.l3 + 20 || r.udp == r.l3 + 40));
+		MUST(r.bth == r.udp + 8 && r.bth + MOS_BTH_LEN <= size);
 		(void)mnet_roce_crc_base(head, &r);
-		MUST(mnet_roce_ext_len(head[r.bth]) >= -1 && mnet_roce_ext_len(head[r.bth]) <= 64);
-		if (mnet_roce_run(head[r.bth], &run))
-			MUST(mnet_roce_ext_len(run.mid) == 0 && mnet_roce_ext_len(run.last) >= 0);
+		MUST(mos_op_ext_len(head[r.bth]) >= -1 && mos_op_ext_len(head[r.bth]) <= 64);
+		if (mos_op_run(head[r.bth], &run))
+			MUST(mos_op_ext_len(run.mid) == 0 && mos_op_ext_len(run.last) >= 0);
 		MUST(mnet_roce_same_flow(head, head, &r));
 	}
 	free(head);

@@ -62,7 +62,7 @@ static void packet(struct input *in)
 	u8 how = take8(in), opcode = take8(in), ext[2] = { 0 };
 	u32 at, len, psn, seg = 256, nseg = how & 1 ? 1 + take8(in) % 12 : 1, i;
 	struct msr_desc d = { .type = MSR_DESC_BURST };
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 
 	/* from the peer's address to ours: the vector turned round */
 	memcpy(head, av->hdr, av->len);
@@ -79,31 +79,31 @@ static void packet(struct input *in)
 	if (how & 2 && take8(in) < 20)
 		head[take8(in) % at] = take8(in);
 	if (how & 4)
-		psn = take32(in) & MRDMA_PSN_MASK;
+		psn = take32(in) & MOS_PSN_MASK;
 	else
-		psn = mrdma_psn_add(mrdma_op[opcode].flags & MOP_RESP ? q->qp.req.una
+		psn = mos_psn_add(mos_op[opcode].flags & MOP_RESP ? q->qp.req.una
 								      : q->qp.resp.psn,
 				    take8(in) % 16 - 6);
-	bth = (struct mrdma_bth){
+	bth = (struct mos_bth){
 		.opcode = opcode,
-		.flags = MRDMA_BTH_M | (how & 8 ? MRDMA_BTH_SE : 0),
-		.pkey = htons(how & 2 && take8(in) < 10 ? 1 : MRDMA_PKEY),
+		.flags = MOS_BTH_M | (how & 8 ? MOS_BTH_SE : 0),
+		.pkey = htons(how & 2 && take8(in) < 10 ? 1 : MOS_PKEY),
 		.qpn = htonl(q->qp.ibqp.qp_num),
-		.apsn = htonl((how & 16 ? MRDMA_BTH_ACKREQ : 0) | psn),
+		.apsn = htonl((how & 16 ? MOS_BTH_ACKREQ : 0) | psn),
 	};
 	if (nseg == 1) {
-		ext[0] = how & 32 && take8(in) < 20 ? take8(in) % 40 : mrdma_op[opcode].ext;
+		ext[0] = how & 32 && take8(in) < 20 ? take8(in) % 40 : mos_op[opcode].ext;
 		len = some_len(in) % 5000;
-		if (!(mrdma_op[opcode].flags & MOP_PAYLOAD) && take8(in) < 230)
+		if (!(mos_op[opcode].flags & MOP_PAYLOAD) && take8(in) < 230)
 			len = 0;
-		bth.flags |= (-len & 3) << MRDMA_BTH_PAD_SHIFT;
+		bth.flags |= (-len & 3) << MOS_BTH_PAD_SHIFT;
 		seg = len;
 		d.burst.op_last = d.burst.op_mid = opcode;
 	} else {
 		d.burst.op_mid = take8(in) < 230 ? opcode | 1 : take8(in);
 		d.burst.op_last = take8(in);
-		ext[0] = mrdma_op[opcode].ext;
-		ext[1] = mrdma_op[d.burst.op_last].ext;
+		ext[0] = mos_op[opcode].ext;
+		ext[1] = mos_op[d.burst.op_last].ext;
 		seg = take8(in) < 230 ? 256 : 1 + take8(in) * 4;
 		len = (nseg - 1) * seg + 1 + take8(in) % seg;
 	}
@@ -115,14 +115,14 @@ static void packet(struct input *in)
 	at += sizeof(bth);
 	take(in, head + at, ext[0] + ext[1]);
 	if (ext[0] >= 16 && !(how & 64)) {
-		struct mrdma_reth reth = {
+		struct mos_reth reth = {
 			.va = cpu_to_be64(some_va(in, rw)), .rkey = cpu_to_be32(some_key(in)),
 			.len = cpu_to_be32(take8(in) < 200 ? len : some_len(in)),
 		};
 
 		memcpy(head + at, &reth, sizeof(reth));
 	}
-	if (mrdma_op[opcode].flags & MOP_AETH && !(how & 64))
+	if (mos_op[opcode].flags & MOP_AETH && !(how & 64))
 		head[at] = take8(in) < 128 ? 0x1f : head[at];
 	d.len = d.hdr_len + len;
 	d.burst.nseg = nseg;
@@ -215,10 +215,10 @@ static void check(struct seen *s, bool fresh)
 	}
 	/* an unreliable connection goes on with whatever number comes */
 	if (!fresh && qp->ibqp.qp_type == IB_QPT_RC) {
-		MUST(mrdma_psn_cmp(qp->resp.psn, s->rpsn) >= 0);
-		MUST(mrdma_psn_cmp(qp->resp.msn, s->msn) >= 0);
+		MUST(mos_psn_cmp(qp->resp.psn, s->rpsn) >= 0);
+		MUST(mos_psn_cmp(qp->resp.msn, s->msn) >= 0);
 		if (qp->state == IB_QPS_RTS)
-			MUST(mrdma_psn_cmp(qp->req.una, s->una) >= 0);
+			MUST(mos_psn_cmp(qp->req.una, s->una) >= 0);
 	}
 	s->rpsn = qp->resp.psn;
 	s->msn = qp->resp.msn;

@@ -498,14 +498,14 @@ static u32 bth_at(const struct nic_pkt *p)
 struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i)
 {
 	const struct msr_burst *m = &b->d.burst;
-	u32 at = bth_at(b), base = at + sizeof(struct mrdma_bth);
+	u32 at = bth_at(b), base = at + sizeof(struct mos_bth);
 	u32 last = m->nseg - 1, body = b->d.len - b->d.hdr_len;
 	u32 len = i < last ? m->seg_len : body - last * m->seg_len;
 	u32 ext = !last	      ? m->ext_first + m->ext_last
 		  : !i	      ? m->ext_first
 		  : i == last ? m->ext_last
 			      : 0;
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 	struct nic_pkt *p;
 	struct msr_desc d;
 	u32 apsn;
@@ -526,11 +526,11 @@ struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i)
 		bth.opcode = i < last ? m->op_mid : m->op_last;
 	p->d.burst.op_mid = p->d.burst.op_last = bth.opcode;
 	apsn = ntohl(bth.apsn);
-	bth.apsn = htonl((i == last && b->d.flags & MSR_BURST_ACK_REQ ? MRDMA_BTH_ACKREQ : 0) |
-			 mrdma_psn_add(apsn & MRDMA_PSN_MASK, i));
-	bth.flags = (bth.flags & ~(MRDMA_BTH_SE | MRDMA_BTH_PAD_MASK << MRDMA_BTH_PAD_SHIFT)) |
-		    (-len & 3) << MRDMA_BTH_PAD_SHIFT |
-		    (i == last && b->d.flags & MSR_BURST_SOLICITED ? MRDMA_BTH_SE : 0);
+	bth.apsn = htonl((i == last && b->d.flags & MSR_BURST_ACK_REQ ? MOS_BTH_ACKREQ : 0) |
+			 mos_psn_add(apsn & MOS_PSN_MASK, i));
+	bth.flags = (bth.flags & ~(MOS_BTH_SE | MOS_BTH_PAD_MASK << MOS_BTH_PAD_SHIFT)) |
+		    (-len & 3) << MOS_BTH_PAD_SHIFT |
+		    (i == last && b->d.flags & MSR_BURST_SOLICITED ? MOS_BTH_SE : 0);
 	memcpy(p->data + at, &bth, sizeof(bth));
 	return p;
 }
@@ -538,10 +538,10 @@ struct nic_pkt *nic_packet(const struct nic_pkt *b, u32 i)
 struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 {
 	const struct msr_burst *m = &a->d.burst, *n = &b->d.burst;
-	u32 base = bth_at(a) + sizeof(struct mrdma_bth), body = a->d.len - a->d.hdr_len,
+	u32 base = bth_at(a) + sizeof(struct mos_bth), body = a->d.len - a->d.hdr_len,
 	    len = b->d.len - b->d.hdr_len;
-	u32 before = mrdma_op[m->op_last].flags, after = mrdma_op[n->op_last].flags;
-	struct mrdma_bth x, y;
+	u32 before = mos_op[m->op_last].flags, after = mos_op[n->op_last].flags;
+	struct mos_bth x, y;
 	struct msr_desc d;
 	struct nic_pkt *p;
 
@@ -554,8 +554,8 @@ struct nic_pkt *nic_join(const struct nic_pkt *a, const struct nic_pkt *b)
 	    (len < m->seg_len && !(after & MOP_END)) ||
 	    a->d.flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED) || m->nseg == MSR_MAX_SEGS ||
 	    body + len > MSR_MAX_BURST_DATA ||
-	    mrdma_psn_add(ntohl(x.apsn) & MRDMA_PSN_MASK, m->nseg) !=
-		    (ntohl(y.apsn) & MRDMA_PSN_MASK))
+	    mos_psn_add(ntohl(x.apsn) & MOS_PSN_MASK, m->nseg) !=
+		    (ntohl(y.apsn) & MOS_PSN_MASK))
 		return NULL;
 	d = a->d;
 	d.hdr_len = base + m->ext_first + n->ext_first;

@@ -217,13 +217,13 @@ static void from_reader(struct path *p, struct flow *f, u8 opcode, u32 psn, cons
 {
 	const struct mrdma_av *av = &f->peer->qp.av;
 	struct msr_desc d = {
-		.len = av->len + sizeof(struct mrdma_bth) + ext_len,
+		.len = av->len + sizeof(struct mos_bth) + ext_len,
 		.type = MSR_DESC_BURST, .flags = MSR_BURST_ACK_REQ,
 		.burst = { .nseg = 1, .op_mid = opcode, .op_last = opcode, .ext_first = ext_len },
 	};
-	struct mrdma_bth bth = {
-		.opcode = opcode, .flags = MRDMA_BTH_M, .pkey = htons(MRDMA_PKEY),
-		.qpn = htonl(f->qp->qp.ibqp.qp_num), .apsn = htonl(MRDMA_BTH_ACKREQ | psn),
+	struct mos_bth bth = {
+		.opcode = opcode, .flags = MOS_BTH_M, .pkey = htons(MOS_PKEY),
+		.qpn = htonl(f->qp->qp.ibqp.qp_num), .apsn = htonl(MOS_BTH_ACKREQ | psn),
 	};
 	u8 data[128] = { 0 };
 
@@ -237,7 +237,7 @@ static void from_reader(struct path *p, struct flow *f, u8 opcode, u32 psn, cons
 static void ask(struct path *p, u32 i)
 {
 	struct reading *x = p->user;
-	struct mrdma_reth reth = {
+	struct mos_reth reth = {
 		.va = cpu_to_be64(x->s->mem->va),
 		.rkey = cpu_to_be32(x->s->mem->key),
 		.len = cpu_to_be32(x->r.read_len),
@@ -245,27 +245,27 @@ static void ask(struct path *p, u32 i)
 
 	from_reader(p, &x->s->flow[i], IB_OPCODE_RC_RDMA_READ_REQUEST, x->r.psn[i], &reth,
 		    sizeof(reth));
-	x->r.psn[i] = mrdma_psn_add(x->r.psn[i], DIV_ROUND_UP(x->r.read_len, MTU));
+	x->r.psn[i] = mos_psn_add(x->r.psn[i], DIV_ROUND_UP(x->r.read_len, MTU));
 	x->r.out[i]++;
 }
 
 static void reader_gets(struct path *p, const struct nic_pkt *pkt)
 {
-	u8 syndrome = MRDMA_AETH_ACK | MRDMA_AETH_UNLIMITED, last = pkt->d.burst.op_last;
-	struct mrdma_aeth aeth = { .smsn = cpu_to_be32((u32)syndrome << 24) };
+	u8 syndrome = MOS_AETH_ACK | MOS_AETH_UNLIMITED, last = pkt->d.burst.op_last;
+	struct mos_aeth aeth = { .smsn = cpu_to_be32((u32)syndrome << 24) };
 	struct reading *x = p->user;
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 	u32 i, qpn;
 
 	memcpy(&bth, pkt->data + x->s->flow[0].qp->qp.av.len, sizeof(bth));
-	qpn = ntohl(bth.qpn) & MRDMA_QPN_MASK;
+	qpn = ntohl(bth.qpn) & MOS_QPN_MASK;
 	for (i = 0; x->s->flow[i].peer->qp.ibqp.qp_num != qpn; i++)
 		assert_true(i + 1 < x->s->nflows);
 	if (bth.opcode == IB_OPCODE_RC_SEND_ONLY) {
 		if (x->r.seen[i]++ >= x->r.lose)
 			from_reader(p, &x->s->flow[i], IB_OPCODE_RC_ACKNOWLEDGE,
-				    ntohl(bth.apsn) & MRDMA_PSN_MASK, &aeth, sizeof(aeth));
-	} else if (mrdma_op[last].flags & MOP_END) {
+				    ntohl(bth.apsn) & MOS_PSN_MASK, &aeth, sizeof(aeth));
+	} else if (mos_op[last].flags & MOP_END) {
 		x->r.out[i]--;
 	}
 }
@@ -481,10 +481,10 @@ static void back_stalls(void **state)
 static void lose_first(struct path *p, const struct nic_pkt *pkt)
 {
 	struct scene *s = p->user;
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 
 	memcpy(&bth, pkt->data + s->flow[0].qp->qp.av.len, sizeof(bth));
-	if ((ntohl(bth.qpn) & MRDMA_QPN_MASK) != s->flow[0].peer->qp.ibqp.qp_num)
+	if ((ntohl(bth.qpn) & MOS_QPN_MASK) != s->flow[0].peer->qp.ibqp.qp_num)
 		path_to_peer(p, pkt);
 }
 

@@ -98,9 +98,9 @@ static u64 carry(u32 from)
 	return bytes;
 }
 
-static struct mrdma_bth bth_of(const struct nic_pkt *pkt)
+static struct mos_bth bth_of(const struct nic_pkt *pkt)
 {
-	struct mrdma_bth bth;
+	struct mos_bth bth;
 
 	memcpy(&bth, pkt->data + ETH_HLEN + 20 + 8, sizeof(bth));
 	return bth;
@@ -186,7 +186,7 @@ static void doubled_old_read(void **state)
 	nic_work(p.nic[0]);
 	for (i = 0; i < 3; i++) {
 		pkt[i] = nic_take(p.nic[0]);
-		psn[i] = ntohl(bth_of(pkt[i]).apsn) & MRDMA_PSN_MASK;
+		psn[i] = ntohl(bth_of(pkt[i]).apsn) & MOS_PSN_MASK;
 	}
 	for (i = 0; i < 2; i++)
 		nic_deliver(p.nic[1], pkt[i]);
@@ -204,7 +204,7 @@ static void doubled_old_read(void **state)
 		out = nic_take(p.nic[1]);
 		assert_non_null(out);
 		/* in the order of their numbers */
-		assert_int_equal(ntohl(bth_of(out).apsn) & MRDMA_PSN_MASK, psn[i]);
+		assert_int_equal(ntohl(bth_of(out).apsn) & MOS_PSN_MASK, psn[i]);
 		nic_deliver(p.nic[0], out);
 		nic_free(out);
 	}
@@ -311,7 +311,7 @@ static void solicits(void **state)
 		nic_sq_post(p.q[0]);
 		pkt = nic_take(p.nic[0]);
 		assert_non_null(pkt);
-		assert_int_equal(!!(bth_of(pkt).flags & MRDMA_BTH_SE), rule[i].se);
+		assert_int_equal(!!(bth_of(pkt).flags & MOS_BTH_SE), rule[i].se);
 		nic_free(pkt);
 	}
 }
@@ -450,8 +450,8 @@ static void counted_by_reason(void **state)
 		{ DETH_AT + 3, 1, MRDMA_CNT_BAD_QKEY },
 		{ IP_AT + 19, 0x70, MRDMA_CNT_BAD_ADDRESS },
 		{ 0, 0, MRDMA_CNT_NO_BUFFER },
-		{ BTH_AT, 0x64 ^ MRDMA_OP_CNP, MRDMA_CNT_CNP },
-		{ IP_AT + 1, MRDMA_ECN_CE, MRDMA_CNT_ECN },
+		{ BTH_AT, 0x64 ^ MOS_OP_CNP, MRDMA_CNT_CNP },
+		{ IP_AT + 1, MOS_ECN_CE, MRDMA_CNT_ECN },
 	};
 	struct nic_qp *from = datagram_qp(0), *to = datagram_qp(1);
 	struct nic_pkt *pkt = datagram(from, to);

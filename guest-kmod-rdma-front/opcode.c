@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/* For each kind of message the opcodes of its packets. */
+#include <rdma/ib_pack.h>
+
+#include "opcode.h"
+
+const struct mrdma_op_set mrdma_op_set[MRDMA_OPS_COUNT] = {
+	[MRDMA_OPS_SEND] = {
+		.first = IB_OPCODE_RC_SEND_FIRST,
+		.middle = IB_OPCODE_RC_SEND_MIDDLE,
+		.last = IB_OPCODE_RC_SEND_LAST,
+		.only = IB_OPCODE_RC_SEND_ONLY,
+	},
+	[MRDMA_OPS_SEND_IMM] = {
+		.first = IB_OPCODE_RC_SEND_FIRST,
+		.middle = IB_OPCODE_RC_SEND_MIDDLE,
+		.last = IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE,
+		.only = IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE,
+	},
+	[MRDMA_OPS_SEND_INV] = {
+		.first = IB_OPCODE_RC_SEND_FIRST,
+		.middle = IB_OPCODE_RC_SEND_MIDDLE,
+		.last = IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE,
+		.only = IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE,
+	},
+	[MRDMA_OPS_WRITE] = {
+		.first = IB_OPCODE_RC_RDMA_WRITE_FIRST,
+		.middle = IB_OPCODE_RC_RDMA_WRITE_MIDDLE,
+		.last = IB_OPCODE_RC_RDMA_WRITE_LAST,
+		.only = IB_OPCODE_RC_RDMA_WRITE_ONLY,
+	},
+	[MRDMA_OPS_WRITE_IMM] = {
+		.first = IB_OPCODE_RC_RDMA_WRITE_FIRST,
+		.middle = IB_OPCODE_RC_RDMA_WRITE_MIDDLE,
+		.last = IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
+		.only = IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE,
+	},
+	[MRDMA_OPS_READ_RESP] = {
+		.first = IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST,
+		.middle = IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE,
+		.last = IB_OPCODE_RC_RDMA_READ_RESPONSE_LAST,
+		.only = IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY,
+	},
+};
