@@ -75,7 +75,7 @@ class LabOptions:
     front_kernel: str = option(
         "",
         "VER",
-        "stock kernel of the front, 6.1 or 6.12 (default: the oldest that this host's Debian has),"
+        "stock kernel of the front, 6.1, 6.12 or newest (default: the oldest that this host's Debian has),"
         " or 6.1-debug: built here on first use (see build-kernels), slower; 2048 MiB and"
         " --timeout 900 suit it",
     )
