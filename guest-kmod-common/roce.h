@@ -114,7 +114,7 @@ enum mos_nak {
 	MOS_NAK_REM_OP	= MOS_AETH_NAK | 3,
 };
 
-/* What a packet with this opcode is; 0: not an opcode of ours */
+/* Properties of an opcode; 0: the opcode is not known */
 enum mos_op_flags {
 	MOP_RC		= BIT(0),
 	MOP_UC		= BIT(1),

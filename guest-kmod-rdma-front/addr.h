@@ -23,7 +23,7 @@ static inline struct mrdma_ah *to_mrdma_ah(struct ib_ah *ibah)
 /* Process context with @sleepable, else any. */
 int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lqpn, u32 rqpn,
 		  bool sleepable, struct mrdma_av *av);
-/* What the port can send now. Any context. */
+/* The largest path MTU that the link MTU allows now. Any context. */
 enum ib_mtu mrdma_active_mtu(struct mrdma_dev *dev);
 
 /* ah.c; verbs. Process context, create and destroy also under a spinlock if so flagged. */

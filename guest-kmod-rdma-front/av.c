@@ -14,11 +14,11 @@
 #include "follow.h"
 
 /*
- * What an address handle says of these two is for InfiniBand's header. A hop limit of 0 there
- * means "not beyond the subnet", which in IP, where no host may send 0, is 1 (RFC 1122, 3.2.1.7).
- * The two lower bits of the traffic class are ECN's: they would promise that the sender slows down
- * when it is told of congestion. This device does not, so they stay zero, and the
- * network drops instead of marking. Hardware keeps them from applications, too.
+ * Hop limit and traffic class of an address handle are made for InfiniBand's header. A hop limit of
+ * 0 means "not beyond the subnet" there; in IP no host may send 0, and 1 says the same (RFC 1122,
+ * 3.2.1.7). The two lower bits of the traffic class are ECN's: they would promise that the sender
+ * slows down when it is told of congestion. This device does not slow down, so they stay zero, and
+ * the network drops instead of marking. RDMA hardware keeps them from applications, too.
  */
 static u8 hops(const struct ib_global_route *grh)
 {

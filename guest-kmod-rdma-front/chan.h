@@ -14,12 +14,12 @@
 
 struct mrdma_chan;
 
-/* What the channel calls with what has come, in NAPI softirq */
+/* Callbacks for received bursts, in NAPI softirq */
 struct mrdma_chan_ops {
 	/*
-	 * @data is valid during the call only, and can change while it is read; @d passed
-	 * msr_check_desc(), its meaning did not. Returns the units of work that it cost: a
-	 * multicast datagram is copied for every member of its group.
+	 * @data is valid during the call only, and can change while it is read. @d has passed
+	 * msr_check_desc(), which does not look at the headers in @data. Returns the cost in
+	 * units of the budget: a multicast datagram is copied for every member of its group.
 	 */
 	u32 (*rx)(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data);
 	/* End of a batch: coalesced acknowledgements go out now. */
@@ -27,8 +27,8 @@ struct mrdma_chan_ops {
 };
 
 /*
- * Sending. Takes the queue's lock, BH off. False: the link is down and nothing is locked; the
- * packet is lost as on a pulled cable.
+ * Sending. Takes the queue's lock, BH off. Returns false if the link is down: nothing is locked
+ * then, and the packet is lost as on a pulled cable.
  */
 bool mrdma_chan_lock(struct mrdma_chan *ch);
 /*

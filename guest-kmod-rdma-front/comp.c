@@ -30,8 +30,8 @@ static void catch_up(struct mrdma_qp *qp)
 }
 
 /*
- * Everything up to and including @psn has arrived there. False: a READ or atomic
- * operation in front of it has not been answered, that is, its response was lost.
+ * The peer has received everything up to and including @psn. Returns false if a READ or atomic
+ * operation before it has no response yet: the response was lost.
  */
 static bool acked(struct mrdma_qp *qp, u32 psn)
 {
@@ -195,7 +195,7 @@ static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npk
 	catch_up(qp);
 }
 
-/* Responses to a READ. False: the rest of the burst is of no use. */
+/* Responses to a READ. Returns false if the rest of the burst is of no use. */
 static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 {
 	struct mrdma_req *req = &qp->req;

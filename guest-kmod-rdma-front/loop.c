@@ -13,7 +13,7 @@
 /* bursts a run, a multicast datagram counting as one for each member */
 #define LOOP_BUDGET	16
 
-/* What a packet weighs, so that many small ones are bounded as well */
+/* Weight of a packet: with a constant part, so that many small ones are bounded as well */
 static u32 pkt_bytes(u32 len)
 {
 	return len + 512;

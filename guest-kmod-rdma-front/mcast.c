@@ -4,8 +4,8 @@
  * an IP multicast group: its Ethernet address goes into the netdev's filter while a QP is
  * attached. IGMP and MLD are rdma_cm's, or the application's, as with every RoCE device.
  *
- * What a QP of this device sends to a group reaches the group's QPs of this device through
- * the loop, its own included when it is attached, as RDMA hardware does.
+ * A datagram that a QP of this device sends to a group reaches the group's QPs of this device
+ * through the loop. The sender gets one, too, if it is attached, as with RDMA hardware.
  */
 #include <linux/jhash.h>
 #include <linux/netdevice.h>

@@ -13,7 +13,7 @@ enum mrdma_mem_type {
 	MRDMA_MEM_MW2,		/* window, type 2B */
 };
 
-/* What a key opens: a region, or a window into one */
+/* Memory that a key opens: a region, or a window into one */
 struct mrdma_mem {
 	rwlock_t		lock;		/* protects: all below but type */
 	enum mrdma_mem_type	type;

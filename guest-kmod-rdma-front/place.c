@@ -131,7 +131,10 @@ enum mrdma_place mrdma_place_data(struct mrdma_qp *qp, const struct mrdma_seg *p
 	return MRDMA_PLACE_OK;
 }
 
-/* The receive request that was being filled ends with an error. False: there was none. */
+/*
+ * Completes the receive request that was being filled with an error. Returns false if there was
+ * none.
+ */
 bool mrdma_place_fail(struct mrdma_qp *qp, enum ib_wc_status status)
 {
 	struct mrdma_resp *resp = &qp->resp;

@@ -57,7 +57,7 @@ struct mrdma_resp_res {
 	bool			atomic;
 };
 
-/* What an atomic operation found, for a duplicate of its request */
+/* The value that an atomic operation found, to answer a duplicate of its request */
 struct mrdma_result {
 	u32			psn;
 	u64			orig;

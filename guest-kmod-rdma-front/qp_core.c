@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What every part of a queue pair stands on: lookup by number, references, and the lock with the
- * events it defers.
+ * The base of a queue pair: lookup by number, references, and the lock with the events that it
+ * defers.
  */
 #include "cq.h"
 #include "qp.h"

@@ -447,8 +447,8 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 }
 
 /*
- * What would have asked for the acknowledgement of all before it never goes out: the last packets
- * go once more, and ask for it now. False: it has been asked for.
+ * The packet that would have carried AckReq will not be sent: rewinds, so that the last packets are
+ * sent again, with AckReq. Returns false if no packet is without an acknowledgement request.
  */
 static bool ask_for_ack(struct mrdma_qp *qp)
 {
@@ -467,7 +467,7 @@ static void check_drained(struct mrdma_qp *qp)
 	}
 }
 
-/* True: the budget ended before the work did. */
+/* Returns true if the budget ended before the work did. */
 bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
 	struct mrdma_req *req = &qp->req;

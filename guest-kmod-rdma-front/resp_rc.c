@@ -229,7 +229,7 @@ static enum mrdma_place rx_atomic_write(struct mrdma_qp *qp, const struct mrdma_
 }
 
 /*
- * What was written before is visible to all CPUs, as all of it went through this one's caches.
+ * Nothing to do: earlier writes are visible to all CPUs, as they went through this one's caches.
  * There is no persistent memory here: the right to flush to it is never granted
  * (IB_DEVICE_FLUSH_PERSISTENT).
  */
@@ -314,7 +314,10 @@ static bool find_result(const struct mrdma_resp *resp, u32 psn, u64 *orig)
 	return false;
 }
 
-/* What is to be answered once more. False: nothing that can have been asked for before. */
+/*
+ * Sets @job to the response that a duplicate request gets. Returns false if no such request was
+ * received before.
+ */
 static bool redo(struct mrdma_qp *qp, const struct mrdma_seg *p, struct mrdma_resp_res *job)
 {
 	struct mrdma_resp *resp = &qp->resp;
@@ -560,7 +563,10 @@ static enum mrdma_tx_result acknowledge(struct mrdma_qp *qp, struct mrdma_tx *tx
 	return mrdma_tx_headers(tx, qp, &t);
 }
 
-/* Sends what is owed to the requester. True: the budget ended before the work did. */
+/*
+ * Sends responses and acknowledgements that are due. Returns true if the budget ended before they
+ * did.
+ */
 bool mrdma_resp_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 {
 	struct mrdma_resp *resp = &qp->resp;

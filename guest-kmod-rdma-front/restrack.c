@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What "rdma resource show" tells of an object beyond ib_core's own: where a QP's two
- * directions stand, what a CQ holds, how a region is made up. Nothing in it opens memory.
+ * Driver attributes of "rdma resource show": positions of a QP's two directions, the fill of a CQ,
+ * the make-up of a region. None of them opens memory.
  */
 #include <rdma/rdma_netlink.h>
 #include <rdma/restrack.h>

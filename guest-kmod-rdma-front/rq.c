@@ -19,7 +19,10 @@ int mrdma_rq_init(struct mrdma_rq *rq, struct ib_ucontext *uctx, u32 depth, u32 
 	return mrdma_queue_create(&rq->q, uctx, depth, mrdma_rq_elem_size(max_sge), mi);
 }
 
-/* False: there is none, or the oldest has less than @need bytes and stays where it is. */
+/*
+ * Returns false if there is none, or if the oldest has less than @need bytes; it stays where it is
+ * then.
+ */
 static bool take(struct mrdma_rq *rq, struct mrdma_rwqe *wqe, u32 need)
 {
 	const struct rxe_recv_wqe *u;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What comes from the ring or the loop: every header field of a burst is checked
- * here before a QP sees it, on a private copy. QPs that then have something to
- * send are collected per CPU and run once at the end of the batch, which is
- * where acknowledgements coalesce.
+ * Bursts from the ring and the loop: every header field is checked here, on a private copy, before
+ * a QP sees the burst. QPs that then have something to send are collected per CPU and run once at
+ * the end of the batch, which is where acknowledgements coalesce.
  */
 #include <linux/etherdevice.h>
 #include <linux/ip.h>

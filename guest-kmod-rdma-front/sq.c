@@ -22,7 +22,7 @@ void mrdma_swqe_put_operands(struct mrdma_swqe *w, u64 compare_add, u64 swap)
 	}
 }
 
-/* What a connected QP's request is about at the other end */
+/* Remote address, key and operands of a connected QP's request */
 static void copy_remote(struct mrdma_swqe *w, const struct rxe_send_wqe *u)
 {
 	switch (w->opcode) {

@@ -26,7 +26,7 @@ struct mrdma_tx {
 	const u8		*copy;	/* of a multicast datagram that QPs of this device get */
 };
 
-/* What the headers of a burst say */
+/* Template of a burst: the values of its headers */
 struct mrdma_tmpl {
 	const struct mrdma_av	*av;
 	u32			dqpn;

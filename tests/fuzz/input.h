@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What every fuzz target needs: values taken from the input one after another, 0 once it
+ * For every fuzz target: values taken from the input one after another, 0 once it
  * is used up.
  */
 #ifndef TESTS_FUZZ_INPUT_H

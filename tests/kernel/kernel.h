@@ -215,7 +215,7 @@ static inline int kref_put(struct kref *k, void (*release)(struct kref *k))
 	return 1;
 }
 
-/* What would wait for ever, as nothing else runs, is an error. */
+/* Nothing else runs, so a wait would last for ever: an error. */
 struct completion { bool done; };
 static inline void init_completion(struct completion *c) { c->done = false; }
 static inline void complete(struct completion *c) { c->done = true; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the transport stands on when it runs as a program, see nic.h. */
+/* The base of the transport when it runs as a program, see nic.h. */
 #include <sys/mman.h>
 
 #include "nic.h"

@@ -48,7 +48,7 @@ struct done {
 };
 static struct done *done_page;
 
-/* What side @me knows; private to it */
+/* Private state of side @me */
 struct side {
 	int me;
 	__u8 *own;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who gets the ring when it is full: the front module's transport and its queue on the real ring,
+ * Shares of a full ring: the front module's transport and its queue on the real ring,
  * many queue pairs, a back OS and a slow wire, in simulated time. No bound here is one of the
  * machine's time.
  */
@@ -146,7 +146,7 @@ static u64 fair_turn(const struct scene *s)
 	return (u64)s->nflows * MSR_MAX_BURST_DATA / s->path.rate;
 }
 
-/* What holds whoever writes to whatever wire, as long as nothing is lost. */
+/* Bounds that hold for each writer and wire, as long as nothing is lost. */
 static void check_shares(const struct scene *s, const char *what)
 {
 	struct share sh = shares(s);
@@ -398,7 +398,7 @@ static void ping(struct path *p)
 	}
 }
 
-/* What a peer sends to a busy front is acknowledged long before it times out: 14 is 67 ms. */
+/* A busy front acknowledges a peer's packets long before they time out: 14 is 67 ms. */
 static void late_acks(u32 nflows, u32 rate)
 {
 	struct ping x = { .s = new_scene(nflows, rate, 50, 256 << 10) };

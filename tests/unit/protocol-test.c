@@ -82,7 +82,7 @@ static void set_attr(struct nic_qp *q, int mask, struct ib_qp_attr attr)
 	assert_int_equal(mrdma_modify_qp(&q->qp.ibqp, &attr, mask, NULL), 0);
 }
 
-/* What @from has sent arrives at the other; returns bytes on the wire. */
+/* Delivers the packets that @from has sent; returns their bytes on the wire. */
 static u64 carry(u32 from)
 {
 	struct nic_pkt *pkt;
@@ -337,7 +337,7 @@ static void read_limit_taken(void **state)
 	assert_int_equal(p.q[0]->qp.state, IB_QPS_ERR);
 }
 
-/* What had begun before ends, even if it must be asked for again. */
+/* Requests that had begun before end, even if they must be sent again. */
 static void read_limit_taken_late(void **state)
 {
 	u32 i;
@@ -483,7 +483,7 @@ static void counted_by_reason(void **state)
 }
 
 /*
- * What is told of congestion is not promised to be heeded; a hop limit of 0 does not leave the
+ * No packet promises that this side heeds congestion marks; a hop limit of 0 does not leave the
  * subnet.
  */
 static void path_headers(void **state)

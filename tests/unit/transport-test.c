@@ -216,7 +216,7 @@ static void post_some(struct side *s, struct side *peer)
 	}
 }
 
-/* What has begun goes on in SQD, and all of it in RTS again. */
+/* Requests that have begun go on in SQD, and all of them in RTS again. */
 static void drain(struct side *s)
 {
 	struct ib_qp_attr attr = { .qp_state = s->draining ? IB_QPS_RTS : IB_QPS_SQD };

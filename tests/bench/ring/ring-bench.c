@@ -57,7 +57,7 @@ static inline void idle(unsigned int *spins)
 		sched_yield();
 }
 
-/* What a producer of ours fills in, whatever the ring */
+/* Fields that a producer of ours fills in, whatever the ring */
 static inline void fill(struct msr_desc *d, uint32_t off, uint32_t n)
 {
 	d->off = off;

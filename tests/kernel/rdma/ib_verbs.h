@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the transport's files use of the kernel's verbs; numbers that user space sees are its own.
+ * The part of the kernel's verbs that the transport uses; numbers that user space sees are as
+ * there.
  */
 #ifndef TESTS_KERNEL_IB_VERBS_H
 #define TESTS_KERNEL_IB_VERBS_H

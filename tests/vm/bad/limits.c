@@ -2,7 +2,7 @@
 /*
  * usage: limits caps|objects|memory BYTES
  *
- * What a device announces holds: caps: a queue of the largest size can be had and says no more of
+ * The limits that a device announces hold: caps: a queue of the largest size can be had and says no more of
  * itself, one larger is refused. objects: as many protection domains and address handles as
  * announced, and no more. memory: in a memory cgroup of BYTES, the largest queue pairs and
  * completion queues end with ENOMEM before their queues exceed it.
@@ -160,7 +160,7 @@ static int free_ah(void *p)
 	return ibv_destroy_ah(p);
 }
 
-/* What a queue takes at least: a power of two of slots, a cache line each */
+/* Least memory of a queue: a power of two of slots, a cache line each */
 static unsigned long bytes_of(unsigned long slots, unsigned long slot)
 {
 	return slots * slot;

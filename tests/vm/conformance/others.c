@@ -48,7 +48,7 @@ static void ready_to_receive(int arg)
 	want_alive(2, 3);
 }
 
-/* What has begun ends, nothing new begins; requests from outside are answered. */
+/* Requests that have begun end, none begins; requests from outside are answered. */
 static void drained(int arg)
 {
 	(void)arg;
@@ -72,7 +72,7 @@ static void drained(int arg)
 	want_wc(2, IBV_WC_SUCCESS);
 }
 
-/* What waits for a peer that is not ready has begun. */
+/* A request that waits for a peer that is not ready has begun. */
 static void drained_when_ready(int arg)
 {
 	(void)arg;

@@ -576,7 +576,7 @@ void want_event(uint32_t event)
 	memmove(t.event, t.event + 1, --t.nevents * sizeof(t.event[0]));
 }
 
-/* What a completion tells already need not be told by an event. */
+/* A completion has told it already: no event is needed. */
 void want_dead_or(int event)
 {
 	want_dead(-1);

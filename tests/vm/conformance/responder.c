@@ -722,7 +722,7 @@ static void reads_at_once(int again)
 	want_alive(8, 5);
 }
 
-/* What was asked for before the wrong request, in the same batch, is answered before the NAK. */
+/* Requests before the wrong one, in the same batch, are answered before the NAK. */
 static void read_before_refused(int arg)
 {
 	(void)arg;
@@ -754,7 +754,7 @@ static void rnr(int timer)
 	want_recv(1, 10);
 }
 
-/* What was sent behind the refused one is neither executed nor answered. */
+/* Requests behind the refused one are neither executed nor answered. */
 static void rnr_then_more(int arg)
 {
 	uint32_t i;

@@ -275,7 +275,7 @@ void vc_teardown(struct vc *vc)
 		vc_wrong(vc, "destroying queue pairs, regions or queues failed");
 }
 
-/* What waits for one that was killed would wait until it counts as stuck. */
+/* A peer of one that was killed would wait until it counts as stuck. */
 static void look_at_peer(struct vc *vc)
 {
 	static unsigned int calls;

@@ -314,7 +314,7 @@ bool vc_check_range(struct vc *vc, const struct vc_op *op, struct vc_range r, co
 }
 
 /*
- * What our ADDs found: the counter's values one by one, each once, and rising on every queue pair.
+ * The values that our ADDs found: the counter's, each once, and rising on every queue pair.
  * Then the area may hold them.
  */
 static void check_adds(struct vc *vc)

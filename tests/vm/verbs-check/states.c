@@ -16,7 +16,7 @@
 #define NR_STATES	(IBV_QPS_ERR + 1)
 #define WORDS		64
 
-/* What newer headers call IBV_DEVICE_ATOMIC_WRITE and so on */
+/* IBV_DEVICE_ATOMIC_WRITE and others of newer headers */
 #define DEVICE_FLUSH_GLOBAL	(1ULL << 38)
 #define DEVICE_ATOMIC_WRITE	(1ULL << 40)
 #define ACCESS_FLUSH_GLOBAL	(1 << 8)

@@ -23,7 +23,7 @@
 #define VC_UD_MAX	24	/* datagrams a round and direction */
 #define VC_SKEW		1237	/* an area starts so far into its first page */
 
-/* What the client tells the server. */
+/* From the client to the server */
 struct vc_config {
 	uint64_t seed;
 	uint64_t messages;	/* 0: no limit */
@@ -95,7 +95,7 @@ struct vc_plan {
 	struct vc_op op[VC_MAX_OPS];
 };
 
-/* What each side tells the other of one QP and of its buffers. */
+/* From each side to the other: one QP and its buffers */
 struct vc_peer {
 	union ibv_gid gid;
 	uint32_t mtu;		/* bytes, active MTU of the port */
