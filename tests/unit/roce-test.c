@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The RoCEv2 parser (guest-kmod-common/roce.c) and the ICRC (guest-kmod-net-back/roce.c) on what
- * stock rdma_rxe put on the wire (first argument, a pcap file as tests/vm/golden/record.sh makes it).
+ * The RoCEv2 parser (guest-kmod-common/roce.c) and the ICRC (guest-kmod-net-back/roce.c) on packets
+ * of stock rdma_rxe (first argument, a pcap file as tests/vm/golden/record.sh makes it).
  */
 #include <setjmp.h>
 #include <stdarg.h>

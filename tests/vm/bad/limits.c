@@ -2,8 +2,8 @@
 /*
  * usage: limits caps|objects|memory BYTES
  *
- * The limits that a device announces hold: caps: a queue of the largest size can be had and says no more of
- * itself, one larger is refused. objects: as many protection domains and address handles as
+ * The limits that a device announces hold: caps: a queue of the largest size can be had and says no
+ * more of itself, one larger is refused. objects: as many protection domains and address handles as
  * announced, and no more. memory: in a memory cgroup of BYTES, the largest queue pairs and
  * completion queues end with ENOMEM before their queues exceed it.
  */
