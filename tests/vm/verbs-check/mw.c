@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Memory that a key opens, and when it stops to: memory windows of types 1 and 2B, invalidation by
- * work request and by the peer, and re-registration. The client (the owner) gives rights to a buffer,
- * the server (the guest) uses them or must be refused. Rules: InfiniBand Architecture, volume 1,
- * section 10.6. The owner is not rdma_rxe: that of Linux 6.1 looks at the bounds of a window's
- * region and not at the window's, and cannot destroy a queue pair that a window is bound on.
+ * work request and by the peer, and re-registration. The client (the owner) gives rights to a
+ * buffer, the server (the guest) uses them or must be refused. Rules: InfiniBand Architecture,
+ * volume 1, section 10.6. The owner is not rdma_rxe: that of Linux 6.1 looks at the bounds of a
+ * window's region and not at the window's, and cannot destroy a queue pair that a window is bound
+ * on.
  */
 #include <errno.h>
 #include <rdma/ib_user_verbs.h>
