@@ -137,7 +137,7 @@ class Guest:
         program = str(SCRIPTS / "multios_lab" / "__main__.py")
         with open(self.state.folder / "agent.log", "ab") as out:
             subprocess.Popen(
-                [sys.executable, "-P", "-X", cache, program, "broker"],
+                [sys.executable, "-P", "-S", "-X", cache, program, "broker"],
                 cwd=self.state.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
