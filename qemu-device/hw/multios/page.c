@@ -20,10 +20,8 @@
 #define SLP_TYP_SHIFT       2
 #define SLP_TYP_MASK        7
 
-/* Bits of the panic register, see docs/specs/pvpanic.rst. */
-#define PANIC_PANICKED      1
-#define PANIC_CRASHLOADED   2 /* a panic after which a crash kernel runs */
-#define PANIC_EVENTS        (PANIC_PANICKED | PANIC_CRASHLOADED)
+/* Events of the panic register, see docs/specs/pvpanic.rst. */
+#define PANIC_EVENTS  (MULTIOS_PANIC_PANICKED | MULTIOS_PANIC_CRASH_KERNEL)
 
 #define IOAPIC_REGSEL       0x00
 #define IOAPIC_REGWIN       0x10
@@ -107,7 +105,7 @@ static void panicked(MultiOSState *s, uint64_t events)
 {
     unsigned kdump = events & MULTIOS_PANIC_CRASH_KERNEL ? MULTIOS_DO_KDUMP : 0;
 
-    if (events & (MULTIOS_PANIC_PANICKED | MULTIOS_PANIC_CRASH_KERNEL)) {
+    if (events & PANIC_EVENTS) {
         trace_multios_panic(events);
         multios_request(s, MULTIOS_DO_PANIC | kdump);
     }

@@ -190,7 +190,7 @@ struct MultiOSState {
 enum {
     /* by vCPUs of the back: void if not seen when these are held */
     MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
-    MULTIOS_DO_PANIC    = 1 << 1, /* the back says so, and may yet reset */
+    MULTIOS_DO_PANIC    = 1 << 1, /* the back says so */
     MULTIOS_DO_RESET    = 1 << 2,
     MULTIOS_DO_POWEROFF = 1 << 3,
     MULTIOS_DO_KDUMP    = 1 << 9,  /* with PANIC: a crash kernel runs next */
