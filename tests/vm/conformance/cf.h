@@ -165,7 +165,8 @@ struct cf_case {
 	int arg, need;
 };
 
-extern const struct cf_case cf_responder[], cf_requester[], cf_reads[], cf_headers[], cf_others[];
+extern const struct cf_case cf_responder[], cf_refused[], cf_requester[], cf_reads[], cf_headers[],
+	cf_others[];
 extern uint8_t cf_msg[];	/* bytes to send: 128 KiB that differ from case to case */
 extern struct cf_reply cf_dut;	/* addresses and keys of the DUT */
 

@@ -700,8 +700,9 @@ static void all_of(const struct cf_case *c, const struct cf_options *o, bool ipv
 
 int cf_run(struct cf_net *net, const struct cf_options *o)
 {
-	static const struct cf_case *const tables[] = { cf_headers, cf_responder, cf_requester,
-							cf_reads, cf_others };
+	static const struct cf_case *const tables[] = {
+		cf_headers, cf_responder, cf_refused, cf_requester, cf_reads, cf_others,
+	};
 	unsigned int number = 0, differ = 0, i, v6;
 	union ibv_gid gid[2] = { 0 };
 	int one = 1;
