@@ -3,9 +3,8 @@
 #include "path.h"
 
 /* as in guest-kmod-net-back/from_ring.c */
-#define RELEASE_BATCH	16
-#define FLYING_MAX	256
-#define FLYING_LOW	128
+#define IN_FLIGHT_MAX	256
+#define IN_FLIGHT_LOW	128
 #define NAPI_BUDGET	64
 
 #define JIFFY_US	(1000000 / HZ)
@@ -17,7 +16,7 @@ static void back_poll(struct path *p)
 	struct nic_pkt *pkt;
 
 	while (work < NAPI_BUDGET) {
-		p->paused = p->packets >= FLYING_MAX;
+		p->paused = p->packets >= IN_FLIGHT_MAX;
 		pkt = p->paused ? NULL : nic_next(p->front);
 		if (!pkt)
 			break;
@@ -25,7 +24,7 @@ static void back_poll(struct path *p)
 		list_add_tail(&pkt->entry, &p->in_flight);
 		p->packets += pkt->d.burst.nseg;
 		work += pkt->d.burst.nseg;
-		if (++kept == RELEASE_BATCH) {
+		if (++kept == MOS_RELEASE_BATCH) {
 			nic_release(p->front, kept);
 			kept = 0;
 		}
@@ -94,7 +93,7 @@ static void wire_done(struct path *p)
 	p->arrive(p, pkt);
 	nic_free(pkt);
 	p->wire_done = 0;
-	if (p->packets <= FLYING_LOW && p->paused) {
+	if (p->packets <= IN_FLIGHT_LOW && p->paused) {
 		p->paused = false;
 		p->front->bell.rung = true;
 	}

@@ -260,9 +260,7 @@ guest_module() {
 # tool NAME: builds the program, of those in tests/vm/meson.build, and prints its path.
 tool() {
 	local dir=$VM_ROOT/build/meson log=$VM_BUILD/tool-$1.log
-	host_has meson meson
-	host_has /usr/include/infiniband/verbs.h libibverbs-dev
-	host_has /usr/include/rdma/rdma_cma.h librdmacm-dev
+	host_has meson meson /usr/include/infiniband/verbs.h libibverbs-dev /usr/include/rdma/rdma_cma.h librdmacm-dev
 	{
 		[[ -f $dir/build.ninja ]] || meson setup "$dir" "$VM_ROOT"
 		# Libraries that were not there when it was set up are now.
@@ -275,9 +273,9 @@ tool() {
 	echo "$dir/tests/vm/$1"
 }
 
-# host_has COMMAND-OR-FILE PACKAGE: installs a Debian package of the host when it is missing.
+# host_has [COMMAND-OR-FILE PACKAGE]...: installs those Debian packages of the host that are missing.
 host_has() {
-	MULTIOS_PROG=$SUITE bash -c '. "$1/scripts/lib.sh"; host_packages <<<"$2 $3"' bash "$VM_ROOT" "$1" "$2" >&2
+	printf '%s %s\n' "$@" | MULTIOS_PROG=$SUITE bash -c '. "$1/scripts/lib.sh"; host_packages' bash "$VM_ROOT" >&2
 }
 
 # put_tool NAME GUEST...: the program as /tmp/NAME in guests, once per boot.

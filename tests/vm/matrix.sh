@@ -46,7 +46,7 @@ row() {
 	check_eq "$name: the front's kernel and processors" "$(on front 'echo $(uname -r) $(nproc)')" "$(release "$fk") $fv"
 	check_eq "$name: the front's firmware" "$(on front '[ -d /sys/firmware/efi ] && echo ovmf || echo seabios')" "$firmware"
 	check_eq "$name: the back's kernel and processors" "$(on back 'echo $(uname -r) $(nproc)')" "$(release "$bk") $bv"
-	check_eq "$name: the back was started once" "$(lab qmp front qom-get '{"path":"/machine/peripheral/mos0","property":"back-generation"}')" 1
+	check_eq "$name: the back was started once" "$(back_is generation)" 1
 	check "$name: ping" on front "ping -q -c 5 -i 0.1 -M do -s $((mtu - 28)) $peer_ip && ping -q -c 5 -i 0.1 $peer_ip6"
 	check "$name: ibv_rc_pingpong from the front" pingpong peer front "$peer_ip" -n 300 -s 9000
 	check "$name: ibv_rc_pingpong to the front" pingpong front peer "$address" -n 300 -s 9000
