@@ -41,9 +41,9 @@ static void describe(const struct sk_buff *skb, struct msr_desc *d)
 		if (info->gso_type & SKB_GSO_TCP_ECN)
 			d->frame.gso_type |= MSR_GSO_ECN;
 		d->frame.gso_size = info->gso_size;
-		d->hdr_len = skb_transport_offset(skb) + (info->gso_type & SKB_GSO_UDP_L4
-								  ? sizeof(struct udphdr)
-								  : tcp_hdrlen(skb));
+		d->hdr_len = skb_transport_offset(skb);
+		d->hdr_len += info->gso_type & SKB_GSO_UDP_L4 ? sizeof(struct udphdr) :
+								tcp_hdrlen(skb);
 	}
 	d->frame.hash = skb->hash;
 }

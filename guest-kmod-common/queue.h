@@ -20,7 +20,7 @@ struct mos_link;
 enum mos_stat {
 	MOS_STAT_PACKETS,
 	MOS_STAT_BYTES,
-	MOS_STAT_DESCS,	/* descriptors */
+	MOS_STAT_DESCS,
 	MOS_STAT_FULL,		/* to_ring: had to wait for room; from_ring: for the NIC */
 	MOS_STAT_DROP_DOWN,	/* link or interface down */
 	MOS_STAT_DROP_SIZE,	/* to_ring: more than a descriptor takes */
@@ -41,7 +41,7 @@ struct mos_queue {
 	u64 from_ring[MOS_NR_STATS];		/* same */
 };
 
-/* link.c. Returns true if the rings may be used; see the lock table there. */
+/* link.c. As mos_link_usable(), for mos_queue_poll(): struct mos_link is not known here. */
 bool mos_queue_usable(const struct mos_queue *q);
 /*
  * link.c. The peer broke a rule of the ring: @result says which. The link goes down soon. Any
@@ -85,7 +85,7 @@ struct mos_queue_ops {
 	void (*begin)(struct napi_struct *napi);
 	/* Optional. Returns true if none may be taken now; its cause schedules the poll later. */
 	bool (*pause)(struct napi_struct *napi);
-	/* One descriptor, checked; @data may change at any time. Returns its cost in budget. */
+	/* One descriptor, checked; @data may change at any time. Returns its cost, at least 1. */
 	int (*rx)(struct napi_struct *napi, struct msr_desc *d, const u8 *data);
 	/* Optional. After the last descriptor, if there was one. */
 	void (*end)(struct napi_struct *napi);

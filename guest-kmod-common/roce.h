@@ -183,9 +183,10 @@ struct mos_roce {
 	bool ipv6;
 };
 
-/* up to the BTH and with it: Ethernet, VLAN tag, IPv6, UDP */
-#define MOS_ROCE_MAX_BASE	(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
-				 sizeof(struct udphdr) + sizeof(struct mos_bth))
+/* Most bytes before the BTH: Ethernet, VLAN tag, IPv6, UDP; and with it */
+#define MOS_ROCE_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
+				 sizeof(struct udphdr))
+#define MOS_ROCE_MAX_BASE	(MOS_ROCE_MAX_L4 + sizeof(struct mos_bth))
 
 /* All below in any context. */
 

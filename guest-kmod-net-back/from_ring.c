@@ -105,8 +105,8 @@ static void complete_headers(const struct burst *b, u8 *pkt, u32 i, u32 udp_len,
 		bth[MNET_BTH_FLAGS] |= MOS_BTH_SE;
 	if (last && b->d->flags & MSR_BURST_ACK_REQ)
 		bth[MNET_BTH_ACK] |= MNET_BTH_ACK_REQ;
-	psn = get_unaligned_be24(bth + MNET_BTH_PSN) + i;
-	put_unaligned_be24(psn & 0xffffff, bth + MNET_BTH_PSN);
+	psn = mos_psn_add(get_unaligned_be24(bth + MNET_BTH_PSN), i);
+	put_unaligned_be24(psn, bth + MNET_BTH_PSN);
 }
 
 /*

@@ -190,7 +190,7 @@ static bool append(struct mnet_roce_queue *rq, const struct sk_buff *skb, const 
 	m->nseg++;
 	run->d.flags = p->flags;
 	run->d.len += p->payload;
-	run->next_psn = (p->psn + 1) & 0xffffff;
+	run->next_psn = mos_psn_add(p->psn, 1);
 	run->bytes += skb->len;
 	/* the flags belong to the last packet of a burst; so does what ends a message */
 	if (p->opcode != run->next_mid || p->flags & (MSR_BURST_ACK_REQ | MSR_BURST_SOLICITED))
@@ -236,7 +236,7 @@ static bool begin(struct mnet_roce_queue *rq, const struct sk_buff *skb, const s
 		.next_mid	= next->mid,
 		.next_last	= next->last,
 		.next_last_imm	= next->last_ext,
-		.next_psn	= (p->psn + 1) & 0xffffff,
+		.next_psn	= mos_psn_add(p->psn, 1),
 		.bytes		= skb->len,
 	};
 	return true;

@@ -3,15 +3,9 @@
 #ifndef MRDMA_AV_H
 #define MRDMA_AV_H
 
-#include <linux/if_ether.h>
-#include <linux/if_vlan.h>
-#include <linux/ipv6.h>
 #include <linux/types.h>
-#include <linux/udp.h>
 
-/* Ethernet, VLAN tag, IPv6, UDP */
-#define MRDMA_MAX_L4		(ETH_HLEN + VLAN_HLEN + sizeof(struct ipv6hdr) + \
-				 sizeof(struct udphdr))
+#include "../guest-kmod-common/roce.h"
 
 /* A netdev by name: neither a reference nor a pointer that may be another netdev's later */
 struct mrdma_netdev_id {
@@ -22,7 +16,7 @@ struct mrdma_netdev_id {
 /* Address vector: all bytes before the BTH, ready to copy */
 struct mrdma_av {
 	struct mrdma_netdev_id	source;		/* the source GID's netdev */
-	u8			hdr[MRDMA_MAX_L4] __aligned(2);
+	u8			hdr[MOS_ROCE_MAX_L4] __aligned(2);
 	u8			len;		/* bytes of hdr in use */
 	u8			l3;		/* offset of the IP header */
 	bool			ipv6;

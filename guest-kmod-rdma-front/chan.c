@@ -19,7 +19,7 @@
 bool mrdma_chan_lock(struct mrdma_chan *ch)
 {
 	spin_lock_bh(&ch->lock);
-	if (likely(mos_queue_usable(ch->q)))
+	if (likely(mos_link_usable(ch->q->link)))
 		return true;
 	spin_unlock_bh(&ch->lock);
 	return false;
@@ -127,7 +127,7 @@ void mrdma_chan_end_turn(struct mrdma_chan *ch, struct mrdma_waiter *w)
 		return;
 	spin_lock(&ch->lock);
 	mrdma_turns_end(&ch->turns, w);
-	if (mos_queue_usable(ch->q))
+	if (mos_link_usable(ch->q->link))
 		chan_give_turns(ch);
 	spin_unlock(&ch->lock);
 }
@@ -136,7 +136,7 @@ void mrdma_chan_unwait(struct mrdma_chan *ch, struct mrdma_waiter *w)
 {
 	spin_lock_bh(&ch->lock);
 	mrdma_turns_leave(&ch->turns, w);
-	if (mos_queue_usable(ch->q))
+	if (mos_link_usable(ch->q->link))
 		chan_give_turns(ch);
 	spin_unlock_bh(&ch->lock);
 }
@@ -148,7 +148,7 @@ bool mrdma_chan_holds(struct mrdma_chan *ch, u32 end)
 
 	spin_lock(&ch->lock);
 	/* a position from before the ring was set up anew is outside it, as a rule */
-	if (mos_queue_usable(ch->q) && msr_tx_reclaim(tx) == MSR_OK)
+	if (mos_link_usable(ch->q->link) && msr_tx_reclaim(tx) == MSR_OK)
 		holds = tx->head - end < tx->head - tx->tail;
 	spin_unlock(&ch->lock);
 	return holds;
@@ -167,7 +167,7 @@ static void chan_begin(struct napi_struct *napi)
 	if (list_empty_careful(&ch->turns.line))
 		return;
 	spin_lock(&ch->lock);
-	if (mos_queue_usable(ch->q))
+	if (mos_link_usable(ch->q->link))
 		chan_give_turns(ch);
 	spin_unlock(&ch->lock);
 }

@@ -38,19 +38,19 @@ static const char *state_name(u32 state)
 	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
 }
 
+/* How the back's last run ended, NULL: it has not, or the device does not tell */
 static const char *reason_name(u32 reason)
 {
 	static const char * const names[] = {
-		[MULTIOS_REASON_NONE]		= "",
-		[MULTIOS_REASON_COMMAND]	= ", the last run ended by command",
-		[MULTIOS_REASON_POWEROFF]	= ", the last run ended by power-off",
-		[MULTIOS_REASON_RESET]		= ", the last run ended by a reset of its own",
-		[MULTIOS_REASON_PANIC]		= ", the last run ended by a panic",
-		[MULTIOS_REASON_FAULT]		= ", the last run ended by a fault of a vCPU",
-		[MULTIOS_REASON_HUNG]		= ", the last run ended by a hang",
+		[MULTIOS_REASON_COMMAND]	= "command",
+		[MULTIOS_REASON_POWEROFF]	= "power-off",
+		[MULTIOS_REASON_RESET]		= "a reset of its own",
+		[MULTIOS_REASON_PANIC]		= "a panic",
+		[MULTIOS_REASON_FAULT]		= "a fault of a vCPU",
+		[MULTIOS_REASON_HUNG]		= "a hang",
 	};
 
-	return reason < ARRAY_SIZE(names) ? names[reason] : "";
+	return reason < ARRAY_SIZE(names) ? names[reason] : NULL;
 }
 
 /* Softirq. Packets come before the RDMA device is there, and after it. */
@@ -90,14 +90,16 @@ static irqreturn_t hard_interrupt(int irq, void *data)
 static irqreturn_t thread_interrupt(int irq, void *data)
 {
 	struct mrdma_front *front = data;
+	const char *ended;
 	u32 state, generation;
 
 	mutex_lock(&front->state_lock);
 	state = readl(front->regs + MULTIOS_REG_BACK_STATE);
 	generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	if (state != front->back_state || generation != front->back_generation) {
-		dev_info(&front->pdev->dev, "back OS is %s (start %u%s)\n", state_name(state),
-			 generation, reason_name(readl(front->regs + MULTIOS_REG_BACK_REASON)));
+		ended = reason_name(readl(front->regs + MULTIOS_REG_BACK_REASON));
+		dev_info(&front->pdev->dev, "back OS is %s (start %u%s%s)\n", state_name(state),
+			 generation, ended ? ", the last run ended by " : "", ended ?: "");
 		/* the section of one that is gone stays as it was: do not wait for it to change */
 		if (state != MULTIOS_BACK_RUNNING || generation != front->back_generation)
 			mos_link_peer_gone(&front->link);
