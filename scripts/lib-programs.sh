@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # The unmodified RDMA programs that the demo and the test suite run between two guests of a lab: one table, one runner.
-# Source after setting LAB_NAME; needs nothing else of the scripts.
-
-PROGRAMS_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
+# Source after lib-session.sh, with LAB_NAME set; needs nothing else of the scripts.
 
 # Columns, separated by |: name | how to know that the server waits | server | client | what is shown of the client's output.
 #   waits   tcp:PORT    it listens on PORT          cm   it waits for an event of rdma_cm
@@ -35,7 +33,7 @@ programs_table() {
 }
 
 # programs_exec GUEST SECONDS SCRIPT [ARG...]
-programs_exec() { "$PROGRAMS_LAB" exec --name "${LAB_NAME:-default}" "$1" --timeout "$2" -- sh -c "$3" sh "${@:4}"; }
+programs_exec() { session exec --name "${LAB_NAME:-default}" "$1" --timeout "$2" -- sh -c "$3" sh "${@:4}"; }
 
 # programs_dev GUEST: its RDMA device.
 programs_dev() { programs_exec "$1" 20 'ls /sys/class/infiniband' | head -n 1; }

@@ -126,6 +126,13 @@ def verb_wait(lab: Lab, args: argparse.Namespace) -> int:
     return 0
 
 
+def verb_session(_lab: Lab, _args: argparse.Namespace) -> int:
+    """run the commands whose files stdin names (for scripts: see lib-session.sh)"""
+    from multios_lab import session  # pylint: disable=import-outside-toplevel
+
+    return session.serve(status_of)
+
+
 def verb_down(lab: Lab, _args: argparse.Namespace) -> int:
     """end it"""
     if lab.down():
@@ -212,7 +219,7 @@ def words_qmp(parser: Parser) -> None:
 
 
 def words_none(_parser: Parser) -> None:
-    """status, down"""
+    """status, session, down"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +247,7 @@ VERBS = {
     "qmp": Verb(verb_qmp, words_qmp, "qmp front|peer COMMAND [JSON]"),
     "status": Verb(verb_status, words_none, "status"),
     "wait": Verb(verb_wait, words_wait, "wait GUEST [SECONDS]"),
+    "session": Verb(verb_session, words_none, "session"),
     "down": Verb(verb_down, words_none, "down"),
 }
 
@@ -327,11 +335,8 @@ def run(words: Sequence[str]) -> int:
     return VERBS[name].run(Lab(args.name, Trace.from_environment(args.verbose)), args)
 
 
-def main(words: Sequence[str]) -> int:
+def status_of(words: Sequence[str]) -> int:
     """Runs one command; what it cannot do is a message."""
-    # `lab log front | head` ends quietly.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.umask(0o022)
     try:
         return run(words)
     except ProgramError as err:
@@ -342,3 +347,11 @@ def main(words: Sequence[str]) -> int:
     except OSError as err:
         log(f"error: {words[0]}: {err}")
         return EXIT_ERROR
+
+
+def main(words: Sequence[str]) -> int:
+    """The whole program."""
+    # `lab log front | head` ends quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(0o022)
+    return status_of(words)

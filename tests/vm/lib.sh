@@ -16,6 +16,7 @@ set -u
 set -o pipefail
 VM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$VM_ROOT/scripts/lib-alone.sh"
+. "$VM_ROOT/scripts/lib-session.sh"
 . "$VM_ROOT/tests/lib-tap.sh"
 VM_BUILD=$VM_ROOT/build/vm
 SUITE=${0##*/}
@@ -54,6 +55,7 @@ vm_begin() {
 	((PLAIN)) && UP_ARGS=(--plain "${UP_ARGS[@]}")
 	mkdir -p "$VM_BUILD"
 	alone "$LAB"
+	session_open || exit 1
 	tap_begin
 	say "seed $SEED"
 	trap vm_leave EXIT
@@ -67,6 +69,7 @@ vm_end() {
 
 vm_leave() {
 	((KEEP)) || lab down >/dev/null 2>&1 || true
+	session_close
 }
 
 ### The lab
@@ -78,8 +81,11 @@ SHARED_LAB='--front-vcpus 2 --mtu 9000 --debug'
 lab() {
 	local command=$1
 	shift
-	# What the lab starts outlives the suite: it must not keep the suite's output open.
-	"$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@" {TAP_OUT}>&-
+	# A start takes long, and says how far it is. What it starts outlives the suite, and must not keep its output open.
+	case $command in
+	up | down) "$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@" {TAP_OUT}>&- {SESSION}>&- ;;
+	*) session "$command" --name "$LAB" "$@" ;;
+	esac
 }
 
 # vm_up ARGS...: a lab that was started with just these arguments, running already or anew.
