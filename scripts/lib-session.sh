@@ -36,7 +36,8 @@ session() {
 	[[ -p $prefix.status ]] || mkfifo "$prefix.status" || return
 	printf '%s\0' "$@" >"$prefix.words"
 	echo "$prefix" >&"$SESSION" || return
-	read -r status <"$prefix.status" || true
+	# To the end of the file: a writer that is still there would be taken for the next command's.
+	read -r -d '' status <"$prefix.status" || true
 	[[ ! -s $prefix.out ]] || cat "$prefix.out"
 	[[ ! -s $prefix.err ]] || cat "$prefix.err" >&2
 	[[ -n $status ]] || { echo "lab: error: the session ended before the command: $*" >&2; return 1; }

@@ -50,7 +50,7 @@ def answer(prefix: str, run: Run, out: Stream, err: Stream) -> None:
             traceback.print_exc()
         out.own.stream.flush()
         err.own.stream.flush()
-        status.write(f"{code}\n")
+        status.write(f"{code}")
 
 
 def serve(run: Run) -> int:
