@@ -9,6 +9,7 @@
 #include <linux/kexec.h>
 #include <linux/notifier.h>
 #include <linux/panic_notifier.h>
+#include <linux/suspend.h>
 
 #include "../guest-kmod-common/kcompat.h"
 #include "../guest-kmod-common/regs.h"
@@ -29,10 +30,46 @@ static bool crash_kernel_loaded(void)
 static void beat(struct work_struct *work)
 {
 	struct mnet *mnet = container_of(to_delayed_work(work), struct mnet, heartbeat);
+	unsigned int cpu = cpumask_next(raw_smp_processor_id(), cpu_online_mask);
 
 	writel(MULTIOS_BEAT_ALIVE | (crash_kernel_loaded() ? MULTIOS_BEAT_CRASH_KERNEL : 0),
 	       mnet->regs + MULTIOS_REG_HEARTBEAT);
-	queue_delayed_work(system_highpri_wq, &mnet->heartbeat, mnet->heartbeat_period);
+	/* on each CPU in turn: one may hang while the others go on */
+	if (cpu >= nr_cpu_ids)
+		cpu = cpumask_first(cpu_online_mask);
+	queue_delayed_work_on(cpu, system_highpri_wq, &mnet->heartbeat, mnet->heartbeat_period);
+}
+
+static void start_beat(struct mnet *mnet)
+{
+	if (mnet->heartbeat_period)
+		queue_delayed_work(system_highpri_wq, &mnet->heartbeat, 0);
+}
+
+static void stop_beat(struct mnet *mnet)
+{
+	cancel_delayed_work_sync(&mnet->heartbeat);
+	writel(0, mnet->regs + MULTIOS_REG_HEARTBEAT);
+}
+
+/* Suspend and hibernation stop the work queues for longer than the device waits. */
+static int suspended(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	struct mnet *mnet = container_of(nb, struct mnet, pm);
+
+	switch (event) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_SUSPEND_PREPARE:
+	case PM_RESTORE_PREPARE:
+		stop_beat(mnet);
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_SUSPEND:
+	case PM_POST_RESTORE:
+		start_beat(mnet);
+		break;
+	}
+	return NOTIFY_DONE;
 }
 
 /* Any context, other CPUs stopped. The device may stop this one before the write returns. */
@@ -56,14 +93,15 @@ void mnet_health_start(struct mnet *mnet)
 	mnet->panic.priority = INT_MIN;
 	atomic_notifier_chain_register(&panic_notifier_list, &mnet->panic);
 	INIT_DELAYED_WORK(&mnet->heartbeat, beat);
-	mnet->heartbeat_period = max(msecs_to_jiffies(limit / BEATS), 1UL);
-	if (limit)
-		queue_delayed_work(system_highpri_wq, &mnet->heartbeat, 0);
+	mnet->heartbeat_period = limit ? max(msecs_to_jiffies(limit / BEATS), 1UL) : 0;
+	start_beat(mnet);
+	mnet->pm.notifier_call = suspended;
+	register_pm_notifier(&mnet->pm);
 }
 
 void mnet_health_stop(struct mnet *mnet)
 {
-	cancel_delayed_work_sync(&mnet->heartbeat);
-	writel(0, mnet->regs + MULTIOS_REG_HEARTBEAT);
+	unregister_pm_notifier(&mnet->pm);
+	stop_beat(mnet);
 	atomic_notifier_chain_unregister(&panic_notifier_list, &mnet->panic);
 }

@@ -64,7 +64,8 @@ struct mnet {
 	u8 front_mac[ETH_ALEN];
 	struct notifier_block panic;
 	struct delayed_work heartbeat;
-	unsigned long heartbeat_period;		/* jiffies */
+	unsigned long heartbeat_period;		/* jiffies; 0: none */
+	struct notifier_block pm;
 };
 
 static inline struct mnet *mnet_from_netdev(struct net_device *dev)

@@ -45,6 +45,14 @@ check "the front reaches the peer again" set_mtu 1500
 check "the back hangs in a softirq: likewise" dies hung hang hangs softirq
 check "the front reaches the peer again" set_mtu 1500
 check_eq "the front has not rebooted" "$(on front 'cat /proc/sys/kernel/random/boot_id')" "$boot_id"
+GUESTS='front peer' check_logs "one vCPU in the back"
+
+# The other vCPU of the back goes on.
+vm_up $SHARED_LAB --back-vcpus 2 || tap_abort "lab up --back-vcpus 2"
+set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
+put_tool verbs-check front peer
+check "one of two back vCPUs hangs with interrupts off: likewise" dies hung hang hangs interrupts
+check "the front reaches the peer again" set_mtu 1500
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
 vm_end

@@ -12,6 +12,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
 #include "trace.h"
@@ -34,34 +35,47 @@ static uint64_t run_delay(CPUState *cs)
     return delay;
 }
 
+/*
+ * The longest time since the last look that one of the back's vCPUs was
+ * runnable without a CPU, in ns. One that cannot be read counts as 0.
+ */
 static uint64_t withheld(MultiOSState *s)
 {
-    uint64_t sum = 0;
+    uint64_t longest = 0, *was = s->run_delay;
     CPUState *cs;
 
     CPU_FOREACH(cs) {
         if (multios_vcpu_is_back(s, cs)) {
-            sum += run_delay(cs);
+            uint64_t now = run_delay(cs);
+
+            if (now > *was) {
+                longest = MAX(longest, now - *was);
+                *was = now;
+            }
+            was++;
         }
     }
-    return sum;
+    return longest;
+}
+
+static void set_deadline(MultiOSState *s, int64_t ms)
+{
+    s->beat_due = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + ms;
+    timer_mod(&s->heartbeat_timer, s->beat_due);
 }
 
 static void expired(void *opaque)
 {
     MultiOSState *s = opaque;
-    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
-    uint64_t delay = withheld(s);
-    int64_t more = (delay - s->beat_delay) / SCALE_MS;
+    int64_t late = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) - s->beat_due;
+    int64_t more = withheld(s) / SCALE_MS;
 
-    if (now - s->beat_due > LATE_MS) {
-        more = MAX(more, now - s->beat_due);
+    if (late > LATE_MS) {
+        more = MAX(more, late);
     }
     if (more > 0) {
         trace_multios_heartbeat_put_off(more);
-        s->beat_delay = delay;
-        s->beat_due = now + more;
-        timer_mod(&s->heartbeat_timer, s->beat_due);
+        set_deadline(s, more);
         return;
     }
     multios_request(s, MULTIOS_DO_HUNG);
@@ -73,17 +87,36 @@ void multios_heartbeat_stop(MultiOSState *s)
     s->crash_kernel = false;
 }
 
+/* The back's crash kernel may run from now on; back-dump-limit is its time. */
+void multios_heartbeat_dump(MultiOSState *s)
+{
+    multios_heartbeat_stop(s);
+    if (s->dump_limit) {
+        withheld(s);
+        set_deadline(s, s->dump_limit * 1000LL);
+    }
+}
+
 /* A write of HEARTBEAT, with the BQL. */
 void multios_heartbeat(MultiOSState *s, uint64_t val)
 {
-    if (!s->heartbeat_ms || !(val & MULTIOS_BEAT_ALIVE)) {
-        multios_heartbeat_stop(s);
+    if (!s->heartbeat_ms) {
         return;
     }
+    if (!(val & MULTIOS_BEAT_ALIVE)) {
+        if (!s->dumps) {
+            multios_heartbeat_stop(s);
+        }
+        return;
+    }
+    /* The deadline may be over, and the main loop not there yet. */
+    qatomic_and(&s->pending, ~MULTIOS_DO_HUNG);
+    if (s->dumps) {
+        multios_request(s, MULTIOS_DO_ALIVE);
+    }
     s->crash_kernel = val & MULTIOS_BEAT_CRASH_KERNEL;
-    s->beat_delay = withheld(s);
-    s->beat_due = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + s->heartbeat_ms;
-    timer_mod(&s->heartbeat_timer, s->beat_due);
+    withheld(s);
+    set_deadline(s, s->heartbeat_ms);
 }
 
 bool multios_heartbeat_init(MultiOSState *s, Error **errp)
@@ -95,6 +128,7 @@ bool multios_heartbeat_init(MultiOSState *s, Error **errp)
                    MULTIOS_HEARTBEAT_MAX);
         return false;
     }
+    s->run_delay = g_new0(uint64_t, s->back_vcpus);
     timer_init_ms(&s->heartbeat_timer, QEMU_CLOCK_VIRTUAL, expired, s);
     return true;
 }

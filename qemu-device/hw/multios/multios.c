@@ -99,6 +99,7 @@ static void hold_back(MultiOSState *s)
 {
     multios_vcpus_hold(s);
     multios_heartbeat_stop(s);
+    s->dumps = false;
     qatomic_and(&s->pending, ~(MULTIOS_DO_BY_BACK | MULTIOS_DO_AGAIN));
     s->restart_waits = false;
     timer_del(&s->restart_timer);
@@ -154,10 +155,10 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
-/* With a crash kernel a back that crashed goes on, and resets itself. */
+/* With a crash kernel a back that crashed goes on, until that one resets it. */
 static bool back_executes(MultiOSState *s)
 {
-    return s->state == MULTIOS_BACK_RUNNING || s->state == MULTIOS_BACK_CRASHED;
+    return s->state == MULTIOS_BACK_RUNNING || s->dumps;
 }
 
 /*
@@ -190,17 +191,19 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
     if ((what & MULTIOS_DO_CRASH) && back_executes(s)) {
         s->reason = running ? MULTIOS_REASON_FAULT : s->reason;
         kdump = false; /* a vCPU of it is held */
-    } else if ((what & MULTIOS_DO_PANIC) && running) {
-        s->reason = MULTIOS_REASON_PANIC;
-    } else if ((what & MULTIOS_DO_HUNG) && running) {
-        s->reason = MULTIOS_REASON_HUNG;
-        /* its kernel may be the one that does not beat */
-        kdump = s->crash_kernel;
+    } else if ((what & MULTIOS_DO_PANIC) && back_executes(s)) {
+        s->reason = running ? MULTIOS_REASON_PANIC : s->reason;
+    } else if ((what & MULTIOS_DO_HUNG) && back_executes(s) &&
+               !(what & (MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF))) {
+        s->reason = running ? MULTIOS_REASON_HUNG : s->reason;
+        /* the crash kernel may be the one that does not beat, for a while */
+        kdump = running && s->crash_kernel;
     } else {
         return what;
     }
     if (kdump) {
-        multios_heartbeat_stop(s);
+        multios_heartbeat_dump(s);
+        s->dumps = true;
         set_state(s, MULTIOS_BACK_CRASHED);
         return what;
     }
@@ -228,6 +231,10 @@ static void make_changes(MultiOSState *s)
 
     while ((what = qatomic_xchg(&s->pending, 0))) {
         what = note_crash(s, what);
+        if ((what & MULTIOS_DO_ALIVE) && s->dumps) {
+            s->dumps = false;
+            set_state(s, MULTIOS_BACK_RUNNING);
+        }
         if (what & restart_or_stop) {
             /* Done below, instead of the back's own request. */
             note_end(s, MULTIOS_REASON_COMMAND);
@@ -350,6 +357,7 @@ static void multios_reset(DeviceState *dev)
     multios_vcpus_held_by_reset(s);
     multios_page_reset(s);
     multios_heartbeat_stop(s);
+    s->dumps = false;
     timer_del(&s->restart_timer);
     s->restart_waits = false;
     s->restart_gap = RESTART_GAP_MIN;
@@ -574,6 +582,7 @@ static const Property multios_properties[] = {
     DEFINE_PROP_STRING("mac", MultiOSState, mac_str),
     DEFINE_PROP_STRING("back-on-crash", MultiOSState, on_crash_str),
     DEFINE_PROP_UINT32("back-heartbeat", MultiOSState, heartbeat_ms, 500),
+    DEFINE_PROP_UINT32("back-dump-limit", MultiOSState, dump_limit, 300),
     DEFINE_PROP_UINT32("back-vcpus", MultiOSState, back_vcpus, 1),
     DEFINE_PROP_SIZE("back-mem", MultiOSState, back_mem, 512 * MiB),
     DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),

@@ -316,7 +316,7 @@ static void test_defaults(void)
 
 static void test_bad_offsets(void)
 {
-    static const unsigned holes[] = { 0x3c, 0x40, 0x44, 0x48, 0x100, 0xffc };
+    static const unsigned holes[] = { 0x40, 0x44, 0x48, 0x4c, 0x50, 0x100, 0xffc };
     static const unsigned read_only[] = {
         MULTIOS_REG_MAGIC, MULTIOS_REG_VERSION,
         MULTIOS_REG_SHM_BASE, MULTIOS_REG_SHM_BASE + 4,

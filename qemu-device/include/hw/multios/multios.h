@@ -126,6 +126,7 @@ struct MultiOSState {
     char *mac_str;
     char *on_crash_str;
     uint32_t heartbeat_ms; /* 0: off */
+    uint32_t dump_limit;   /* s; 0: none */
     uint32_t back_vcpus;
     uint64_t back_mem;   /* bytes */
     uint64_t shared_mem; /* bytes */
@@ -162,8 +163,9 @@ struct MultiOSState {
     /* heartbeat.c, protected by the BQL */
     QEMUTimer heartbeat_timer;
     int64_t beat_due;        /* ms of the virtual clock */
-    uint64_t beat_delay;     /* of the back's threads at the last look, in ns */
+    uint64_t *run_delay;     /* of each back vCPU at the last look, in ns */
     bool crash_kernel;       /* one is loaded, as the last write said */
+    bool dumps;              /* crashed, vCPUs go on: one may run */
 
     /* front's view */
     MemoryRegion bar;
@@ -195,8 +197,10 @@ enum {
     MULTIOS_DO_POWEROFF = 1 << 3,
     MULTIOS_DO_KDUMP    = 1 << 9,  /* with PANIC: a crash kernel runs next */
     MULTIOS_DO_HUNG     = 1 << 10, /* the heartbeat's timer: no write came */
+    MULTIOS_DO_ALIVE    = 1 << 11, /* a heartbeat, of a crashed back */
     MULTIOS_DO_BY_BACK  = MULTIOS_DO_CRASH | MULTIOS_DO_PANIC |
                           MULTIOS_DO_KDUMP | MULTIOS_DO_HUNG |
+                          MULTIOS_DO_ALIVE |
                           MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF,
     /* by the front and by management */
     MULTIOS_DO_STOP     = 1 << 4,
@@ -216,6 +220,7 @@ void multios_request(MultiOSState *s, unsigned what);
 bool multios_heartbeat_init(MultiOSState *s, Error **errp);
 void multios_heartbeat(MultiOSState *s, uint64_t val);
 void multios_heartbeat_stop(MultiOSState *s);
+void multios_heartbeat_dump(MultiOSState *s);
 
 /* segments.c: where the back and the shared segment are */
 bool multios_segments_init(MultiOSState *s, Error **errp);
