@@ -49,8 +49,13 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 	if (!head || len < ETH_HLEN)
 		return false;
 	/* RoCE for other hosts (behind a bridge in the front, or flooded by one here) is a frame */
-	return (is_multicast_ether_addr(head) || mos_link_peer_mac(&mnet->link, head)) &&
-	       mos_roce_parse(head, len, &r);
+	if (!is_multicast_ether_addr(head) && !mos_link_peer_mac(&mnet->link, head))
+		return false;
+	if (!mos_roce_parse(head, len, &r))
+		return false;
+	/* the stack holds the outer tag beside the bytes: with it, too, one of 802.1Q at most */
+	return !skb_vlan_tag_present(skb) ||
+	       (skb->vlan_proto == htons(ETH_P_8021Q) && r.l3 == ETH_HLEN);
 }
 
 /*

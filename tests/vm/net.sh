@@ -177,6 +177,27 @@ fi
 on front 'ip link del v7'
 on peer 'ip link del v7'
 
+# tagged GUEST DEV N KIND [KIND]: tags of these kinds, and VXLAN in them to RoCE's port, in a network namespace: rdma_rxe
+# has that port in the others.
+tagged() {
+	on "$1" "ip netns add tags && ip link add link $2 name t0 type vlan $4 id 7 && ip link set t0 up || exit 1
+		t=t0
+		[ -z '${5:-}' ] || { ip link add link t0 name t1 type vlan ${5:-} id 8 && t=t1; } || exit 1
+		ip link set \$t netns tags && ip netns exec tags sh -exc '
+			ip addr add 10.7.9.$3/24 dev '\$t'; ip link set '\$t' up
+			ip link add x0 type vxlan id 9 remote 10.7.9.$((3 - $3)) dstport 4791 dev '\$t'
+			ip addr add 10.7.10.$3/24 dev x0; ip link set x0 up'"
+}
+frames() { # KIND [KIND]
+	tagged front "$front_dev" 1 "$@" && tagged peer "$peer_dev" 2 "$@" &&
+		on front 'ip netns exec tags ping -q -c 3 -i 0.2 10.7.9.2 && ip netns exec tags ping -q -c 3 -i 0.2 10.7.10.2'
+	local rc=$? guest
+	for guest in front peer; do on "$guest" 'ip netns del tags; ip link del t0 2>/dev/null'; done
+	return $rc
+}
+check "UDP to RoCE's port with a tag of 802.1ad is a frame" frames 'proto 802.1ad'
+check "UDP to RoCE's port with two tags is a frame" frames 'proto 802.1Q' 'proto 802.1Q'
+
 ### Multicast
 
 multicast() { # LISTENER SENDER
