@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """Imports only what the command needs: the suites run thousands of them."""
+    """Imports only what the command needs: a short one is over before the rest is loaded."""
     # pylint: disable=import-outside-toplevel
     import os
     import signal

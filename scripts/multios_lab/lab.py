@@ -30,7 +30,7 @@ class Lab:
 
     def up(self, options: LabOptions) -> None:
         """Boots a lab with these options and waits until every guest is ready."""
-        # Only this command needs it; the suites run the others thousands of times.
+        # Only this command needs it; the others start sooner without.
         from multios_lab import up  # pylint: disable=import-outside-toplevel
 
         up.up(self.state, options, self.trace)
