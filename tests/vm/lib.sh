@@ -458,6 +458,9 @@ check_logs() {
 		[[ -z $found ]] && continue
 		fail "$1: kernel log of $guest"
 		say "    ${found//$'\n'/$'\n    '}"
+		# The trace of the first complaint.
+		found=$(grep -aE -m 1 -A 40 "$LOG_BAD" <<<"$log")
+		say "    ${found//$'\n'/$'\n    '}"
 		bad=1
 	done
 	((bad)) || pass "$1: kernel logs of $GUESTS are clean"
