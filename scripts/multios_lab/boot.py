@@ -39,14 +39,17 @@ class Boot:
         self.trace = trace
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, machine: vm.Vm) -> None:
-        """Starts a QEMU, detached from this terminal, and waits until it has its monitor."""
+    def start(self, machine: vm.Vm, wire: int | None) -> None:
+        """
+        Starts a QEMU, detached from this terminal, and waits until it has its monitor. It inherits
+        wire, see Vm.argv().
+        """
         folder = self.state.folder
         if machine.firmware == "ovmf":
             variables = folder / f"{machine.name}.vars"
             shutil.copyfile(vm.OVMF_VARS, variables)
             variables.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        argv = machine.argv()
+        argv = machine.argv(wire)
         self.trace(machine.name, argv)
         (folder / f"{machine.name}.cmd").write_text(shlex.join(argv) + "\n", encoding="utf-8")
         with open(folder / f"{machine.name}.qemu.log", "wb") as output, held():
@@ -57,6 +60,7 @@ class Boot:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=() if wire is None else (wire,),
             )
             self.processes[machine.name] = process
         deadline = time.monotonic() + QEMU_SECONDS

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 import time
+from collections.abc import Sequence
 
 from multios_lab import build
 from multios_lab.boot import Boot
@@ -13,6 +16,7 @@ from multios_lab.messages import LabError, Trace, log
 from multios_lab.options import LabOptions
 from multios_lab.state import State
 from multios_lab.topology import Topology
+from multios_lab.vm import Vm
 
 # A machine that stalls is started once more, and then once more.
 BOOTS = 3
@@ -58,6 +62,17 @@ def make_room(state: State) -> None:
         state.end()
 
 
+def start_all(boot: Boot, vms: Sequence[Vm]) -> None:
+    """Starts the QEMUs; a wire connects two."""
+    if len(vms) == 1:
+        boot.start(vms[0], None)
+        return
+    # Each QEMU has its end when this closes them.
+    with contextlib.ExitStack() as ends:
+        for vm, end in zip(vms, socket.socketpair(), strict=True):
+            boot.start(vm, ends.enter_context(end).fileno())
+
+
 def boot_once(topology: Topology, trace: Trace, may_stall: bool) -> str:
     """One boot: returns the name of a guest that has stalled, else an empty string."""
     state, config = topology.state, topology.config()
@@ -67,8 +82,7 @@ def boot_once(topology: Topology, trace: Trace, may_stall: bool) -> str:
     try:
         state.write_config(config)
         log(f"booting: {config['GUESTS']} ({how})")
-        for vm in topology.vms():
-            boot.start(vm)
+        start_all(boot, topology.vms())
         return boot.wait_ready(topology.options.timeout, may_stall)
     except BaseException as err:
         if isinstance(err, LabError):

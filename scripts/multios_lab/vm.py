@@ -60,15 +60,18 @@ class Vm:
     back: Back | None
     mac: str  # of the RDMA NIC: multios, or virtio-net without a back
     mtu: int
-    wire_server: bool  # the wire is a socket; one of its ends listens
     firmware: str
     capture: str
     arguments: tuple[str, ...]
 
-    def argv(self) -> list[str]:
-        """The command line, to be run in the folder of the lab: sockets and logs are relative."""
+    def argv(self, wire: int | None) -> list[str]:
+        """
+        The command line, to be run in the folder of the lab: sockets and logs are relative. wire is
+        a file descriptor that QEMU inherits, an end of a pair of sockets; None: no VM is there at
+        the other end, but a program may connect to wire.sock.
+        """
         words = [self.emulation.qemu, *self._machine(), *self._disks()]
-        words += [*agent("front", self.os.guest), "-netdev", self._wire()]
+        words += [*agent("front", self.os.guest), "-netdev", netdev(wire)]
         words += self._multios(self.back) if self.back else self._plain_nic()
         if self.firmware == "ovmf":
             words += [
@@ -116,12 +119,6 @@ class Vm:
             *("-device", "virtio-blk-pci,drive=modules,serial=modules"),
         ]
 
-    def _wire(self) -> str:
-        if self.wire_server:
-            return "stream,id=wire,server=on,addr.type=unix,addr.path=wire.sock"
-        # The client goes on trying: on a busy host the server may have its socket later.
-        return "stream,id=wire,server=off,addr.type=unix,addr.path=wire.sock,reconnect-ms=100"
-
     def _plain_nic(self) -> list[str]:
         nic = f"virtio-net-pci,netdev=wire,mac={self.mac},host_mtu={self.mtu},romfile="
         return ["-device", nic]
@@ -139,6 +136,16 @@ class Vm:
             *("-device", properties, "-device", nic),
             *agent("back", back.os.guest),
         ]
+
+
+def netdev(wire: int | None) -> str:
+    """
+    The wire's end. Both are clients of QEMU's: a server's socket blocks (QEMU 10.0 and 10.2), and
+    with it all of its VM while the other end takes no packets, because its back OS hangs.
+    """
+    if wire is None:
+        return "stream,id=wire,server=on,addr.type=unix,addr.path=wire.sock"
+    return f"stream,id=wire,server=off,addr.type=fd,addr.str={wire}"
 
 
 def escape(value: str) -> str:

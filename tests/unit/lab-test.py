@@ -49,7 +49,8 @@ def command_lines(**options):
     """The QEMU command lines of a lab, by VM."""
     values = LabOptions(**options)
     topology = Topology(values, parts(values), State(NAME))
-    return {machine.name: machine.argv() for machine in topology.vms()}
+    vms = topology.vms()
+    return {machine.name: machine.argv(7 if len(vms) > 1 else None) for machine in vms}
 
 
 def after(words, option):
@@ -114,11 +115,12 @@ class Words(unittest.TestCase):
 class CommandLines(unittest.TestCase):
     """The VMs of a topology."""
 
-    def test_one_end_of_the_wire_listens(self):
+    def test_a_wire_listens_only_without_a_peer(self):
         for peer in ("rxe", "multios", "none"):
             lines = command_lines(peer=peer)
             ends = [end for words in lines.values() for end in after(words, "-netdev")]
-            self.assertEqual(sum("server=on" in end for end in ends), 1, peer)
+            self.assertEqual(sum("server=on" in end for end in ends), peer == "none", peer)
+            self.assertEqual(sum("addr.str=7" in end for end in ends), 2 * (peer != "none"), peer)
         self.assertEqual(list(command_lines()), ["peer", "front"])
 
     def test_a_vm_has_the_memory_and_the_vcpus_of_both(self):
