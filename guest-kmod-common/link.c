@@ -137,6 +137,24 @@ void mos_link_set_mac(struct mos_link *link, unsigned int slot, u64 word)
 	mutex_unlock(&link->lock);
 }
 
+/* Descriptors that nobody will take, of both directions. Nobody uses the rings. */
+static void count_lost(struct mos_link *link)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&link->lock);
+	for (i = 0; i < link->nr_queues; i++) {
+		struct mos_queue *q = &link->queue[i];
+		u32 arrived = msr_load(&q->rx.prod->idx) - q->rx.released;
+
+		/* a peer whose index breaks the rules may have taken any of them */
+		if (msr_tx_reclaim(&q->tx) == MSR_OK)
+			mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, q->tx.head - q->tx.tail);
+		if (arrived <= q->rx.mask + 1)
+			mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, arrived);
+	}
+}
+
 static void reset_rings(struct mos_link *link)
 {
 	unsigned int i;
@@ -168,6 +186,7 @@ static void reset(struct mos_link *link, bool again)
 	if (link->up) {
 		WRITE_ONCE(link->up, false);
 		link->cfg.ops->down(link);
+		count_lost(link);
 		dev_info(link->cfg.dev, "link to the %s is down\n", peer_name(link));
 		if (time_before(jiffies, link->up_at + RETRY_AFTER))
 			link->retry_at = jiffies + RETRY_AFTER;

@@ -16,13 +16,26 @@
 /* what a turn is good for, beside a slot: the longest burst */
 #define TURN_BYTES	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
-bool mrdma_chan_lock(struct mrdma_chan *ch)
+bool mrdma_chan_lock(struct mrdma_chan *ch, struct mrdma_waiter *w, bool *waits)
 {
 	spin_lock_bh(&ch->lock);
 	if (likely(mos_link_usable(ch->q->link)))
 		return true;
+	*waits = w && ch->outage;
+	if (*waits)
+		mrdma_turns_wait(&ch->turns, w);
 	spin_unlock_bh(&ch->lock);
 	return false;
+}
+
+bool mrdma_chan_outage(const struct mrdma_chan *ch)
+{
+	return READ_ONCE(ch->outage);
+}
+
+u32 mrdma_chan_downs(const struct mrdma_chan *ch)
+{
+	return READ_ONCE(ch->downs);
 }
 
 /* Is there room for @cost beside what is in the ring? */
@@ -218,17 +231,38 @@ void mrdma_chan_bell(struct mrdma_chan *ch)
 void mrdma_chan_up(struct mrdma_chan *ch)
 {
 	mos_queue_start(&ch->napi);
+	spin_lock_bh(&ch->lock);
+	WRITE_ONCE(ch->outage, false);
+	chan_give_turns(ch);
+	spin_unlock_bh(&ch->lock);
+	ch->ops->up(ch);
 }
 
-void mrdma_chan_down(struct mrdma_chan *ch)
+/* All in line run: they find the link down, and stand in line again or know that it stays so. */
+static void wake_all(struct mrdma_chan *ch)
 {
-	/* as mos_txq_drain() */
-	spin_lock_bh(&ch->lock);
-	spin_unlock_bh(&ch->lock);
-	napi_disable(&ch->napi);
-	/* they find the link down and know that nothing will come */
-	spin_lock_bh(&ch->lock);
+	lockdep_assert_held(&ch->lock);
 	while (!list_empty(&ch->turns.line))
 		mrdma_turns_give(&ch->turns, 0);
+}
+
+void mrdma_chan_down(struct mrdma_chan *ch, bool outage)
+{
+	/* as mos_txq_drain(): who has the lock after this finds the link down */
+	spin_lock_bh(&ch->lock);
+	WRITE_ONCE(ch->outage, outage);
+	WRITE_ONCE(ch->downs, ch->downs + 1);
+	spin_unlock_bh(&ch->lock);
+	napi_disable(&ch->napi);
+	spin_lock_bh(&ch->lock);
+	wake_all(ch);
+	spin_unlock_bh(&ch->lock);
+}
+
+void mrdma_chan_give_up(struct mrdma_chan *ch)
+{
+	spin_lock_bh(&ch->lock);
+	WRITE_ONCE(ch->outage, false);
+	wake_all(ch);
 	spin_unlock_bh(&ch->lock);
 }

@@ -24,13 +24,20 @@ struct mrdma_chan_ops {
 	u32 (*rx)(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data);
 	/* End of a batch: coalesced acknowledgements go out now. */
 	void (*rx_end)(struct mrdma_chan *ch);
+	/* The link is up. Process context, under link->lock. */
+	void (*up)(struct mrdma_chan *ch);
 };
 
 /*
  * Sending. Takes the queue's lock, BH off. Returns false if the link is down: nothing is locked
- * then, and the packet is lost as on a pulled cable.
+ * then. With *@waits an outage is waited for: @w stands in line, and is woken when the link is up
+ * or is given up. Without, or if @w is NULL, the packet is lost as on a pulled cable.
  */
-bool mrdma_chan_lock(struct mrdma_chan *ch);
+bool mrdma_chan_lock(struct mrdma_chan *ch, struct mrdma_waiter *w, bool *waits);
+/* Is the link down, and expected back (outage.c)? Any context. */
+bool mrdma_chan_outage(const struct mrdma_chan *ch);
+/* How often the link has gone down, each time with all that the rings held. Any context. */
+u32 mrdma_chan_downs(const struct mrdma_chan *ch);
 /*
  * Under the lock: room for one burst descriptor with @len contiguous bytes of data, its
  * offset in *@off. NULL: @w stands in line and is woken when its turn has come, or when the link

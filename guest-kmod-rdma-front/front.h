@@ -6,7 +6,7 @@
  * Locks, outermost first (those of link and queues: guest-kmod-common/link.h):
  *
  *   front->state_lock (mutex)  back_state, back_generation as last reported. Process context.
- *   link->lock
+ *   link->lock                 outage (outage.c), too
  *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, waiters for its room. Held from
  *                                  the first burst of a send to its end; locks inside it: mrdma.h
  *
@@ -33,7 +33,19 @@ struct mrdma_chan {
 	struct mrdma_turns turns;
 	u32 limit;			/* cost of what may be in the ring, see chan.c */
 	u32 slot_cost;			/* cost of a descriptor */
+	bool outage;			/* lock (WRITE_ONCE); the link is down and expected back */
+	u32 downs;			/* lock (WRITE_ONCE); times that the link went down */
 	struct napi_struct napi;
+};
+
+/* The time since the link went down, see outage.c. Under link->lock. */
+struct mrdma_outage {
+	struct delayed_work work;
+	bool open;			/* the link has been up, and is down */
+	bool announce;			/* it is up again, and the neighbours are to be told */
+	unsigned long began;		/* jiffies */
+	unsigned long grace;		/* jiffies; parameters as they were when it began */
+	unsigned long wait;		/* jiffies */
 };
 
 struct mrdma_front {
@@ -43,6 +55,7 @@ struct mrdma_front {
 	struct mos_link link;
 	struct mos_eth eth;
 	struct mrdma_chan chan;
+	struct mrdma_outage outage;
 
 	struct mutex state_lock;
 	u32 back_state;			/* state_lock */
@@ -61,19 +74,31 @@ int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
 			const struct mrdma_chan_ops *ops);
 void mrdma_netdev_destroy(struct mrdma_front *front);
 bool mrdma_netdev_uses_vnic(struct net_device *dev);
-/* link state as carrier; link callbacks */
+/* The Ethernet queue with the link. With @keep the carrier stays on, and frames in the qdisc. */
 void mrdma_netdev_up(struct mrdma_front *front);
-void mrdma_netdev_down(struct mrdma_front *front);
+void mrdma_netdev_down(struct mrdma_front *front, bool keep);
 
 /* chan.c; the netdev must be there */
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
 		     const struct mrdma_chan_ops *ops);
+/* The RoCE queue with the link. With @outage reliable connections wait until it is up again, */
 void mrdma_chan_up(struct mrdma_chan *ch);
-void mrdma_chan_down(struct mrdma_chan *ch);
+void mrdma_chan_down(struct mrdma_chan *ch, bool outage);
+/* or until this. */
+void mrdma_chan_give_up(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
+
+/* outage.c; process context. Link callbacks, under link->lock: */
+void mrdma_outage_begin(struct mrdma_front *front);
+void mrdma_outage_end(struct mrdma_front *front);
+void mrdma_outage_init(struct mrdma_front *front);
+/* Not under link->lock, after mos_link_stop(). */
+void mrdma_outage_stop(struct mrdma_front *front);
 
 /* implemented by the RDMA part: verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);
 void mrdma_ib_unregister(struct mrdma_front *front);
+/* The link is up: connections go on. RCU; front->ib is @dev. */
+void mrdma_resume(struct mrdma_dev *dev);
 
 #endif /* MRDMA_FRONT_H */

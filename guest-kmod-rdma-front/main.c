@@ -71,9 +71,23 @@ static void receive_end(struct mrdma_chan *ch)
 		mrdma_rx_flush(dev);
 }
 
+static void link_is_up(struct mrdma_chan *ch)
+{
+	struct mrdma_front *front = container_of(ch, struct mrdma_front, chan);
+	struct mrdma_dev *dev;
+
+	/* the device's end waits for it */
+	rcu_read_lock();
+	dev = smp_load_acquire(&front->ib);	/* partner: as in receive_burst() */
+	if (dev)
+		mrdma_resume(dev);
+	rcu_read_unlock();
+}
+
 static const struct mrdma_chan_ops chan_ops = {
 	.rx = receive_burst,
 	.rx_end = receive_end,
+	.up = link_is_up,
 };
 
 static irqreturn_t hard_interrupt(int irq, void *data)
@@ -112,12 +126,12 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 
 static void link_up(struct mos_link *link)
 {
-	mrdma_netdev_up(container_of(link, struct mrdma_front, link));
+	mrdma_outage_end(container_of(link, struct mrdma_front, link));
 }
 
 static void link_down(struct mos_link *link)
 {
-	mrdma_netdev_down(container_of(link, struct mrdma_front, link));
+	mrdma_outage_begin(container_of(link, struct mrdma_front, link));
 }
 
 static void link_bell(struct mos_link *link, struct mos_queue *q)
@@ -192,6 +206,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -ENOMEM;
 	front->pdev = pdev;
 	mutex_init(&front->state_lock);
+	mrdma_outage_init(front);
 	pci_set_drvdata(pdev, front);
 
 	err = map_registers(front);
@@ -258,6 +273,7 @@ static void remove(struct pci_dev *pdev)
 	pci_free_irq_vectors(pdev);
 	mrdma_ib_unregister(front);
 	mos_link_stop(&front->link);
+	mrdma_outage_stop(front);
 	unregister_netdev(front->netdev);
 	mos_link_uninit(&front->link);
 	mrdma_netdev_destroy(front);

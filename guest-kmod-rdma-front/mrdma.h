@@ -105,7 +105,7 @@ enum mrdma_counter {
 	MRDMA_CNT_LINK_DOWNED,
 	MRDMA_CNT_SENDS,
 	MRDMA_CNT_RECVS,
-	MRDMA_CNT_NOT_SENT,	/* longer than the link takes, or no memory */
+	MRDMA_CNT_NOT_SENT,	/* longer than the link takes, no memory, or no link */
 	/* received, and filed under this instead of RCVD_PKTS */
 	MRDMA_CNT_MALFORMED,	/* headers, opcodes, lengths that make no packet */
 	MRDMA_CNT_BAD_ADDRESS,	/* neither this device's nor the connection's */
@@ -203,6 +203,7 @@ struct mrdma_dev {
 	bool			follow_ask;
 	/* WRITE_ONCE: the work takes no reference any more */
 	bool			follow_stopped;
+	struct work_struct	resume;		/* connections, after an outage */
 	struct ib_client	client;		/* see verbs.c */
 	int			port_state;	/* enum ib_port_state last announced */
 };

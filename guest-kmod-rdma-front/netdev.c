@@ -81,13 +81,15 @@ void mrdma_netdev_destroy(struct mrdma_front *front)
 void mrdma_netdev_up(struct mrdma_front *front)
 {
 	mos_eth_up(&front->eth);
-	mrdma_chan_up(&front->chan);
 	netif_carrier_on(front->netdev);
 }
 
-void mrdma_netdev_down(struct mrdma_front *front)
+void mrdma_netdev_down(struct mrdma_front *front, bool keep)
 {
-	netif_carrier_off(front->netdev);
+	if (!keep)
+		netif_carrier_off(front->netdev);
 	mos_eth_down(&front->eth);
-	mrdma_chan_down(&front->chan);
+	/* frames that are sent before this are lost and counted; mos_eth_up() wakes the queue */
+	if (keep)
+		netif_tx_stop_queue(front->eth.txq);
 }

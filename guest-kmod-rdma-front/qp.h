@@ -40,6 +40,7 @@ struct mrdma_req {
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 	u32			window;		/* bytes that may be unacknowledged */
 	u32			ring_end;	/* position in the ring behind what was sent last */
+	u32			downs;		/* mrdma_chan_downs() when it last ran */
 };
 
 /* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
@@ -164,7 +165,8 @@ void mrdma_qp_complete(struct mrdma_qp *qp, struct mrdma_cq *cq, const struct ib
 
 /* Under the QP lock. Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
-/* Process context */
+/* Process context. All QPs: after an outage each goes back to what is not acknowledged. */
+void mrdma_run_all(struct mrdma_dev *dev);
 void mrdma_qp_run_init(struct mrdma_qp *qp);
 void mrdma_qp_run_stop(struct mrdma_qp *qp);
 

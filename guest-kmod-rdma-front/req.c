@@ -476,6 +476,8 @@ bool mrdma_req_run(struct mrdma_qp *qp, struct mrdma_tx *tx, u32 *budget)
 	enum step step;
 
 	lockdep_assert_held(&qp->lock);
+	if (qp->ibqp.qp_type == IB_QPT_RC)
+		mrdma_retry_after_outage(qp);
 	/* a completion that overruns its queue ends it, too */
 	while (!req->rnr_wait && qp->state != IB_QPS_ERR) {
 		if (!*budget)

@@ -18,6 +18,7 @@ void mrdma_retry_gap(struct mrdma_qp *qp);
 void mrdma_retry_progress(struct mrdma_qp *qp);
 void mrdma_retry_rnr(struct mrdma_qp *qp, u8 code);
 void mrdma_retry_arm(struct mrdma_qp *qp);
+bool mrdma_retry_after_outage(struct mrdma_qp *qp);
 /* A timer has expired. Both return true if the QP has to run. */
 bool mrdma_retry_expired(struct mrdma_qp *qp);
 bool mrdma_retry_rnr_expired(struct mrdma_qp *qp);

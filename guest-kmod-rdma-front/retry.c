@@ -153,9 +153,36 @@ void mrdma_retry_progress(struct mrdma_qp *qp)
 }
 
 /*
+ * Goes back if the link was down since, as what was under way may be lost with it. The peer is not
+ * to blame, neither for that nor for the silence before the device noticed that the back OS was
+ * dead: all retries are there again. Returns true if the QP has to run.
+ */
+bool mrdma_retry_after_outage(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	lockdep_assert_held(&qp->lock);
+	if (!mrdma_tx_was_down(qp) || req->una == req->max_psn)
+		return false;
+	trace_mrdma_retry(qp, false);
+	req->retry = qp->attr.retry_cnt;
+	req->went_back = true;
+	req->overdue = false;
+	req->gap = false;
+	req->timing = false;
+	req->gap_until = jiffies + max(2u, req->srtt / 4);
+	/* after an RNR NAK the timer that runs goes back, too */
+	if (req->rnr_wait)
+		return false;
+	mrdma_retry_seek(qp);
+	mrdma_retry_arm(qp);
+	return true;
+}
+
+/*
  * Is the peer not to blame for the time that has passed, as what it should have answered has
  * not gone out? Either nothing was sent since the cursor went back (the QP waits for its turn),
- * or it still lies in the ring (the back takes nothing).
+ * or it still lies in the ring (the back takes nothing), or the back OS is being started again.
  */
 static bool held_up(struct mrdma_qp *qp)
 {
@@ -172,6 +199,8 @@ bool mrdma_retry_expired(struct mrdma_qp *qp)
 	if (qp->dead || (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) ||
 	    req->una == req->max_psn || req->rnr_wait)
 		return false;
+	if (mrdma_retry_after_outage(qp))
+		return true;
 	if (qp->attr.timeout && !time_before(jiffies, req->deadline)) {
 		if (held_up(qp)) {
 			/* what goes out next starts the time anew */

@@ -100,6 +100,22 @@ static void wake_loop(struct mrdma_waiter *w)
 	wake_qp(container_of(w, struct mrdma_qp, loop_waiter));
 }
 
+void mrdma_run_all(struct mrdma_dev *dev)
+{
+	unsigned long qpn = 0;
+	struct mrdma_qp *qp;
+
+	while ((qp = mrdma_qp_get_next(dev, &qpn))) {
+		mrdma_qp_lock(qp);
+		mrdma_qp_run(qp);
+		mrdma_tx_end_turn(qp);
+		mrdma_qp_unlock(qp);
+		mrdma_qp_put(qp);
+		qpn++;
+		cond_resched();
+	}
+}
+
 static void retry_timeout(struct timer_list *t)
 {
 	struct mrdma_qp *qp = timer_container_of(qp, t, timer);

@@ -32,7 +32,7 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				    const struct mrdma_tmpl *t, u32 len, u32 *off, u8 **room)
 {
 	struct mrdma_dev *dev = tx->dev;
-	bool full;
+	bool full, waits, rc = qp->ibqp.qp_type == IB_QPT_RC;
 
 	/* it stands in line already */
 	if (qp->waiting && !t->urgent)
@@ -59,8 +59,13 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 	if (!netif_running(dev->netdev))
 		return MRDMA_TX_LOST;
 	if (!tx->held) {
-		if (!mrdma_chan_lock(dev->chan))
-			return MRDMA_TX_LOST;
+		if (!mrdma_chan_lock(dev->chan, rc ? &qp->waiter : NULL, &waits)) {
+			if (!waits)
+				return MRDMA_TX_LOST;
+			qp->waiting = true;
+			qp->waits_for_loop = false;
+			return MRDMA_TX_FULL;
+		}
 		tx->held = true;
 	}
 	*room = mrdma_chan_reserve(dev->chan, &qp->waiter, len, t->urgent, off);
@@ -90,6 +95,8 @@ enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 	if (!t->payload)
 		hdr_len = av->len + sizeof(bth) + ext;
 	result = reserve(tx, qp, t, hdr_len + t->payload, &off, &room);
+	if (result == MRDMA_TX_LOST)
+		mrdma_count(tx->dev, MRDMA_CNT_NOT_SENT, t->nseg);
 	if (result != MRDMA_TX_OK)
 		return result;
 
@@ -200,5 +207,17 @@ bool mrdma_tx_holds(struct mrdma_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
 	/* the loop is never held up */
-	return !qp->av.loop && mrdma_chan_holds(mrdma_qp_dev(qp)->chan, qp->req.ring_end);
+	return !qp->av.loop && (mrdma_chan_outage(mrdma_qp_dev(qp)->chan) ||
+				mrdma_chan_holds(mrdma_qp_dev(qp)->chan, qp->req.ring_end));
+}
+
+bool mrdma_tx_was_down(struct mrdma_qp *qp)
+{
+	u32 downs = mrdma_chan_downs(mrdma_qp_dev(qp)->chan);
+
+	lockdep_assert_held(&qp->lock);
+	if (likely(qp->req.downs == downs))
+		return false;
+	qp->req.downs = downs;
+	return !qp->av.loop;
 }

@@ -11,7 +11,7 @@ struct mrdma_loop_pkt;
 
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
-	MRDMA_TX_FULL,		/* the QP now waits for room */
+	MRDMA_TX_FULL,		/* the QP now waits, for room or for the link */
 	MRDMA_TX_LOST,		/* link down: as if it had been sent */
 };
 
@@ -71,7 +71,9 @@ enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 void mrdma_tx_end(struct mrdma_tx *tx);
 /* Gives back what is left of @qp's turns, but not at the place in whose line it stands again. */
 void mrdma_tx_end_turn(struct mrdma_qp *qp);
-/* Is what @qp sent last as a requester still here, in the ring? */
+/* Is what @qp sent last as a requester still here, in the ring, or lost with a link in outage? */
 bool mrdma_tx_holds(struct mrdma_qp *qp);
+/* Has the link gone down since @qp's requester asked last? What it had sent may be lost then. */
+bool mrdma_tx_was_down(struct mrdma_qp *qp);
 
 #endif /* MRDMA_TX_H */

@@ -433,6 +433,16 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *ar
  */
 static struct lock_class_key mems_class;
 
+static void resume_all(struct work_struct *work)
+{
+	mrdma_run_all(container_of(work, struct mrdma_dev, resume));
+}
+
+void mrdma_resume(struct mrdma_dev *dev)
+{
+	queue_work(system_dfl_wq, &dev->resume);
+}
+
 int mrdma_ib_register(struct mrdma_front *front)
 {
 	struct mrdma_dev *dev;
@@ -445,6 +455,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 	dev->netdev = front->netdev;
 	dev->chan = &front->chan;
 	dev->port_state = port_state(front->netdev);
+	INIT_WORK(&dev->resume, resume_all);
 	spin_lock_init(&dev->mw_lock);
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->mems, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
@@ -505,6 +516,7 @@ int mrdma_ib_register(struct mrdma_front *front)
 err_unpublish:
 	WRITE_ONCE(front->ib, NULL);
 	synchronize_net();
+	cancel_work_sync(&dev->resume);
 	mrdma_loop_stop(dev);
 	ib_unregister_client(&dev->client);
 err_unregister_notifier:
@@ -537,8 +549,9 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	ib_unregister_client(&dev->client);
 	mrdma_follow_uninit(dev);
 	WRITE_ONCE(front->ib, NULL);
-	/* softirqs that have loaded it are over after this */
+	/* softirqs that have loaded it are over after this, and so is mrdma_resume() */
 	synchronize_net();
+	cancel_work_sync(&dev->resume);
 	mrdma_loop_stop(dev);
 	mrdma_rx_uninit(dev);
 	mrdma_macs_uninit(dev);

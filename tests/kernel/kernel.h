@@ -198,6 +198,7 @@ typedef struct { int unused; } local_lock_t;
 
 #define DECLARE_HASHTABLE(name, bits) int name
 struct hrtimer { int unused; };
+struct work_struct { int unused; };
 struct delayed_work { int unused; };
 struct ida { int unused; };
 
@@ -405,6 +406,8 @@ static inline void netif_napi_add(struct net_device *dev, struct napi_struct *na
 }
 
 static inline void napi_enable(struct napi_struct *napi) { napi->enabled = true; }
+static inline void cond_resched(void) {}
+
 static inline void napi_disable(struct napi_struct *napi)
 {
 	napi->enabled = napi->scheduled = false;

@@ -352,7 +352,16 @@ static void receive_end(struct mrdma_chan *ch)
 	mrdma_rx_flush(&container_of(ch, struct nic, front.chan)->dev);
 }
 
-static const struct mrdma_chan_ops chan_ops = { .rx = receive, .rx_end = receive_end };
+static void resume(struct mrdma_chan *ch)
+{
+	mrdma_run_all(&container_of(ch, struct nic, front.chan)->dev);
+}
+
+static const struct mrdma_chan_ops chan_ops = {
+	.rx = receive,
+	.rx_end = receive_end,
+	.up = resume,
+};
 
 static void create_rings(struct nic *nic, u32 ring_log2)
 {
@@ -395,7 +404,7 @@ void nic_link(struct nic *nic, bool up)
 		init_rings(nic);
 		mrdma_chan_up(&nic->front.chan);
 	} else {
-		mrdma_chan_down(&nic->front.chan);
+		mrdma_chan_down(&nic->front.chan, nic->outage);
 	}
 }
 

@@ -456,6 +456,64 @@ static void link_flaps(void **state)
 	flaps(500, GBIT, 1, 6000000);
 }
 
+static void down_for(struct scene *s, u64 us)
+{
+	path_link(&s->path, false);
+	path_run(&s->path, us);
+}
+
+/*
+ * The back OS is away for much longer than all retries take together. They do not count meanwhile:
+ * each connection goes on, at once when the link is up, and sends nothing in vain before.
+ */
+static void outage(void **state)
+{
+	struct scene *s = new_scene(64, 10 * GBIT, 5, 256 << 10);
+	struct share before, after;
+	u32 i;
+
+	(void)state;
+	s->front->outage = true;
+	s->path.apps = write_on;
+	path_run(&s->path, 300000);
+	for (i = 0; i < 3; i++) {
+		/* what had left the ring arrives */
+		down_for(s, 20000);
+		before = shares(s);
+		path_run(&s->path, 5000000);
+		assert_int_equal(shares(s).bytes, before.bytes);
+		path_link(&s->path, true);
+		/* no timer has expired by then */
+		path_run(&s->path, fair_turn(s));
+		assert_true(shares(s).least > before.least);
+		path_run(&s->path, 300000);
+	}
+	after = shares(s);
+	assert_int_equal(after.dead, 0);
+	assert_true(after.least > after.most / 2);
+	assert_int_equal(count_of(s->front, MRDMA_CNT_RETRY), 0);
+	assert_int_equal(count_of(s->front, MRDMA_CNT_NOT_SENT), 0);
+	end_scene(s);
+}
+
+/* Nobody is expected back any more: the retries count, and each connection ends. */
+static void outage_given_up(void **state)
+{
+	struct scene *s = new_scene(16, 10 * GBIT, 5, 256 << 10);
+
+	(void)state;
+	s->front->outage = true;
+	s->path.apps = write_on;
+	path_run(&s->path, 300000);
+	down_for(s, 5000000);
+	assert_int_equal(shares(s).dead, 0);
+	mrdma_chan_give_up(&s->front->front.chan);
+	path_softirq(&s->path);
+	path_run(&s->path, 5000000);
+	assert_int_equal(shares(s).dead, 16);
+	end_scene(s);
+}
+
 /* A back takes nothing for seconds: nothing has gone out, so no peer is given up for it. */
 static void back_stalls(void **state)
 {
@@ -605,6 +663,7 @@ int main(void)
 		cmocka_unit_test(long_reads), cmocka_unit_test(loss_beside_reads),
 		cmocka_unit_test(many_reads), cmocka_unit_test(acks_pass),
 		cmocka_unit_test(link_flaps), cmocka_unit_test(back_stalls),
+		cmocka_unit_test(outage), cmocka_unit_test(outage_given_up),
 		cmocka_unit_test(dead_peer), cmocka_unit_test(to_itself),
 		cmocka_unit_test(two_lines),
 	};

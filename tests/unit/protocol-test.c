@@ -552,6 +552,53 @@ static void group_is_work(void **state)
 	nic_free(pkt);
 }
 
+/*
+ * Without a link a datagram is lost, done and counted, whether the link is expected back or not.
+ * The request of a reliable connection waits.
+ */
+static void outage_by_service(void **state)
+{
+	struct nic_qp *ud = datagram_qp(0);
+	struct rxe_send_wqe *w = wqe(ud, IB_WR_SEND, 64);
+
+	(void)state;
+	p.nic[0]->outage = true;
+	nic_link(p.nic[0], false);
+	w->wr.wr.ud.remote_qkey = 0x1234;
+	w->wr.wr.ud.ah_num = 2;
+	nic_sq_post(ud);
+	assert_int_equal(ud->nwc[0], 1);
+	assert_int_equal(ud->wc[0][0].status, IB_WC_SUCCESS);
+	assert_int_equal(counter(0, MRDMA_CNT_NOT_SENT), 1);
+	post(p.q[0], IB_WR_RDMA_WRITE, 1000);
+	nic_work(p.nic[0]);
+	assert_int_equal(p.q[0]->qp.req.max_psn, p.q[0]->qp.req.una);
+	assert_int_equal(counter(0, MRDMA_CNT_NOT_SENT), 1);
+	nic_link(p.nic[0], true);
+	carry(0);
+	carry(1);
+	nic_work(p.nic[0]);
+	assert_int_equal(p.q[0]->nwc[0], 1);
+	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_SUCCESS);
+}
+
+/* An answer that the peer waits for is sent when the link is back, not when the peer asks again. */
+static void answer_after_outage(void **state)
+{
+	(void)state;
+	post(p.q[0], IB_WR_RDMA_READ, 1000);
+	p.nic[1]->outage = true;
+	nic_link(p.nic[1], false);
+	carry(0);
+	nic_work(p.nic[1]);
+	nic_link(p.nic[1], true);
+	carry(1);
+	nic_work(p.nic[0]);
+	assert_int_equal(p.q[0]->nwc[0], 1);
+	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_SUCCESS);
+	assert_int_equal(counter(0, MRDMA_CNT_RETRY), 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, connect_pair, destroy_pair)
 
 int main(void)
@@ -563,7 +610,8 @@ int main(void)
 		CASE(read_limit_taken), CASE(read_limit_taken_late),
 		CASE(post_refuses),	CASE(counted_by_reason),
 		CASE(path_headers),	CASE(ports_of_pairs),
-		CASE(group_is_work),
+		CASE(group_is_work),	CASE(outage_by_service),
+		CASE(answer_after_outage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #
 # The back OS dies under checked RC traffic: it panics, with the kernel's defaults; it hangs with interrupts off, and in a
 # softirq. The device notices, says why, starts it again; connections go on, and the front OS with its processes is the same.
+# Carrier and port outlast the outage, and no retry is counted, within the times that the module's parameters give.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -12,6 +13,8 @@ shared_lab back
 put_tool verbs-check front peer
 boot_id=$(on front 'cat /proc/sys/kernel/random/boot_id')
 module=$(guest_module back hang) || tap_abort "building the module that hangs"
+
+front_dev=$(netdev front) front_rdma=$(rdma_dev front)
 
 # How the back dies. It answers first.
 panics() { on back 'echo 0 >/proc/sys/kernel/panic; (sleep 0.5; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &'; }
@@ -38,8 +41,49 @@ dies() {
 	return $rc
 }
 
+# perftest with its own time-outs (0.5 s, which is much less than the back needs): all that is asked of it here is in the
+# front, as the peer only answers.
+defaults() {
+	local before changes rc=0
+	before=$(back_is generation) && changes=$(on front "cat /sys/class/net/$front_dev/carrier_changes") || return
+	start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
+		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 20" && listening peer &&
+		start_on front wb "timeout -s KILL 100 ib_write_bw -d $front_rdma -F -D 20 $peer_ip" && under_way 200 || return
+	panics || return
+	back_restarted "$before" && under_way 200 || rc=1
+	end_of front wb 60 && end_of peer wb 30 || rc=1
+	[[ $(on front "cat /sys/class/net/$front_dev/carrier_changes") == "$changes" ]] || { echo "the carrier went"; rc=1; }
+	on front 'pkill -x ibv_asyncwatch; ! grep -q PORT /tmp/watch.out' || rc=1
+	on front "dmesg | grep 'traffic goes on after [0-9]* ms without a back OS' | tail -n 1" || rc=1
+	return $rc
+}
+
+# Nobody starts it again: after the grace time the port is down, and then the connection ends.
+stays_away() {
+	local rc=0
+	on front 'cd /sys/module/multios_rdma/parameters && echo 1000 >grace_ms && echo 3000 >outage_ms' &&
+		start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
+		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 60" && listening peer &&
+		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 || return
+	back_run false || return
+	says front PORT_ERR /tmp/watch.out && on front "! ip link show $front_dev | grep -q LOWER_UP && rdma link show $front_rdma/1 | grep 'state DOWN'" || rc=1
+	says front 'status 12' /tmp/wb.out 300 || rc=1
+	on front "dmesg | grep 'no back OS for [0-9]* ms: connections count their retries'" || rc=1
+	on front 'pkill -9 ib_write_bw; pkill -x ibv_asyncwatch'
+	on peer 'pkill -9 ib_write_bw; true'
+	back_run true && lab wait back 90 || rc=1
+	on front 'cd /sys/module/multios_rdma/parameters && echo 10000 >grace_ms && echo 30000 >outage_ms' || rc=1
+	return $rc
+}
+back_run() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-run\",\"value\":$1}" >/dev/null; }
+
 check "the back panics: noticed, started again, RC connections go on" dies panic panic panics
 check "the front reaches the peer again" set_mtu 1500
+check "the back panics: perftest with its own time-outs goes on, carrier and port stay" defaults
+check "the front reaches the peer again" set_mtu 1500
+check "the back stays away: port down after grace_ms, status 12 after outage_ms" stays_away
+check "the front reaches the peer again" set_mtu 1500
+check "an absurd time is refused" on front '! echo 3600001 >/sys/module/multios_rdma/parameters/grace_ms && grep 10000 /sys/module/multios_rdma/parameters/grace_ms'
 check "the back hangs with interrupts off: likewise" dies hung hang hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
 check "the back hangs in a softirq: likewise" dies hung hang hangs softirq

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Outages: the time between the end of a back OS and the first packet of the next one, as the
+ * front's programs see it. The device starts a back that crashed again, so a link that goes down
+ * is expected back. Two times bound that, each as the operator sets it:
+ *
+ *   grace_ms    Carrier and port stay as they are. Frames wait in the qdisc, so that an outage is a
+ *               pause to sockets, and nobody fails over or drops addresses. After it: carrier off,
+ *               IB_EVENT_PORT_ERR.
+ *   outage_ms   Requests and responses of reliable connections wait (chan.c), and no retry is
+ *               counted (retry.c). After it they are sent in vain, as on a pulled cable.
+ *
+ * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
+ * up connections with something unacknowledged send it again at once, and the neighbours are told.
+ */
+#include <linux/moduleparam.h>
+#include <linux/rtnetlink.h>
+
+#include "chan.h"
+#include "front.h"
+#include "kcompat.h"
+
+#define MAX_MS	3600000	/* an hour */
+
+static int set_ms(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, MAX_MS);
+}
+
+static const struct kernel_param_ops ms_ops = {
+	.set = set_ms,
+	.get = param_get_uint,
+};
+
+static unsigned int grace_ms = 10000;
+module_param_cb(grace_ms, &ms_ops, &grace_ms, 0644);
+__MODULE_PARM_TYPE(grace_ms, "uint");
+MODULE_PARM_DESC(grace_ms, "time for which carrier and port outlast the back OS, 0 to 3600000 ms (default 10000)");
+
+static unsigned int outage_ms = 30000;
+module_param_cb(outage_ms, &ms_ops, &outage_ms, 0644);
+__MODULE_PARM_TYPE(outage_ms, "uint");
+MODULE_PARM_DESC(outage_ms, "time for which reliable connections wait for the back OS without counting retries, 0 to 3600000 ms (default 30000)");
+
+/* What is due: the end of the grace time, and of the patience with the back. */
+static void go_on(struct mrdma_front *front)
+{
+	struct mrdma_outage *o = &front->outage;
+	unsigned long passed = jiffies - o->began, next = 0;
+
+	lockdep_assert_held(&front->link.lock);
+	if (passed < o->grace) {
+		next = o->grace - passed;
+	} else if (netif_carrier_ok(front->netdev)) {
+		netdev_warn(front->netdev, "no back OS for %u ms: the carrier is off\n",
+			    jiffies_to_msecs(passed));
+		netif_carrier_off(front->netdev);
+	}
+	if (passed < o->wait) {
+		next = next ? min(next, o->wait - passed) : o->wait - passed;
+	} else if (mrdma_chan_outage(&front->chan)) {
+		netdev_warn(front->netdev, "no back OS for %u ms: connections count their retries\n",
+			    jiffies_to_msecs(passed));
+		mrdma_chan_give_up(&front->chan);
+	}
+	if (next)
+		mod_delayed_work(system_dfl_wq, &o->work, next);
+}
+
+static int notify_peers(struct net_device *upper, struct netdev_nested_priv *priv)
+{
+	__netdev_notify_peers(upper);
+	return 0;
+}
+
+/* The next back, or another port of a switch, has not seen the front's addresses yet. */
+static void announce(struct net_device *netdev)
+{
+	struct netdev_nested_priv none = {};
+
+	rtnl_lock();
+	__netdev_notify_peers(netdev);
+	netdev_walk_all_upper_dev_rcu(netdev, notify_peers, &none);
+	rtnl_unlock();
+}
+
+static void outage_work(struct work_struct *work)
+{
+	struct mrdma_front *front = container_of(to_delayed_work(work), struct mrdma_front,
+						 outage.work);
+	struct mrdma_outage *o = &front->outage;
+	bool tell;
+
+	mutex_lock(&front->link.lock);
+	tell = o->announce;
+	o->announce = false;
+	if (o->open)
+		go_on(front);
+	mutex_unlock(&front->link.lock);
+	/* takes RTNL, which is not taken inside link->lock */
+	if (tell)
+		announce(front->netdev);
+}
+
+void mrdma_outage_begin(struct mrdma_front *front)
+{
+	struct mrdma_outage *o = &front->outage;
+
+	lockdep_assert_held(&front->link.lock);
+	o->open = true;
+	o->announce = false;
+	o->began = jiffies;
+	/* a link that stops for good is not expected back */
+	o->grace = front->link.running ? msecs_to_jiffies(READ_ONCE(grace_ms)) : 0;
+	o->wait = front->link.running ? msecs_to_jiffies(READ_ONCE(outage_ms)) : 0;
+	mrdma_netdev_down(front, o->grace);
+	mrdma_chan_down(&front->chan, o->wait);
+	go_on(front);
+}
+
+void mrdma_outage_end(struct mrdma_front *front)
+{
+	struct mrdma_outage *o = &front->outage;
+
+	lockdep_assert_held(&front->link.lock);
+	mrdma_netdev_up(front);
+	mrdma_chan_up(&front->chan);
+	/* at the first start there was none */
+	if (!o->open)
+		return;
+	netdev_info(front->netdev, "traffic goes on after %u ms without a back OS\n",
+		    jiffies_to_msecs(jiffies - o->began));
+	o->open = false;
+	o->announce = true;
+	mod_delayed_work(system_dfl_wq, &o->work, 0);
+}
+
+void mrdma_outage_init(struct mrdma_front *front)
+{
+	INIT_DELAYED_WORK(&front->outage.work, outage_work);
+}
+
+void mrdma_outage_stop(struct mrdma_front *front)
+{
+	cancel_delayed_work_sync(&front->outage.work);
+}
