@@ -45,6 +45,8 @@ dies() {
 # front, as the peer only answers.
 defaults() {
 	local before changes rc=0
+	# A boot may take longer than 10 s under TCG, and the second crash in a row waits for it.
+	times 60000 60000 || return
 	before=$(back_is generation) && changes=$(on front "cat /sys/class/net/$front_dev/carrier_changes") || return
 	start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
 		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 20" && listening peer &&
@@ -61,8 +63,7 @@ defaults() {
 # Nobody starts it again: after the grace time the port is down, and then the connection ends.
 stays_away() {
 	local rc=0
-	on front 'cd /sys/module/multios_rdma/parameters && echo 1000 >grace_ms && echo 3000 >outage_ms' &&
-		start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
+	times 1000 3000 && start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
 		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 60" && listening peer &&
 		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 || return
 	back_run false || return
@@ -72,9 +73,10 @@ stays_away() {
 	on front 'pkill -9 ib_write_bw; pkill -x ibv_asyncwatch'
 	on peer 'pkill -9 ib_write_bw; true'
 	back_run true && lab wait back 90 || rc=1
-	on front 'cd /sys/module/multios_rdma/parameters && echo 10000 >grace_ms && echo 30000 >outage_ms' || rc=1
+	times 10000 30000 || rc=1
 	return $rc
 }
+times() { on front "cd /sys/module/multios_rdma/parameters && echo $1 >grace_ms && echo $2 >outage_ms"; }
 back_run() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-run\",\"value\":$1}" >/dev/null; }
 
 check "the back panics: noticed, started again, RC connections go on" dies panic panic panics
