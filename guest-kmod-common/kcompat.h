@@ -42,6 +42,7 @@ static inline void mos_irq_move_in_process_context(unsigned int irq)
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define system_percpu_wq	system_wq
+#define WQ_PERCPU		0
 #define system_dfl_wq		system_unbound_wq
 #endif
 

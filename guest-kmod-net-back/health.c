@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Health of the back's kernel, as the device is told of it: a heartbeat, and a panic.
+ * Health of the back's kernel, as the device is told of it: a heartbeat, and a panic. With each
+ * beat goes a look whether the device asks the back to shut down, as a power button would.
  *
  * The heartbeat is written by a work item: it stops when interrupts are off, softirqs do not end or
  * the scheduler is dead. Whether a crash kernel is loaded goes along, for panic() jumps into one
@@ -9,14 +10,16 @@
 #include <linux/kexec.h>
 #include <linux/notifier.h>
 #include <linux/panic_notifier.h>
+#include <linux/reboot.h>
 #include <linux/suspend.h>
 
 #include "../guest-kmod-common/kcompat.h"
 #include "../guest-kmod-common/regs.h"
 #include "mnet.h"
 
-/* Writes in the time that the device waits for one. */
+/* Writes in the time that the device waits for one; without that time, one a second */
 #define BEATS	5
+#define SLOW	HZ
 
 static bool crash_kernel_loaded(void)
 {
@@ -27,23 +30,37 @@ static bool crash_kernel_loaded(void)
 #endif
 }
 
+/* User space powers off, and ends what it runs; the kernel alone if there is no command for it. */
+static void look_for_request(struct mnet *mnet)
+{
+	if (mnet->powers_off ||
+	    !(readl(mnet->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN))
+		return;
+	mnet->powers_off = true;
+	dev_info(&mnet->pdev->dev, "asked to power off\n");
+	orderly_poweroff(true);
+}
+
 static void beat(struct work_struct *work)
 {
 	struct mnet *mnet = container_of(to_delayed_work(work), struct mnet, heartbeat);
-	unsigned int cpu = cpumask_next(raw_smp_processor_id(), cpu_online_mask);
+	unsigned int cpu;
 
 	writel(MULTIOS_BEAT_ALIVE | (crash_kernel_loaded() ? MULTIOS_BEAT_CRASH_KERNEL : 0),
 	       mnet->regs + MULTIOS_REG_HEARTBEAT);
-	/* on each CPU in turn: one may hang while the others go on */
+	look_for_request(mnet);
+	/* on each CPU in turn: one may hang while the others go on; none goes offline meanwhile */
+	cpus_read_lock();
+	cpu = cpumask_next(raw_smp_processor_id(), cpu_online_mask);
 	if (cpu >= nr_cpu_ids)
 		cpu = cpumask_first(cpu_online_mask);
-	queue_delayed_work_on(cpu, system_highpri_wq, &mnet->heartbeat, mnet->heartbeat_period);
+	queue_delayed_work_on(cpu, mnet->health_wq, &mnet->heartbeat, mnet->heartbeat_period);
+	cpus_read_unlock();
 }
 
 static void start_beat(struct mnet *mnet)
 {
-	if (mnet->heartbeat_period)
-		queue_delayed_work(system_highpri_wq, &mnet->heartbeat, 0);
+	queue_delayed_work(mnet->health_wq, &mnet->heartbeat, 0);
 }
 
 static void stop_beat(struct mnet *mnet)
@@ -83,20 +100,26 @@ static int panicked(struct notifier_block *nb, unsigned long event, void *text)
 	return NOTIFY_DONE;
 }
 
-void mnet_health_start(struct mnet *mnet)
+int mnet_health_start(struct mnet *mnet)
 {
 	/* ms; 0: off, or a device that has no such register */
 	u32 limit = readl(mnet->regs + MULTIOS_REG_HEARTBEAT);
 
+	/* of its own: with a rescuer, and with nobody's long work in front */
+	mnet->health_wq = alloc_workqueue("multios_health",
+					  WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
+	if (!mnet->health_wq)
+		return -ENOMEM;
 	mnet->panic.notifier_call = panicked;
 	/* last: what others have to print is on the console then */
 	mnet->panic.priority = INT_MIN;
 	atomic_notifier_chain_register(&panic_notifier_list, &mnet->panic);
 	INIT_DELAYED_WORK(&mnet->heartbeat, beat);
-	mnet->heartbeat_period = limit ? max(msecs_to_jiffies(limit / BEATS), 1UL) : 0;
+	mnet->heartbeat_period = limit ? max(msecs_to_jiffies(limit / BEATS), 1UL) : SLOW;
 	start_beat(mnet);
 	mnet->pm.notifier_call = suspended;
 	register_pm_notifier(&mnet->pm);
+	return 0;
 }
 
 void mnet_health_stop(struct mnet *mnet)
@@ -104,4 +127,5 @@ void mnet_health_stop(struct mnet *mnet)
 	unregister_pm_notifier(&mnet->pm);
 	stop_beat(mnet);
 	atomic_notifier_chain_unregister(&panic_notifier_list, &mnet->panic);
+	destroy_workqueue(mnet->health_wq);
 }

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/acpi.h>
+#include <linux/crash_dump.h>
 #include <linux/io.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -128,12 +129,20 @@ static int bind_device(struct platform_device *pdev)
 	err = mnet_netdev_create(mnet);
 	if (err)
 		goto err_link;
+	err = mnet_health_start(mnet);
+	if (err)
+		goto err_netdev;
 	mos_link_start(&mnet->link);
-	mnet_health_start(mnet);
 	netdev_info(mnet->netdev, "multios back: shared segment of %llu KiB, front is %pM\n",
 		    mnet->link.cfg.size >> 10, mnet->front_mac);
 	return 0;
 
+err_netdev:
+	unregister_netdev(mnet->netdev);
+	mnet_roce_drain(&mnet->roce);
+	mos_link_uninit(&mnet->link);
+	mnet_netdev_destroy(mnet);
+	goto err_free;
 err_link:
 	mos_link_uninit(&mnet->link);
 err_free:
@@ -192,6 +201,11 @@ static int __init mnet_init(void)
 	struct pci_dev *pdev;
 	int err;
 
+	/* it has a dump to write, and would look like a back that is alive */
+	if (is_kdump_kernel()) {
+		pr_info("this is a crash kernel: nothing to do\n");
+		return -ENODEV;
+	}
 	if (!acpi_dev_present(MULTIOS_ACPI_HID, NULL, -1)) {
 		pdev = pci_get_device(MULTIOS_PCI_VENDOR_ID, MULTIOS_PCI_DEVICE_ID, NULL);
 		pci_dev_put(pdev);

@@ -63,8 +63,10 @@ struct mnet {
 	struct mnet_roce_queue roce;
 	u8 front_mac[ETH_ALEN];
 	struct notifier_block panic;
+	struct workqueue_struct *health_wq;
 	struct delayed_work heartbeat;
-	unsigned long heartbeat_period;		/* jiffies; 0: none */
+	unsigned long heartbeat_period;		/* jiffies */
+	bool powers_off;			/* heartbeat work only */
 	struct notifier_block pm;
 };
 
@@ -74,7 +76,7 @@ static inline struct mnet *mnet_from_netdev(struct net_device *dev)
 }
 
 /* health.c: process context. Stopped, the device expects no further heartbeat. */
-void mnet_health_start(struct mnet *mnet);
+int mnet_health_start(struct mnet *mnet);
 void mnet_health_stop(struct mnet *mnet);
 
 /* netdev.c */

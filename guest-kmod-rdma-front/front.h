@@ -57,6 +57,8 @@ struct mrdma_front {
 	struct mrdma_chan chan;
 	struct mrdma_outage outage;
 
+	struct notifier_block reboot;
+
 	struct mutex state_lock;
 	u32 back_state;			/* state_lock */
 	u32 back_generation;		/* state_lock */

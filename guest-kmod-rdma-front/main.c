@@ -6,11 +6,13 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/acpi.h>
+#include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/pm.h>
+#include <linux/reboot.h>
 #include <linux/slab.h>
 
 #include <asm/setup.h>
@@ -195,6 +197,38 @@ static int start_link(struct mrdma_front *front)
 	return mos_link_init(&front->link, &cfg);
 }
 
+static bool is_asked(struct mrdma_front *front)
+{
+	return readl(front->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN;
+}
+
+/*
+ * The machine ends with its front, by power-off or reset, and would cut the back off from power.
+ * So the back shuts down first. The device ends the wait (back-shutdown-limit). A kernel that
+ * kexec starts finds the back as it is.
+ */
+static int rebooting(struct notifier_block *nb, unsigned long event, void *command)
+{
+	struct mrdma_front *front = container_of(nb, struct mrdma_front, reboot);
+	unsigned long begin = jiffies, said = begin;
+
+	/* kernel_kexec() has no other sign that a module can see */
+	if (command && !strcmp(command, "kexec reboot"))
+		return NOTIFY_DONE;
+	writel(MULTIOS_CTL_POWER_DOWN, front->regs + MULTIOS_REG_BACK_CTL);
+	/* the command takes effect some time after the write; an older device has none */
+	while (!is_asked(front) && time_before(jiffies, begin + HZ / 5))
+		msleep(5);
+	while (is_asked(front)) {
+		if (time_after(jiffies, said + 5 * HZ)) {
+			dev_info(&front->pdev->dev, "waiting for the back OS to shut down\n");
+			said = jiffies;
+		}
+		msleep(20);
+	}
+	return NOTIFY_DONE;
+}
+
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct mrdma_front *front;
@@ -245,6 +279,10 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
 		    front->link.cfg.size >> 10, state_name(front->back_state));
+	front->reboot.notifier_call = rebooting;
+	/* after those that may need the network */
+	front->reboot.priority = INT_MIN;
+	register_reboot_notifier(&front->reboot);
 	probe_result = 0;
 	return 0;
 
@@ -268,6 +306,7 @@ static void remove(struct pci_dev *pdev)
 {
 	struct mrdma_front *front = pci_get_drvdata(pdev);
 
+	unregister_reboot_notifier(&front->reboot);
 	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	free_irq(pci_irq_vector(pdev, 0), front);
 	pci_free_irq_vectors(pdev);

@@ -35,7 +35,8 @@ session() {
 	local prefix=$SESSION_DIR/$BASHPID status=''
 	[[ -p $prefix.status ]] || mkfifo "$prefix.status" || return
 	printf '%s\0' "$@" >"$prefix.words"
-	echo "$prefix" >&"$SESSION" || return
+	# Without SIGPIPE, so that a session that is gone is an error and not this shell's end.
+	(trap '' PIPE && echo "$prefix" >&"$SESSION") 2>/dev/null || { echo "lab: error: the session has ended" >&2; return 1; }
 	# To the end of the file: a writer that is still there would be taken for the next command's.
 	read -r -d '' status <"$prefix.status" || true
 	[[ ! -s $prefix.out ]] || cat "$prefix.out"

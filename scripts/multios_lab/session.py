@@ -7,11 +7,16 @@ A line on stdin is the prefix of four file names. PREFIX.words is a command line
 each word ended by a NUL. A thread runs it with its output in PREFIX.out and PREFIX.err, and then
 writes its exit status to the FIFO PREFIX.status, which it holds open from its start: end of file
 without a status tells the reader that there will be none. lib-session.sh is the client.
+
+Working directory and environment are those of the session's start. A command whose client is killed
+goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -20,6 +25,8 @@ from typing import Any, TextIO
 
 Run = Callable[[Sequence[str]], int]
 EXIT_ERROR = 1
+# They need a terminal, stdin or the main thread's signals.
+REFUSED = ("up", "down", "console", "session")
 
 
 class Stream:
@@ -43,18 +50,25 @@ def answer(prefix: str, run: Run, out: Stream, err: Stream) -> None:
         code = EXIT_ERROR
         try:
             with open(f"{prefix}.words", encoding="utf-8", errors="surrogateescape") as file:
-                code = run(file.read().split("\0")[:-1])
+                words = file.read().split("\0")[:-1]
+            if words[0] in REFUSED:
+                print(f"lab: error: {words[0]} is no command of a session", file=sys.stderr)
+            else:
+                code = run(words)
         except SystemExit as end:  # --help
             code = end.code if isinstance(end.code, int) else EXIT_ERROR
         except Exception:  # pylint: disable=broad-exception-caught # the command's, not ours
             traceback.print_exc()
         out.own.stream.flush()
         err.own.stream.flush()
-        status.write(f"{code}")
+        with contextlib.suppress(BrokenPipeError):  # a client that was killed
+            status.write(f"{code}")
+            status.flush()
 
 
 def serve(run: Run) -> int:
     """Serves until stdin ends. Commands that still run then end with the process."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     out, err = Stream(sys.stdout), Stream(sys.stderr)
     sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
     for line in sys.stdin.buffer:

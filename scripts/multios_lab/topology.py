@@ -63,7 +63,7 @@ class Topology:
     state: State
 
     def vms(self) -> list[vm.Vm]:
-        """The VMs, in the order in which they are started: the wire's server is first."""
+        """The VMs, in the order in which they are started."""
         return [self.front()] if self.options.peer == "none" else [self.peer(), self.front()]
 
     def config(self) -> dict[str, str]:

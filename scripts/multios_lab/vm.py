@@ -141,7 +141,8 @@ class Vm:
 def netdev(wire: int | None) -> str:
     """
     The wire's end. Both are clients of QEMU's: a server's socket blocks (QEMU 10.0 and 10.2), and
-    with it all of its VM while the other end takes no packets, because its back OS hangs.
+    with it all of its VM while the other end takes no packets, because its back OS hangs. Without
+    a VM there a server is what a program can connect to.
     """
     if wire is None:
         return "stream,id=wire,server=on,addr.type=unix,addr.path=wire.sock"

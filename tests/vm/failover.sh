@@ -101,4 +101,40 @@ check "one of two back vCPUs hangs with interrupts off: likewise" dies hung hang
 check "the front reaches the peer again" set_mtu 1500
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
+
+# Commands of management, and the front's own end: the back shuts down by its own init, and is not cut off.
+back_command() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-command\",\"value\":\"$1\"}" >/dev/null; }
+state_becomes() {
+	for _ in $(seq 100); do
+		[[ $(back_is state) != "$1" ]] || return 0
+		sleep 0.2
+	done
+	echo "the back is $(back_is state), must be $1"
+	return 1
+}
+log_size() { wc -c <"$LAB_DIR/back.log"; }
+shut_down_since() { tail -c "+$1" "$LAB_DIR/back.log" | tee >(grep -a 'asked to power off' >&2) | grep -a 'reboot: Power down'; }
+powers_down() {
+	local before
+	before=$(log_size)
+	back_command power-down && state_becomes stopped && shut_down_since "$before" && [[ $(back_is reason) == command ]]
+}
+restarts() {
+	local before
+	before=$(back_is generation)
+	back_command restart && [[ $(back_is generation) == $((before + 1)) ]] && lab wait back 90 && set_mtu 1500
+}
+check "back-command power-down: the back shuts down by its own init" powers_down
+check "back-command restart: it starts, and the front reaches the peer" restarts
+front_ends() {
+	local before
+	before=$(log_size)
+	on front '(sleep 0.5; poweroff -f) >/dev/null 2>&1 &'
+	for _ in $(seq 150); do
+		! shut_down_since "$before" || return 0
+		sleep 0.2
+	done
+	return 1
+}
+check "the front powers off: the back shuts down first" front_ends
 vm_end

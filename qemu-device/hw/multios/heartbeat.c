@@ -3,8 +3,9 @@
  * multios: the back's heartbeat
  *
  * The back's kernel writes HEARTBEAT several times in back-heartbeat ms, from a
- * process. A write that does not come means that interrupts are off, softirqs
- * do not end, or the scheduler is dead.
+ * process. A write that does not come means that a CPU of it does nothing else
+ * for as long: interrupts are off, softirqs do not end, or a task of a higher
+ * class does not give it up.
  *
  * The virtual clock counts, which stands while the machine is paused. It runs on
  * while the host withholds CPUs from the back's vCPUs, or stops all of QEMU, so
@@ -20,39 +21,74 @@
 /* A timer that is so late tells of a QEMU that did not run. In ms */
 #define LATE_MS 20
 
-/* Time that the vCPU's thread was runnable without a CPU, in ns; Linux hosts. */
-static uint64_t run_delay(CPUState *cs)
-{
-    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/schedstat",
-                                            cs->thread_id);
-    g_autofree char *text = NULL;
-    uint64_t delay = 0;
+/* Of a running thread the host's figures are as old as its last tick. In ms */
+#define TICK_MS 20
 
-    if (!g_file_get_contents(path, &text, NULL, NULL) ||
-        sscanf(text, "%*u %" SCNu64, &delay) != 1) {
-        return 0;
-    }
-    return delay;
+static char *read_task(CPUState *cs, const char *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/%s",
+                                            cs->thread_id, file);
+    char *text = NULL;
+
+    g_file_get_contents(path, &text, NULL, NULL);
+    return text;
+}
+
+/* Is the vCPU's thread runnable now, with a CPU or without? */
+static bool is_runnable(CPUState *cs)
+{
+    g_autofree char *text = read_task(cs, "stat");
+    const char *name_end = text ? strrchr(text, ')') : NULL;
+
+    return name_end && g_str_has_prefix(name_end, ") R");
+}
+
+/* What the host says of the vCPU's thread; Linux hosts. False: nothing. */
+static bool look(CPUState *cs, MultiOSSched *now)
+{
+    g_autofree char *text = read_task(cs, "schedstat");
+
+    now->at = get_clock();
+    return text && sscanf(text, "%" SCNu64 " %" SCNu64, &now->ran,
+                          &now->waited) == 2;
 }
 
 /*
- * The longest time since the last look that one of the back's vCPUs was
- * runnable without a CPU, in ns. One that cannot be read counts as 0.
+ * The time since the last look in which the vCPU's thread was runnable without
+ * a CPU, in ns. The host adds a wait when it ends, so one that lasts is what
+ * the thread has neither run nor waited.
  */
+static uint64_t withheld_from(CPUState *cs, MultiOSSched *was)
+{
+    MultiOSSched now, old = *was;
+    uint64_t waited;
+    int64_t lasts;
+
+    if (!look(cs, &now)) {
+        return 0;
+    }
+    *was = now;
+    if (!old.at || now.waited < old.waited || now.ran < old.ran) {
+        return 0; /* the first look */
+    }
+    waited = now.waited - old.waited;
+    lasts = now.at - old.at - waited - (now.ran - old.ran);
+    if (lasts > TICK_MS * SCALE_MS && is_runnable(cs)) {
+        waited += lasts;
+    }
+    return waited;
+}
+
+/* The longest such time of the back's vCPUs. */
 static uint64_t withheld(MultiOSState *s)
 {
-    uint64_t longest = 0, *was = s->run_delay;
+    uint64_t longest = 0;
+    MultiOSSched *was = s->sched;
     CPUState *cs;
 
     CPU_FOREACH(cs) {
         if (multios_vcpu_is_back(s, cs)) {
-            uint64_t now = run_delay(cs);
-
-            if (now > *was) {
-                longest = MAX(longest, now - *was);
-                *was = now;
-            }
-            was++;
+            longest = MAX(longest, withheld_from(cs, was++));
         }
     }
     return longest;
@@ -87,14 +123,26 @@ void multios_heartbeat_stop(MultiOSState *s)
     s->crash_kernel = false;
 }
 
-/* The back's crash kernel may run from now on; back-dump-limit is its time. */
+/*
+ * The back's crash kernel may run from now on; back-dump-limit is its time. Two
+ * writes may tell of one panic: the second does not begin it anew.
+ */
 void multios_heartbeat_dump(MultiOSState *s)
 {
+    if (s->dumps) {
+        return;
+    }
     multios_heartbeat_stop(s);
     if (s->dump_limit) {
         withheld(s);
         set_deadline(s, s->dump_limit * 1000LL);
     }
+}
+
+/* Is there somebody in the back who reads REQUEST? Yes, if it is not known. */
+bool multios_heartbeat_expected(MultiOSState *s)
+{
+    return !s->heartbeat_ms || timer_pending(&s->heartbeat_timer);
 }
 
 /* A write of HEARTBEAT, with the BQL. */
@@ -108,6 +156,12 @@ void multios_heartbeat(MultiOSState *s, uint64_t val)
             multios_heartbeat_stop(s);
         }
         return;
+    }
+    if (!s->start.has_alive_ms && s->state == MULTIOS_BACK_RUNNING) {
+        s->start.has_alive_ms = true;
+        s->start.alive_ms = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) -
+                            s->started_at;
+        multios_event(s);
     }
     /* The deadline may be over, and the main loop not there yet. */
     qatomic_and(&s->pending, ~MULTIOS_DO_HUNG);
@@ -128,7 +182,7 @@ bool multios_heartbeat_init(MultiOSState *s, Error **errp)
                    MULTIOS_HEARTBEAT_MAX);
         return false;
     }
-    s->run_delay = g_new0(uint64_t, s->back_vcpus);
+    s->sched = g_new0(MultiOSSched, s->back_vcpus);
     timer_init_ms(&s->heartbeat_timer, QEMU_CLOCK_VIRTUAL, expired, s);
     return true;
 }

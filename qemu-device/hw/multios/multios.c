@@ -40,28 +40,8 @@
 #define RESTART_GAP_MIN 1000
 #define RESTART_GAP_MAX 30000
 
-static const QEnumLookup state_lookup = {
-    .array = (const char *const[]) {
-        [MULTIOS_BACK_OFF] = "off",
-        [MULTIOS_BACK_RUNNING] = "running",
-        [MULTIOS_BACK_STOPPED] = "stopped",
-        [MULTIOS_BACK_CRASHED] = "crashed",
-    },
-    .size = MULTIOS_BACK__MAX,
-};
-
-static const QEnumLookup reason_lookup = {
-    .array = (const char *const[]) {
-        [MULTIOS_REASON_NONE] = "none",
-        [MULTIOS_REASON_COMMAND] = "command",
-        [MULTIOS_REASON_POWEROFF] = "power-off",
-        [MULTIOS_REASON_RESET] = "reset",
-        [MULTIOS_REASON_PANIC] = "panic",
-        [MULTIOS_REASON_FAULT] = "fault",
-        [MULTIOS_REASON_HUNG] = "hung",
-    },
-    .size = MULTIOS_REASON__MAX,
-};
+/* See note_start(). In ms */
+#define START_KEPT      60000
 
 static const QEnumLookup on_crash_lookup = {
     .array = (const char *const[]) {
@@ -85,13 +65,24 @@ static void update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
 }
 
 /* A start counts as a change even if the back was running before. */
-static void set_state(MultiOSState *s, MultiOSBackState state)
+static void set_state(MultiOSState *s, enum multios_back_state state)
 {
-    trace_multios_state(state_lookup.array[s->state],
-                        state_lookup.array[state],
-                        reason_lookup.array[s->reason], s->generation);
+    trace_multios_state(MultiOSBackState_lookup.array[s->state],
+                        MultiOSBackState_lookup.array[state],
+                        MultiOSBackReason_lookup.array[s->reason], s->generation);
     s->state = state;
     update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
+    multios_event(s);
+}
+
+/* Requests to the back that ends here are not the next one's. */
+static void forget_commands(MultiOSState *s)
+{
+    s->restart_waits = false;
+    timer_del(&s->restart_timer);
+    s->power_down = false;
+    timer_del(&s->power_down_timer);
+    s->start_again = 0;
 }
 
 /* Drops pending requests of vCPUs and timer: they are not the next kernel's. */
@@ -101,11 +92,10 @@ static void hold_back(MultiOSState *s)
     multios_heartbeat_stop(s);
     s->dumps = false;
     qatomic_and(&s->pending, ~(MULTIOS_DO_BY_BACK | MULTIOS_DO_AGAIN));
-    s->restart_waits = false;
-    timer_del(&s->restart_timer);
+    forget_commands(s);
 }
 
-static void stop_back(MultiOSState *s, MultiOSBackState state)
+static void stop_back(MultiOSState *s, enum multios_back_state state)
 {
     hold_back(s);
     /* Its devices must not write to memory that the next kernel uses. */
@@ -118,13 +108,22 @@ static void stop_back(MultiOSState *s, MultiOSBackState state)
 
 static void start_back(MultiOSState *s)
 {
+    int64_t begin = get_clock(), held, loaded;
+
     hold_back(s);
     multios_bus_reset(s);
     multios_page_reset(s);
+    held = get_clock();
     multios_boot_load(s);
+    loaded = get_clock();
     s->generation++;
     s->started_at = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
     multios_vcpus_start(s);
+    s->start = (MultiOSBackStart) {
+        .hold_us = (held - begin) / SCALE_US,
+        .load_us = (loaded - held) / SCALE_US,
+        .run_us = (get_clock() - loaded) / SCALE_US,
+    };
     set_state(s, MULTIOS_BACK_RUNNING);
 }
 
@@ -155,6 +154,62 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
+/* Of a back that runs: why it will not. A crash's reason stays. */
+static void note_end(MultiOSState *s, enum multios_back_reason reason)
+{
+    if (s->state == MULTIOS_BACK_RUNNING) {
+        s->reason = reason;
+    }
+}
+
+/*
+ * A command to start a back that runs. It may be about to power off, which is
+ * seen here at the very end: then the command holds for the next one.
+ */
+static void note_start(MultiOSState *s)
+{
+    s->start_again = s->power_down ? INT64_MAX :
+                     qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + START_KEPT;
+}
+
+static bool starts_again(MultiOSState *s)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) < s->start_again;
+}
+
+/* A command, or the front's own shutdown. Nothing to do if it does not run. */
+static void power_down_back(MultiOSState *s)
+{
+    s->start_again = 0;
+    if (s->dumps) {
+        return; /* it ends by itself, or when back-dump-limit is over */
+    }
+    if (s->state != MULTIOS_BACK_RUNNING || !multios_heartbeat_expected(s)) {
+        /* Nobody in there hears it. */
+        note_end(s, MULTIOS_REASON_COMMAND);
+        if (s->state == MULTIOS_BACK_RUNNING || s->restart_waits) {
+            stop_back(s, s->state == MULTIOS_BACK_CRASHED ? s->state :
+                                                  MULTIOS_BACK_STOPPED);
+        }
+    } else if (!s->power_down) {
+        s->power_down = true;
+        if (s->shutdown_limit) {
+            timer_mod(&s->power_down_timer,
+                      qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) +
+                      s->shutdown_limit * 1000LL);
+        }
+    }
+}
+
+static void shutdown_is_over(void *opaque)
+{
+    MultiOSState *s = opaque;
+
+    warn_report("multios: the back has not shut down in %u s "
+                "(back-shutdown-limit): it is stopped", s->shutdown_limit);
+    multios_request(s, starts_again(s) ? MULTIOS_DO_RESTART : MULTIOS_DO_STOP);
+}
+
 /* With a crash kernel a back that crashed goes on, until that one resets it. */
 static bool back_executes(MultiOSState *s)
 {
@@ -162,8 +217,8 @@ static bool back_executes(MultiOSState *s)
 }
 
 /*
- * The back's kernel is dead and has no crash kernel. "pause" leaves vCPUs and
- * devices as they are, for a debugger.
+ * The back's kernel is dead, and so is its crash kernel if it had one. "pause"
+ * leaves vCPUs and devices as they are, for a debugger.
  */
 static void crash_back(MultiOSState *s)
 {
@@ -205,9 +260,11 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
         multios_heartbeat_dump(s);
         s->dumps = true;
         set_state(s, MULTIOS_BACK_CRASHED);
-        return what;
+        /* a beat before it is none of the crash kernel's */
+        return what & ~MULTIOS_DO_ALIVE;
     }
-    if (what & (MULTIOS_DO_STOP | MULTIOS_DO_RESTART)) {
+    if ((what & (MULTIOS_DO_STOP | MULTIOS_DO_RESTART)) ||
+        (s->power_down && !starts_again(s))) {
         stop_back(s, MULTIOS_BACK_CRASHED);
     } else {
         crash_back(s);
@@ -215,11 +272,21 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
     return what & ~MULTIOS_DO_BY_BACK;
 }
 
-/* Of a back that runs: why it will not. A crash's reason stays. */
-static void note_end(MultiOSState *s, MultiOSBackReason reason)
+/* The back's own end, by RESET or POWEROFF; or as it was asked to. */
+static void end_back(MultiOSState *s, bool reset)
 {
-    if (s->state == MULTIOS_BACK_RUNNING) {
-        s->reason = reason;
+    if (s->power_down) {
+        note_end(s, MULTIOS_REASON_COMMAND);
+        reset = false;
+    } else {
+        note_end(s, reset ? MULTIOS_REASON_RESET : MULTIOS_REASON_POWEROFF);
+    }
+    if (reset) {
+        reset_back(s);
+    } else if (starts_again(s)) {
+        start_back(s);
+    } else {
+        stop_back(s, MULTIOS_BACK_STOPPED);
     }
 }
 
@@ -238,18 +305,21 @@ static void make_changes(MultiOSState *s)
         if (what & restart_or_stop) {
             /* Done below, instead of the back's own request. */
             note_end(s, MULTIOS_REASON_COMMAND);
-        } else if ((what & MULTIOS_DO_RESET) && back_executes(s)) {
-            note_end(s, MULTIOS_REASON_RESET);
-            reset_back(s);
-        } else if ((what & MULTIOS_DO_POWEROFF) && back_executes(s)) {
-            note_end(s, MULTIOS_REASON_POWEROFF);
-            stop_back(s, MULTIOS_BACK_STOPPED);
+        } else if ((what & (MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF)) &&
+                   back_executes(s)) {
+            end_back(s, what & MULTIOS_DO_RESET);
         }
         if (what & MULTIOS_DO_COMMANDS) {
             s->restart_gap = RESTART_GAP_MIN;
         }
         if (what & MULTIOS_DO_STOP) {
             stop_back(s, MULTIOS_BACK_STOPPED);
+        }
+        if (what & MULTIOS_DO_POWER_DOWN) {
+            power_down_back(s);
+        }
+        if ((what & MULTIOS_DO_START) && s->state == MULTIOS_BACK_RUNNING) {
+            note_start(s);
         }
         if ((what & MULTIOS_DO_RESTART) ||
             ((what & MULTIOS_DO_AGAIN) && s->restart_waits) ||
@@ -322,6 +392,9 @@ static void bar_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
         case MULTIOS_CTL_RESTART:
             multios_request(s, MULTIOS_DO_RESTART);
             return;
+        case MULTIOS_CTL_POWER_DOWN:
+            multios_request(s, MULTIOS_DO_POWER_DOWN);
+            return;
         }
         break;
     case MULTIOS_REG_IRQ_STATUS:
@@ -358,18 +431,18 @@ static void multios_reset(DeviceState *dev)
     multios_page_reset(s);
     multios_heartbeat_stop(s);
     s->dumps = false;
-    timer_del(&s->restart_timer);
-    s->restart_waits = false;
+    forget_commands(s);
     s->restart_gap = RESTART_GAP_MIN;
     s->reason = MULTIOS_REASON_NONE;
     s->front_took_over = false;
     s->irq_status = 0;
     s->irq_enable = 0;
     if (s->state != MULTIOS_BACK_OFF) {
-        trace_multios_state(state_lookup.array[s->state],
-                            state_lookup.array[MULTIOS_BACK_OFF],
-                            reason_lookup.array[s->reason], s->generation);
+        trace_multios_state(MultiOSBackState_lookup.array[s->state],
+                            MultiOSBackState_lookup.array[MULTIOS_BACK_OFF],
+                            MultiOSBackReason_lookup.array[s->reason], s->generation);
         s->state = MULTIOS_BACK_OFF;
+        multios_event(s);
     }
     address_space_write(&address_space_memory, s->shared_base,
                         MEMTXATTRS_UNSPECIFIED, zero, sizeof(zero));
@@ -501,6 +574,8 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     }
     event_notifier_set_handler(&s->requested, requested);
     timer_init_ms(&s->restart_timer, QEMU_CLOCK_VIRTUAL, restart_is_due, s);
+    timer_init_ms(&s->power_down_timer, QEMU_CLOCK_VIRTUAL, shutdown_is_over,
+                  s);
 
     error_setg(&s->migration_blocker, "multios: a machine with a back OS "
                "cannot be migrated or saved yet: the state of the back's life "
@@ -561,17 +636,35 @@ static bool get_back_run(Object *obj, Error **errp)
 }
 
 /* In the main loop, so back-state is the new one when qom-set returns. */
-static void set_back_run(Object *obj, bool run, Error **errp)
+static void command(Object *obj, const char *property, unsigned what,
+                    Error **errp)
 {
     MultiOSState *s = MULTIOS(obj);
 
     if (!DEVICE(s)->realized || !phase_check(PHASE_MACHINE_READY)) {
-        error_setg(errp, "multios: back-run can be set at run time only, the "
-                   "back is off until the front's OS has started");
+        error_setg(errp, "multios: %s can be set at run time only, the "
+                   "back is off until the front's OS has started", property);
         return;
     }
-    multios_request(s, run ? MULTIOS_DO_START : MULTIOS_DO_STOP);
+    multios_request(s, what);
     make_changes(s);
+}
+
+static void set_back_run(Object *obj, bool run, Error **errp)
+{
+    command(obj, "back-run", run ? MULTIOS_DO_START : MULTIOS_DO_STOP, errp);
+}
+
+static void set_back_command(Object *obj, int value, Error **errp)
+{
+    static const unsigned what[] = {
+        [MULTIOS_BACK_COMMAND_START] = MULTIOS_DO_START,
+        [MULTIOS_BACK_COMMAND_STOP] = MULTIOS_DO_STOP,
+        [MULTIOS_BACK_COMMAND_RESTART] = MULTIOS_DO_RESTART,
+        [MULTIOS_BACK_COMMAND_POWER_DOWN] = MULTIOS_DO_POWER_DOWN,
+    };
+
+    command(obj, "back-command", what[value], errp);
 }
 
 static const Property multios_properties[] = {
@@ -583,6 +676,7 @@ static const Property multios_properties[] = {
     DEFINE_PROP_STRING("back-on-crash", MultiOSState, on_crash_str),
     DEFINE_PROP_UINT32("back-heartbeat", MultiOSState, heartbeat_ms, 500),
     DEFINE_PROP_UINT32("back-dump-limit", MultiOSState, dump_limit, 300),
+    DEFINE_PROP_UINT32("back-shutdown-limit", MultiOSState, shutdown_limit, 60),
     DEFINE_PROP_UINT32("back-vcpus", MultiOSState, back_vcpus, 1),
     DEFINE_PROP_SIZE("back-mem", MultiOSState, back_mem, 512 * MiB),
     DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
@@ -608,11 +702,11 @@ static void multios_class_init(ObjectClass *klass,
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 
     object_class_property_add_enum(klass, "back-state", "MultiOSBackState",
-                                   &state_lookup, get_back_state, NULL);
+                                   &MultiOSBackState_lookup, get_back_state, NULL);
     object_class_property_set_description(klass, "back-state",
                                           "off, running, stopped or crashed");
     object_class_property_add_enum(klass, "back-reason", "MultiOSBackReason",
-                                   &reason_lookup, get_back_reason, NULL);
+                                   &MultiOSBackReason_lookup, get_back_reason, NULL);
     object_class_property_set_description(klass, "back-reason",
                                           "why the back's last run ended");
     object_class_property_add(klass, "back-generation", "uint32",
@@ -622,12 +716,18 @@ static void multios_class_init(ObjectClass *klass,
     object_class_property_add(klass, "back-restart-delay", "uint32",
                               get_back_restart_delay, NULL, NULL, NULL);
     object_class_property_set_description(klass, "back-restart-delay",
-                                          "ms until a back that resets itself "
-                                          "too often starts again");
+                                          "ms until a back that ends too "
+                                          "often starts again");
     object_class_property_add_bool(klass, "back-run", get_back_run,
                                    set_back_run);
     object_class_property_set_description(klass, "back-run",
                                           "set to start or stop the back");
+    object_class_property_add_enum(klass, "back-command", "MultiOSBackCommand",
+                                   &MultiOSBackCommand_lookup, NULL,
+                                   set_back_command);
+    object_class_property_set_description(klass, "back-command",
+                                          "set to start, stop, restart or "
+                                          "power-down");
 }
 
 static void multios_instance_init(Object *obj)

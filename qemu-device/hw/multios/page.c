@@ -69,6 +69,9 @@ bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
     case MULTIOS_REG_BACK_VCPUS:
         *val = s->back_vcpus;
         return true;
+    case MULTIOS_REG_REQUEST:
+        *val = s->power_down ? MULTIOS_REQUEST_POWER_DOWN : 0;
+        return true;
     }
     return false;
 }

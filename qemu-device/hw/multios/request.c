@@ -16,15 +16,21 @@ static unsigned with_request(unsigned pending, unsigned what)
 {
     switch (what) {
     case MULTIOS_DO_STOP:
+        pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART |
+                     MULTIOS_DO_POWER_DOWN);
+        break;
+    case MULTIOS_DO_POWER_DOWN:
+        /* the back that runs shuts down, instead of its successor */
         pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART);
         break;
     case MULTIOS_DO_START:
         if (pending & MULTIOS_DO_STOP) {
             what = MULTIOS_DO_RESTART; /* to a running back they are that */
         }
-        /* fall through */
-    case MULTIOS_DO_RESTART:
         pending &= ~MULTIOS_DO_STOP;
+        break;
+    case MULTIOS_DO_RESTART:
+        pending &= ~(MULTIOS_DO_STOP | MULTIOS_DO_POWER_DOWN);
         break;
     }
     return pending | what;

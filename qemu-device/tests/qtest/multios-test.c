@@ -626,6 +626,45 @@ static void test_properties(void)
     stop(&m);
 }
 
+/* The next event of the back, which must have this state and so on. */
+static QDict *expect_event(Machine *m, const char *state, const char *reason,
+                           int64_t generation)
+{
+    QDict *event = qtest_qmp_eventwait_ref(m->qts, "MULTIOS_BACK_STATE");
+    QDict *data = qdict_get_qdict(event, "data");
+
+    g_assert_cmpstr(qdict_get_str(data, "path"), ==,
+                    "/machine/peripheral/mos0");
+    g_assert_cmpstr(qdict_get_str(data, "state"), ==, state);
+    g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+    g_assert_cmpint(qdict_get_int(data, "generation"), ==, generation);
+    return event;
+}
+
+static void test_events(void)
+{
+    Machine m;
+    QDict *event, *begin;
+
+    start(&m);
+    front_takes_over(&m);
+    event = expect_event(&m, "running", "none", 1);
+    begin = qdict_get_qdict(qdict_get_qdict(event, "data"), "start");
+    g_assert_cmpint(qdict_get_int(begin, "hold-us"), >=, 0);
+    g_assert_cmpint(qdict_get_int(begin, "load-us"), >=, 0);
+    g_assert_cmpint(qdict_get_int(begin, "run-us"), >=, 0);
+    g_assert_false(qdict_haskey(begin, "alive-ms"));
+    qobject_unref(event);
+    set_reg(&m, MULTIOS_REG_BACK_CTL, MULTIOS_CTL_STOP);
+    qobject_unref(expect_event(&m, "stopped", "command", 1));
+    g_assert_false(refused(m.qts, "back-command", "'restart'"));
+    qobject_unref(expect_event(&m, "running", "command", 2));
+    g_assert_true(refused(m.qts, "back-command", "'reboot'"));
+    qtest_system_reset(m.qts);
+    qobject_unref(expect_event(&m, "off", "none", 2));
+    stop(&m);
+}
+
 /* Accesses of any width reach what is beneath a view as if there were none. */
 static void test_front_ports(void)
 {
@@ -661,6 +700,7 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/life-cycle", test_life_cycle);
     qtest_add_func("/multios/reset", test_reset);
     qtest_add_func("/multios/properties", test_properties);
+    qtest_add_func("/multios/events", test_events);
     qtest_add_func("/multios/cpu-hotplug", test_cpu_hotplug);
     qtest_add_func("/multios/tseg", test_tseg);
     qtest_add_func("/multios/machine-check", test_machine_check);
@@ -676,6 +716,7 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/executing/back", test_back_executes);
     qtest_add_func("/multios/executing/on-crash", test_on_crash);
     qtest_add_func("/multios/executing/heartbeat", test_heartbeat);
+    qtest_add_func("/multios/executing/power-down", test_power_down);
     qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);
     qtest_add_func("/multios/executing/ports", test_ports);
     qtest_add_func("/multios/executing/lint", test_lint);

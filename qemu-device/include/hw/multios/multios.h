@@ -9,8 +9,10 @@
  *  + a page of registers, a UART and an IOAPIC for the back OS at fixed
  *    addresses, see MULTIOS_*_BASE
  *  + properties: back-kernel, back-initrd, back-append, back-vcpus, back-mem,
- *    shared-mem, back-console, mac; at run time back-state, back-generation,
- *    back-restart-delay (read only) and back-run
+ *    shared-mem, back-console, mac, back-on-crash, back-heartbeat,
+ *    back-dump-limit, back-shutdown-limit; at run time back-state, back-reason,
+ *    back-generation, back-restart-delay (read only), back-run, back-command
+ *  + event MULTIOS_BACK_STATE
  *
  * The user's side of all this is qemu-device/SPEC.md.
  */
@@ -24,14 +26,12 @@
 #include "qemu/event_notifier.h"
 #include "qemu/timer.h"
 #include "net/net.h"
+#include "qapi/qapi-types-multios.h"
 #include "qom/object.h"
 #include "standard-headers/multios/regs.h"
 
 #define TYPE_MULTIOS "multios"
 OBJECT_DECLARE_SIMPLE_TYPE(MultiOSState, MULTIOS)
-
-typedef enum multios_back_state MultiOSBackState;
-typedef enum multios_back_reason MultiOSBackReason;
 
 /* Property back-on-crash */
 typedef enum {
@@ -113,6 +113,13 @@ typedef struct MultiOSBlob {
     void *buffer; /* which holds data */
 } MultiOSBlob;
 
+/* What the host's scheduler did with a thread. In ns */
+typedef struct MultiOSSched {
+    int64_t at; /* the time of this look; 0: none yet */
+    uint64_t ran;
+    uint64_t waited; /* for a CPU */
+} MultiOSSched;
+
 #define MULTIOS_DMA_WINDOWS 5
 
 struct MultiOSState {
@@ -127,6 +134,7 @@ struct MultiOSState {
     char *on_crash_str;
     uint32_t heartbeat_ms; /* 0: off */
     uint32_t dump_limit;   /* s; 0: none */
+    uint32_t shutdown_limit; /* s; 0: none */
     uint32_t back_vcpus;
     uint64_t back_mem;   /* bytes */
     uint64_t shared_mem; /* bytes */
@@ -147,9 +155,10 @@ struct MultiOSState {
     uint64_t entry;
 
     /* life cycle, protected by the BQL */
-    MultiOSBackState state;
-    MultiOSBackReason reason;
+    enum multios_back_state state;
+    enum multios_back_reason reason;
     uint32_t generation;
+    MultiOSBackStart start;  /* the last one, its phases */
     bool front_took_over; /* since the last machine reset */
     EventNotifier requested;
     unsigned pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
@@ -159,11 +168,14 @@ struct MultiOSState {
     int64_t restart_gap;     /* ms from a start to the next by RESET */
     QEMUTimer restart_timer;
     bool restart_waits;      /* for the timer */
+    QEMUTimer power_down_timer;
+    bool power_down;         /* the back is asked to shut down */
+    int64_t start_again;     /* see note_start() */
 
     /* heartbeat.c, protected by the BQL */
     QEMUTimer heartbeat_timer;
     int64_t beat_due;        /* ms of the virtual clock */
-    uint64_t *run_delay;     /* of each back vCPU at the last look, in ns */
+    MultiOSSched *sched;     /* of each back vCPU's thread, at the last look */
     bool crash_kernel;       /* one is loaded, as the last write said */
     bool dumps;              /* crashed, vCPUs go on: one may run */
 
@@ -190,7 +202,10 @@ struct MultiOSState {
 
 /* Requests to multios.c, in the order in which they are met. */
 enum {
-    /* by vCPUs of the back: void if not seen when these are held */
+    /*
+     * by vCPUs of the back, or because of them: void if not seen when these
+     * are held
+     */
     MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
     MULTIOS_DO_PANIC    = 1 << 1, /* the back says so */
     MULTIOS_DO_RESET    = 1 << 2,
@@ -207,8 +222,9 @@ enum {
     MULTIOS_DO_RESTART  = 1 << 5,
     MULTIOS_DO_START    = 1 << 6,
     MULTIOS_DO_TAKEOVER = 1 << 7, /* the front OS is up: first start */
+    MULTIOS_DO_POWER_DOWN = 1 << 12, /* it shall shut down */
     MULTIOS_DO_COMMANDS = MULTIOS_DO_STOP | MULTIOS_DO_RESTART |
-                          MULTIOS_DO_START,
+                          MULTIOS_DO_START | MULTIOS_DO_POWER_DOWN,
     /* by the timer */
     MULTIOS_DO_AGAIN    = 1 << 8, /* the back reset itself a while ago */
 };
@@ -216,11 +232,15 @@ enum {
 /* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
 
+/* event.c: QMP's event */
+void multios_event(MultiOSState *s);
+
 /* heartbeat.c: whether the back's kernel is alive */
 bool multios_heartbeat_init(MultiOSState *s, Error **errp);
 void multios_heartbeat(MultiOSState *s, uint64_t val);
 void multios_heartbeat_stop(MultiOSState *s);
 void multios_heartbeat_dump(MultiOSState *s);
+bool multios_heartbeat_expected(MultiOSState *s);
 
 /* segments.c: where the back and the shared segment are */
 bool multios_segments_init(MultiOSState *s, Error **errp);

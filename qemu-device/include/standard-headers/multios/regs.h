@@ -19,6 +19,7 @@
 #define MULTIOS_REG_MAC             0x18 /* 6 bytes; of the front's vNIC */
 #define MULTIOS_REG_FRONT_VCPUS     0x2c
 #define MULTIOS_REG_BACK_VCPUS      0x30
+#define MULTIOS_REG_REQUEST         0x54 /* MULTIOS_REQUEST_* */
 
 /* BAR 0 only */
 #define MULTIOS_REG_BACK_STATE      0x20 /* MULTIOS_BACK_* */
@@ -44,7 +45,11 @@ enum {
     MULTIOS_CTL_START   = 1,
     MULTIOS_CTL_STOP    = 2,
     MULTIOS_CTL_RESTART = 3,
+    MULTIOS_CTL_POWER_DOWN = 4,
 };
+
+/* The back is asked to shut down. */
+#define MULTIOS_REQUEST_POWER_DOWN  (1u << 0)
 
 /* The back's state or generation has changed. */
 #define MULTIOS_IRQ_BACK_STATE      (1u << 0)
