@@ -660,7 +660,8 @@ static void test_events(void)
     g_assert_false(refused(m.qts, "back-command", "'restart'"));
     qobject_unref(expect_event(&m, "running", "command", 2));
     g_assert_true(refused(m.qts, "back-command", "'reboot'"));
-    qtest_system_reset(m.qts);
+    /* qtest_system_reset() would drop the event while it waits for another */
+    qtest_qmp_assert_success(m.qts, "{ 'execute': 'system_reset' }");
     qobject_unref(expect_event(&m, "off", "none", 2));
     stop(&m);
 }
