@@ -72,9 +72,10 @@ void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len)
 		mos_queue_publish(q);
 }
 
-void mos_txq_drain(struct netdev_queue *txq)
+void mos_txq_drain(struct netdev_queue *txq, struct mos_queue *q)
 {
 	__netif_tx_lock_bh(txq);
+	mos_queue_count_unsent(q);
 	__netif_tx_unlock_bh(txq);
 }
 
@@ -324,7 +325,7 @@ void mos_eth_up(struct mos_eth *eth)
 
 void mos_eth_down(struct mos_eth *eth)
 {
-	mos_txq_drain(eth->txq);
+	mos_txq_drain(eth->txq, eth->q);
 	napi_disable(&eth->napi);
 }
 

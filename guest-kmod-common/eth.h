@@ -55,10 +55,10 @@ netdev_tx_t mos_eth_xmit(struct mos_eth *eth, struct sk_buff *skb);
  */
 void mos_txq_finish(struct netdev_queue *txq, struct mos_queue *q, u32 len);
 /*
- * The link is down, process context: waits for a sender that has seen it up. Later ones see it
- * down.
+ * The link is down, process context: waits for a sender that has seen it up, and counts what the
+ * ring to the peer still held. Later senders see it down.
  */
-void mos_txq_drain(struct netdev_queue *txq);
+void mos_txq_drain(struct netdev_queue *txq, struct mos_queue *q);
 /* Poll: starts a queue that was stopped for want of room. */
 void mos_txq_wake(struct netdev_queue *txq, struct mos_queue *q, u32 len);
 

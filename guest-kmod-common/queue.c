@@ -42,6 +42,13 @@ bool mos_queue_wait_room(struct mos_queue *q, u32 len)
 	return false;
 }
 
+void mos_queue_count_unsent(struct mos_queue *q)
+{
+	/* a peer whose index breaks the rules may have taken any of them */
+	if (msr_tx_reclaim(&q->tx) == MSR_OK)
+		mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, q->tx.head - q->tx.tail);
+}
+
 void mos_queue_release(struct mos_queue *q, u32 n)
 {
 	msr_rx_release(&q->rx, n);

@@ -65,6 +65,8 @@ bool mos_queue_wait_room(struct mos_queue *q, u32 len);
  * above, or the peer is broken.
  */
 bool mos_queue_arm_room(struct mos_queue *q);
+/* The link is down: counts as dropped what the peer has not taken. */
+void mos_queue_count_unsent(struct mos_queue *q);
 
 /* ---- from ring; the queue's poll ---- */
 

@@ -7,9 +7,11 @@
  * the scheduler is dead. Whether a crash kernel is loaded goes along, for panic() jumps into one
  * before it calls its notifiers, and the device then waits for that kernel's reset.
  */
+#include <linux/cpu.h>
 #include <linux/kexec.h>
 #include <linux/notifier.h>
 #include <linux/panic_notifier.h>
+#include <linux/platform_device.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
 

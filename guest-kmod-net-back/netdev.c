@@ -124,7 +124,7 @@ void mnet_netdev_down(struct mnet *mnet)
 {
 	netif_carrier_off(mnet->netdev);
 	mos_eth_down(&mnet->eth);
-	mos_txq_drain(mnet->roce.txq);
+	mos_txq_drain(mnet->roce.txq, mnet->roce.q);
 	napi_disable(&mnet->roce.napi);
 	mnet_roce_discard(&mnet->roce);
 }

@@ -13,6 +13,7 @@
 #include "front.h"
 
 #define BULK_BYTES	(1u << 20)
+#define LATE		(HZ / 20)	/* jiffies; for the first answer after an outage */
 /* what a turn is good for, beside a slot: the longest burst */
 #define TURN_BYTES	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
@@ -21,21 +22,21 @@ bool mrdma_chan_lock(struct mrdma_chan *ch, struct mrdma_waiter *w, bool *waits)
 	spin_lock_bh(&ch->lock);
 	if (likely(mos_link_usable(ch->q->link)))
 		return true;
-	*waits = w && ch->outage;
+	*waits = w && ch->path == MRDMA_PATH_OUTAGE;
 	if (*waits)
 		mrdma_turns_wait(&ch->turns, w);
 	spin_unlock_bh(&ch->lock);
 	return false;
 }
 
-bool mrdma_chan_outage(const struct mrdma_chan *ch)
+enum mrdma_path mrdma_chan_path(const struct mrdma_chan *ch)
 {
-	return READ_ONCE(ch->outage);
+	return READ_ONCE(ch->path);
 }
 
-u32 mrdma_chan_downs(const struct mrdma_chan *ch)
+u32 mrdma_chan_losses(const struct mrdma_chan *ch)
 {
-	return READ_ONCE(ch->downs);
+	return READ_ONCE(ch->losses);
 }
 
 /* Is there room for @cost beside what is in the ring? */
@@ -185,11 +186,31 @@ static void chan_begin(struct napi_struct *napi)
 	spin_unlock(&ch->lock);
 }
 
+/*
+ * Something comes from the wire. If that took longer than an answer does, what was sent since the
+ * link is up may have been lost behind the back's end of it.
+ */
+static void chan_proven(struct mrdma_chan *ch)
+{
+	bool late;
+
+	spin_lock(&ch->lock);
+	late = ch->path == MRDMA_PATH_UNPROVEN && time_after(jiffies, ch->up_at + LATE);
+	WRITE_ONCE(ch->path, MRDMA_PATH_PROVEN);
+	if (late)
+		WRITE_ONCE(ch->losses, ch->losses + 1);
+	spin_unlock(&ch->lock);
+	if (late)
+		ch->ops->resume(ch);
+}
+
 static int chan_rx(struct napi_struct *napi, struct msr_desc *d, const u8 *data)
 {
 	struct mrdma_chan *ch = chan_of(napi);
 
 	mos_stat_desc(ch->q->from_ring, d->burst.nseg, d->len);
+	if (unlikely(READ_ONCE(ch->path) == MRDMA_PATH_UNPROVEN))
+		chan_proven(ch);
 	return ch->ops->rx(ch, d, data);
 }
 
@@ -232,10 +253,15 @@ void mrdma_chan_up(struct mrdma_chan *ch)
 {
 	mos_queue_start(&ch->napi);
 	spin_lock_bh(&ch->lock);
-	WRITE_ONCE(ch->outage, false);
+	ch->up_at = jiffies;
+	if (ch->path == MRDMA_PATH_OUTAGE)
+		WRITE_ONCE(ch->path, MRDMA_PATH_UNPROVEN);
+	else
+		/* requests went in vain since the link went down */
+		WRITE_ONCE(ch->losses, ch->losses + 1);
 	chan_give_turns(ch);
 	spin_unlock_bh(&ch->lock);
-	ch->ops->up(ch);
+	ch->ops->resume(ch);
 }
 
 /* All in line run: they find the link down, and stand in line again or know that it stays so. */
@@ -250,8 +276,9 @@ void mrdma_chan_down(struct mrdma_chan *ch, bool outage)
 {
 	/* as mos_txq_drain(): who has the lock after this finds the link down */
 	spin_lock_bh(&ch->lock);
-	WRITE_ONCE(ch->outage, outage);
-	WRITE_ONCE(ch->downs, ch->downs + 1);
+	WRITE_ONCE(ch->path, outage ? MRDMA_PATH_OUTAGE : MRDMA_PATH_PROVEN);
+	WRITE_ONCE(ch->losses, ch->losses + 1);
+	mos_queue_count_unsent(ch->q);
 	spin_unlock_bh(&ch->lock);
 	napi_disable(&ch->napi);
 	spin_lock_bh(&ch->lock);
@@ -262,7 +289,9 @@ void mrdma_chan_down(struct mrdma_chan *ch, bool outage)
 void mrdma_chan_give_up(struct mrdma_chan *ch)
 {
 	spin_lock_bh(&ch->lock);
-	WRITE_ONCE(ch->outage, false);
-	wake_all(ch);
+	WRITE_ONCE(ch->path, MRDMA_PATH_PROVEN);
+	/* with the link up they are in line for room, and will have it */
+	if (!mos_link_usable(ch->q->link))
+		wake_all(ch);
 	spin_unlock_bh(&ch->lock);
 }

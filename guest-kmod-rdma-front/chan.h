@@ -24,8 +24,15 @@ struct mrdma_chan_ops {
 	u32 (*rx)(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data);
 	/* End of a batch: coalesced acknowledgements go out now. */
 	void (*rx_end)(struct mrdma_chan *ch);
-	/* The link is up. Process context, under link->lock. */
-	void (*up)(struct mrdma_chan *ch);
+	/* Connections are to go back, see mrdma_chan_losses(). Any context but interrupts. */
+	void (*resume)(struct mrdma_chan *ch);
+};
+
+/* What an answer that does not come tells of the peer. */
+enum mrdma_path {
+	MRDMA_PATH_PROVEN,	/* it is the peer's or the network's fault: retries count */
+	MRDMA_PATH_OUTAGE,	/* nothing: the link is down, and expected back (outage.c) */
+	MRDMA_PATH_UNPROVEN,	/* nothing: the link is up, the way to the wire may not be yet */
 };
 
 /*
@@ -34,10 +41,9 @@ struct mrdma_chan_ops {
  * or is given up. Without, or if @w is NULL, the packet is lost as on a pulled cable.
  */
 bool mrdma_chan_lock(struct mrdma_chan *ch, struct mrdma_waiter *w, bool *waits);
-/* Is the link down, and expected back (outage.c)? Any context. */
-bool mrdma_chan_outage(const struct mrdma_chan *ch);
-/* How often the link has gone down, each time with all that the rings held. Any context. */
-u32 mrdma_chan_downs(const struct mrdma_chan *ch);
+enum mrdma_path mrdma_chan_path(const struct mrdma_chan *ch);	/* any context */
+/* Grows when all that was sent before may be lost. Any context */
+u32 mrdma_chan_losses(const struct mrdma_chan *ch);
 /*
  * Under the lock: room for one burst descriptor with @len contiguous bytes of data, its
  * offset in *@off. NULL: @w stands in line and is woken when its turn has come, or when the link

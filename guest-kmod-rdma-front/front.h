@@ -6,7 +6,7 @@
  * Locks, outermost first (those of link and queues: guest-kmod-common/link.h):
  *
  *   front->state_lock (mutex)  back_state, back_generation as last reported. Process context.
- *   link->lock                 outage (outage.c), too
+ *   link->lock                 the link, and mrdma_front.outage
  *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, waiters for its room. Held from
  *                                  the first burst of a send to its end; locks inside it: mrdma.h
  *
@@ -33,19 +33,22 @@ struct mrdma_chan {
 	struct mrdma_turns turns;
 	u32 limit;			/* cost of what may be in the ring, see chan.c */
 	u32 slot_cost;			/* cost of a descriptor */
-	bool outage;			/* lock (WRITE_ONCE); the link is down and expected back */
-	u32 downs;			/* lock (WRITE_ONCE); times that the link went down */
+	u8 path;			/* lock (WRITE_ONCE); enum mrdma_path */
+	unsigned long up_at;		/* lock; jiffies */
+	u32 losses;			/* lock (WRITE_ONCE); see mrdma_chan_losses() */
 	struct napi_struct napi;
 };
 
 /* The time since the link went down, see outage.c. Under link->lock. */
 struct mrdma_outage {
-	struct delayed_work work;
+	struct delayed_work work;	/* the end of grace and of wait */
 	bool open;			/* the link has been up, and is down */
-	bool announce;			/* it is up again, and the neighbours are to be told */
 	unsigned long began;		/* jiffies */
+	unsigned long ended;		/* jiffies */
 	unsigned long grace;		/* jiffies; parameters as they were when it began */
 	unsigned long wait;		/* jiffies */
+	struct delayed_work announce;
+	unsigned int announced;		/* how often since the link is up; the work only */
 };
 
 struct mrdma_front {
@@ -83,10 +86,10 @@ void mrdma_netdev_down(struct mrdma_front *front, bool keep);
 /* chan.c; the netdev must be there */
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
 		     const struct mrdma_chan_ops *ops);
-/* The RoCE queue with the link. With @outage reliable connections wait until it is up again, */
+/* The RoCE queue with the link. With @outage reliable connections wait until it is up again. */
 void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch, bool outage);
-/* or until this. */
+/* The outage is not waited for any longer, and retries count again, with the link up or down. */
 void mrdma_chan_give_up(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
 
@@ -100,7 +103,7 @@ void mrdma_outage_stop(struct mrdma_front *front);
 /* implemented by the RDMA part: verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);
 void mrdma_ib_unregister(struct mrdma_front *front);
-/* The link is up: connections go on. RCU; front->ib is @dev. */
+/* Connections go back to what is not acknowledged. RCU; front->ib is @dev. */
 void mrdma_resume(struct mrdma_dev *dev);
 
 #endif /* MRDMA_FRONT_H */

@@ -73,7 +73,7 @@ static void receive_end(struct mrdma_chan *ch)
 		mrdma_rx_flush(dev);
 }
 
-static void link_is_up(struct mrdma_chan *ch)
+static void resume(struct mrdma_chan *ch)
 {
 	struct mrdma_front *front = container_of(ch, struct mrdma_front, chan);
 	struct mrdma_dev *dev;
@@ -89,7 +89,7 @@ static void link_is_up(struct mrdma_chan *ch)
 static const struct mrdma_chan_ops chan_ops = {
 	.rx = receive_burst,
 	.rx_end = receive_end,
-	.up = link_is_up,
+	.resume = resume,
 };
 
 static irqreturn_t hard_interrupt(int irq, void *data)
@@ -326,6 +326,7 @@ static void shutdown(struct pci_dev *pdev)
 
 	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	mos_link_stop(&front->link);
+	mrdma_outage_stop(front);
 }
 
 /* Before an image of memory is made, or replaced: the device must be quiet. */

@@ -10,7 +10,13 @@
 
 static int mrdma_open(struct net_device *dev)
 {
-	netif_tx_start_all_queues(dev);
+	struct mos_link *link = &mrdma_netdev_front(dev)->link;
+
+	/* in an outage frames wait: mos_eth_up() wakes the queue */
+	mutex_lock(&link->lock);
+	if (link->up || !netif_carrier_ok(dev))
+		netif_tx_start_all_queues(dev);
+	mutex_unlock(&link->lock);
 	return 0;
 }
 

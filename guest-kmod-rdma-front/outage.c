@@ -4,11 +4,13 @@
  * front's programs see it. The device starts a back that crashed again, so a link that goes down
  * is expected back. Two times bound that, each as the operator sets it:
  *
- *   grace_ms    Carrier and port stay as they are. Frames wait in the qdisc, so that an outage is a
- *               pause to sockets, and nobody fails over or drops addresses. After it: carrier off,
- *               IB_EVENT_PORT_ERR.
+ *   grace_ms    Carrier and port stay as they are. Frames wait in the qdisc, as many as it takes,
+ *               so that an outage is a pause to sockets, and nobody fails over or drops addresses.
+ *               Then the carrier goes off, and the port raises IB_EVENT_PORT_ERR.
  *   outage_ms   Requests and responses of reliable connections wait (chan.c), and no retry is
- *               counted (retry.c). After it they are sent in vain, as on a pulled cable.
+ *               counted (retry.c), until the link is up and something has come from the wire: the
+ *               back's NIC and bridge may be later than its link. Then they are sent in vain, as on
+ *               a pulled cable, and each time-out counts.
  *
  * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
  * up connections with something unacknowledged send it again at once, and the neighbours are told.
@@ -20,7 +22,8 @@
 #include "front.h"
 #include "kcompat.h"
 
-#define MAX_MS	3600000	/* an hour */
+#define MAX_MS	3600000		/* an hour */
+#define FLAP	(5 * HZ)	/* jiffies; a link that was up for less has not recovered */
 
 static int set_ms(const char *val, const struct kernel_param *kp)
 {
@@ -42,26 +45,32 @@ module_param_cb(outage_ms, &ms_ops, &outage_ms, 0644);
 __MODULE_PARM_TYPE(outage_ms, "uint");
 MODULE_PARM_DESC(outage_ms, "time for which reliable connections wait for the back OS without counting retries, 0 to 3600000 ms (default 30000)");
 
-/* What is due: the end of the grace time, and of the patience with the back. */
+/*
+ * The end of the grace time, and of the patience with the back, if they are due. The first packets
+ * after an outage need patience as well.
+ */
 static void go_on(struct mrdma_front *front)
 {
 	struct mrdma_outage *o = &front->outage;
 	unsigned long passed = jiffies - o->began, next = 0;
 
 	lockdep_assert_held(&front->link.lock);
-	if (passed < o->grace) {
+	if (o->open && passed < o->grace) {
 		next = o->grace - passed;
-	} else if (netif_carrier_ok(front->netdev)) {
+	} else if (o->open && netif_carrier_ok(front->netdev)) {
 		netdev_warn(front->netdev, "no back OS for %u ms: the carrier is off\n",
 			    jiffies_to_msecs(passed));
 		netif_carrier_off(front->netdev);
 	}
-	if (passed < o->wait) {
-		next = next ? min(next, o->wait - passed) : o->wait - passed;
-	} else if (mrdma_chan_outage(&front->chan)) {
-		netdev_warn(front->netdev, "no back OS for %u ms: connections count their retries\n",
-			    jiffies_to_msecs(passed));
-		mrdma_chan_give_up(&front->chan);
+	if (mrdma_chan_path(&front->chan) != MRDMA_PATH_PROVEN) {
+		if (passed < o->wait) {
+			next = min(next ?: ULONG_MAX, o->wait - passed);
+		} else {
+			netdev_warn(front->netdev,
+				    "nothing comes from the wire for %u ms: connections count their retries\n",
+				    jiffies_to_msecs(passed));
+			mrdma_chan_give_up(&front->chan);
+		}
 	}
 	if (next)
 		mod_delayed_work(system_dfl_wq, &o->work, next);
@@ -88,18 +97,24 @@ static void outage_work(struct work_struct *work)
 {
 	struct mrdma_front *front = container_of(to_delayed_work(work), struct mrdma_front,
 						 outage.work);
-	struct mrdma_outage *o = &front->outage;
-	bool tell;
 
 	mutex_lock(&front->link.lock);
-	tell = o->announce;
-	o->announce = false;
-	if (o->open)
-		go_on(front);
+	go_on(front);
 	mutex_unlock(&front->link.lock);
-	/* takes RTNL, which is not taken inside link->lock */
-	if (tell)
-		announce(front->netdev);
+}
+
+/* More than once: linkwatch and the back's bridge may be later, and drop what comes before. */
+static void announce_work(struct work_struct *work)
+{
+	static const unsigned int pause_ms[] = { 1000, 5000 };
+	struct mrdma_front *front = container_of(to_delayed_work(work), struct mrdma_front,
+						 outage.announce);
+	struct mrdma_outage *o = &front->outage;
+
+	announce(front->netdev);
+	if (o->announced < ARRAY_SIZE(pause_ms))
+		queue_delayed_work(system_dfl_wq, &o->announce,
+				   msecs_to_jiffies(pause_ms[o->announced++]));
 }
 
 void mrdma_outage_begin(struct mrdma_front *front)
@@ -107,14 +122,16 @@ void mrdma_outage_begin(struct mrdma_front *front)
 	struct mrdma_outage *o = &front->outage;
 
 	lockdep_assert_held(&front->link.lock);
+	cancel_delayed_work(&o->announce);
+	/* a back that dies again at once does not begin the times anew */
+	if (!o->ended || time_after(jiffies, o->ended + FLAP))
+		o->began = jiffies;
 	o->open = true;
-	o->announce = false;
-	o->began = jiffies;
 	/* a link that stops for good is not expected back */
 	o->grace = front->link.running ? msecs_to_jiffies(READ_ONCE(grace_ms)) : 0;
 	o->wait = front->link.running ? msecs_to_jiffies(READ_ONCE(outage_ms)) : 0;
-	mrdma_netdev_down(front, o->grace);
-	mrdma_chan_down(&front->chan, o->wait);
+	mrdma_chan_down(&front->chan, jiffies - o->began < o->wait);
+	mrdma_netdev_down(front, jiffies - o->began < o->grace);
 	go_on(front);
 }
 
@@ -131,16 +148,21 @@ void mrdma_outage_end(struct mrdma_front *front)
 	netdev_info(front->netdev, "traffic goes on after %u ms without a back OS\n",
 		    jiffies_to_msecs(jiffies - o->began));
 	o->open = false;
-	o->announce = true;
-	mod_delayed_work(system_dfl_wq, &o->work, 0);
+	o->ended = jiffies;
+	o->announced = 0;
+	mod_delayed_work(system_dfl_wq, &o->announce, HZ / 10);
+	go_on(front);
 }
 
 void mrdma_outage_init(struct mrdma_front *front)
 {
 	INIT_DELAYED_WORK(&front->outage.work, outage_work);
+	INIT_DELAYED_WORK(&front->outage.announce, announce_work);
 }
 
 void mrdma_outage_stop(struct mrdma_front *front)
 {
 	cancel_delayed_work_sync(&front->outage.work);
+	cancel_delayed_work_sync(&front->outage.announce);
+	mrdma_chan_give_up(&front->chan);
 }

@@ -40,7 +40,7 @@ struct mrdma_req {
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 	u32			window;		/* bytes that may be unacknowledged */
 	u32			ring_end;	/* position in the ring behind what was sent last */
-	u32			downs;		/* mrdma_chan_downs() when it last ran */
+	u32			losses;		/* mrdma_chan_losses() when it last ran */
 };
 
 /* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
@@ -109,7 +109,7 @@ struct mrdma_qp {
 	u16			ip_id;
 	bool			user;
 	bool			dead;		/* being destroyed: nothing is armed any more */
-	bool			waiting;	/* in line: only what is urgent goes */
+	bool			waiting;	/* in line: only what is urgent goes, or nothing */
 	bool			waits_for_loop;	/* in the loop's line, not the ring's */
 	bool			woken;		/* waiting ends (xchg, any context) */
 	bool			requests_first;	/* in the next run, else answers */

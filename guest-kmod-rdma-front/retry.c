@@ -101,12 +101,14 @@ static void timed_out(struct mrdma_qp *qp)
 {
 	struct mrdma_req *req = &qp->req;
 
-	if (!req->retry) {
-		mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY_EXCEEDED, 1);
-		mrdma_sq_fail(qp, IB_WC_RETRY_EXC_ERR);
-		return;
+	if (!mrdma_tx_unproven(qp)) {
+		if (!req->retry) {
+			mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY_EXCEEDED, 1);
+			mrdma_sq_fail(qp, IB_WC_RETRY_EXC_ERR);
+			return;
+		}
+		req->retry--;
 	}
-	req->retry--;
 	req->overdue = false;
 	step_back(qp);
 	mrdma_retry_arm(qp);
@@ -153,20 +155,21 @@ void mrdma_retry_progress(struct mrdma_qp *qp)
 }
 
 /*
- * Goes back if the link was down since, as what was under way may be lost with it. The peer is not
- * to blame, neither for that nor for the silence before the device noticed that the back OS was
- * dead: all retries are there again. Returns true if the QP has to run.
+ * Goes back if what was under way may be lost with the back OS. The peer is not to blame, neither
+ * for that nor for the silence before the device noticed that the back was dead: all retries are
+ * there again. Returns true if the QP has to run.
  */
 bool mrdma_retry_after_outage(struct mrdma_qp *qp)
 {
 	struct mrdma_req *req = &qp->req;
 
 	lockdep_assert_held(&qp->lock);
-	if (!mrdma_tx_was_down(qp) || req->una == req->max_psn)
+	if (!mrdma_tx_lost(qp) || req->una == req->max_psn)
 		return false;
 	trace_mrdma_retry(qp, false);
 	req->retry = qp->attr.retry_cnt;
-	req->went_back = true;
+	/* the rings are new: a NAK is about what is sent from now on */
+	req->went_back = false;
 	req->overdue = false;
 	req->gap = false;
 	req->timing = false;

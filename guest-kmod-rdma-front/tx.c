@@ -207,17 +207,22 @@ bool mrdma_tx_holds(struct mrdma_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
 	/* the loop is never held up */
-	return !qp->av.loop && (mrdma_chan_outage(mrdma_qp_dev(qp)->chan) ||
+	return !qp->av.loop && (mrdma_chan_path(mrdma_qp_dev(qp)->chan) == MRDMA_PATH_OUTAGE ||
 				mrdma_chan_holds(mrdma_qp_dev(qp)->chan, qp->req.ring_end));
 }
 
-bool mrdma_tx_was_down(struct mrdma_qp *qp)
+bool mrdma_tx_unproven(struct mrdma_qp *qp)
 {
-	u32 downs = mrdma_chan_downs(mrdma_qp_dev(qp)->chan);
+	return !qp->av.loop && mrdma_chan_path(mrdma_qp_dev(qp)->chan) == MRDMA_PATH_UNPROVEN;
+}
+
+bool mrdma_tx_lost(struct mrdma_qp *qp)
+{
+	u32 losses = mrdma_chan_losses(mrdma_qp_dev(qp)->chan);
 
 	lockdep_assert_held(&qp->lock);
-	if (likely(qp->req.downs == downs))
+	if (likely(qp->req.losses == losses))
 		return false;
-	qp->req.downs = downs;
+	qp->req.losses = losses;
 	return !qp->av.loop;
 }

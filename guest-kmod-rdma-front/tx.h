@@ -12,7 +12,7 @@ struct mrdma_loop_pkt;
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
 	MRDMA_TX_FULL,		/* the QP now waits, for room or for the link */
-	MRDMA_TX_LOST,		/* link down: as if it had been sent */
+	MRDMA_TX_LOST,		/* link down and not waited for: as if it had been sent */
 };
 
 /* One session of sending under a QP lock; the ring's lock is taken at the first burst. */
@@ -73,7 +73,9 @@ void mrdma_tx_end(struct mrdma_tx *tx);
 void mrdma_tx_end_turn(struct mrdma_qp *qp);
 /* Is what @qp sent last as a requester still here, in the ring, or lost with a link in outage? */
 bool mrdma_tx_holds(struct mrdma_qp *qp);
-/* Has the link gone down since @qp's requester asked last? What it had sent may be lost then. */
-bool mrdma_tx_was_down(struct mrdma_qp *qp);
+/* Was there an outage, and has nothing come from the wire since? */
+bool mrdma_tx_unproven(struct mrdma_qp *qp);
+/* May all that @qp's requester had sent be lost since it asked last? */
+bool mrdma_tx_lost(struct mrdma_qp *qp);
 
 #endif /* MRDMA_TX_H */

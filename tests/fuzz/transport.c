@@ -294,6 +294,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			nic_timers(nic);
 			break;
 		case 12:
+			nic->outage = what >> 4 & 1;
 			nic_link(nic, !nic->front.link.up);
 			break;
 		case 13:

@@ -198,6 +198,7 @@ typedef struct { int unused; } local_lock_t;
 
 #define DECLARE_HASHTABLE(name, bits) int name
 struct hrtimer { int unused; };
+struct notifier_block { int priority; };
 struct work_struct { int unused; };
 struct delayed_work { int unused; };
 struct ida { int unused; };

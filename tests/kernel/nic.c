@@ -360,7 +360,7 @@ static void resume(struct mrdma_chan *ch)
 static const struct mrdma_chan_ops chan_ops = {
 	.rx = receive,
 	.rx_end = receive_end,
-	.up = resume,
+	.resume = resume,
 };
 
 static void create_rings(struct nic *nic, u32 ring_log2)

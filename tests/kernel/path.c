@@ -143,8 +143,8 @@ void path_run(struct path *p, u64 us)
 
 void path_link(struct path *p, bool up)
 {
-	nic_link(p->front, up);
 	p->front->bell.rung = false;
+	nic_link(p->front, up);
 	path_softirq(p);
 }
 

@@ -462,6 +462,12 @@ static void down_for(struct scene *s, u64 us)
 	path_run(&s->path, us);
 }
 
+static void lose(struct path *p, const struct nic_pkt *pkt)
+{
+	(void)p;
+	(void)pkt;
+}
+
 /*
  * The back OS is away for much longer than all retries take together. They do not count meanwhile:
  * each connection goes on, at once when the link is up, and sends nothing in vain before.
@@ -511,6 +517,50 @@ static void outage_given_up(void **state)
 	path_softirq(&s->path);
 	path_run(&s->path, 5000000);
 	assert_int_equal(shares(s).dead, 16);
+	end_scene(s);
+}
+
+/*
+ * The link is up, but what is sent is lost behind the back's end of it for longer than all retries
+ * take: they do not count until something comes from the wire, and then all go back at once.
+ */
+static void late_wire(void **state)
+{
+	struct scene *s = new_scene(16, 10 * GBIT, 5, 256 << 10);
+	struct share before;
+
+	(void)state;
+	s->front->outage = true;
+	s->path.apps = write_on;
+	path_run(&s->path, 300000);
+	down_for(s, 1000000);
+	path_link(&s->path, true);
+	s->path.arrive = lose;
+	path_run(&s->path, 5000000);
+	assert_int_equal(shares(s).dead, 0);
+	before = shares(s);
+	s->path.arrive = path_to_peer;
+	/* until the first of the timers, which wait for 32 to 64 ms here */
+	path_run(&s->path, 70000 + fair_turn(s));
+	assert_true(shares(s).least > before.least);
+	end_scene(s);
+}
+
+/* Nobody waited for the link: its return is no less a reason to go back. */
+static void back_after_all(void **state)
+{
+	struct scene *s = new_scene(16, 10 * GBIT, 5, 256 << 10);
+	struct share before;
+
+	(void)state;
+	s->path.apps = write_on;
+	path_run(&s->path, 300000);
+	down_for(s, 20000);
+	before = shares(s);
+	path_link(&s->path, true);
+	/* a window of each, and no timer has expired by then */
+	path_run(&s->path, 20000);
+	assert_true(shares(s).least > before.least);
 	end_scene(s);
 }
 
@@ -664,6 +714,7 @@ int main(void)
 		cmocka_unit_test(many_reads), cmocka_unit_test(acks_pass),
 		cmocka_unit_test(link_flaps), cmocka_unit_test(back_stalls),
 		cmocka_unit_test(outage), cmocka_unit_test(outage_given_up),
+		cmocka_unit_test(late_wire), cmocka_unit_test(back_after_all),
 		cmocka_unit_test(dead_peer), cmocka_unit_test(to_itself),
 		cmocka_unit_test(two_lines),
 	};

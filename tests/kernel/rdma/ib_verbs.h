@@ -213,7 +213,6 @@ struct ib_umem { int unused; };
 struct rdma_user_mmap_entry { int unused; };
 struct rdma_hw_stats { int unused; };
 struct scatterlist { int unused; };
-struct notifier_block { int unused; };
 struct vm_area_struct { int unused; };
 struct ib_cq_init_attr { unsigned int cqe; };
 struct rdma_ah_init_attr { int unused; };
