@@ -12,6 +12,9 @@
  * machine reset, without which the back restarts, reloads a ROM blob. The
  * files are not mapped, though that would save their size in memory: a file
  * that is overwritten in place would end QEMU with SIGBUS, or boot in parts.
+ *
+ * Kernel, initrd and command line can be replaced at run time, together: they
+ * are checked as at the machine's start, and the next start is of the new ones.
  */
 
 #include "qemu/osdep.h"
@@ -69,19 +72,19 @@
 #define ENTRY_64            0x200
 
 /* @data lies in @buffer, which the blob takes over. */
-static void add_blob_of(MultiOSState *s, hwaddr addr, const void *data,
+static void add_blob_of(MultiOSBoot *b, hwaddr addr, const void *data,
                         gsize len, void *buffer)
 {
     MultiOSBlob blob = { addr, len, data, buffer };
 
-    g_array_append_val(s->blobs, blob);
+    g_array_append_val(b->blobs, blob);
 }
 
-static void add_blob(MultiOSState *s, hwaddr addr, const void *data, gsize len)
+static void add_blob(MultiOSBoot *b, hwaddr addr, const void *data, gsize len)
 {
     void *copy = g_memdup2(data, len);
 
-    add_blob_of(s, addr, copy, len, copy);
+    add_blob_of(b, addr, copy, len, copy);
 }
 
 /* Returns the reason why the image cannot be started; NULL: none */
@@ -114,7 +117,7 @@ static char *why_not_bootable(const uint8_t *img, gsize len)
 }
 
 /* Identity map of the low 4 GiB with 2 MiB pages, and the GDT behind it. */
-static void add_page_tables(MultiOSState *s)
+static void add_page_tables(MultiOSState *s, MultiOSBoot *b)
 {
     hwaddr base = s->back_base + MULTIOS_OFF_PAGE_TABLES;
     g_autofree uint8_t *t = g_malloc0(MULTIOS_PAGE_TABLES_SIZE);
@@ -128,7 +131,7 @@ static void add_page_tables(MultiOSState *s)
     }
     stq_le_p(t + 0x6010, 0x00af9a000000ffffULL); /* __BOOT_CS */
     stq_le_p(t + 0x6018, 0x00cf92000000ffffULL); /* __BOOT_DS */
-    add_blob(s, base, t, MULTIOS_PAGE_TABLES_SIZE);
+    add_blob(b, base, t, MULTIOS_PAGE_TABLES_SIZE);
 }
 
 static void add_e820(uint8_t *bp, hwaddr addr, uint64_t len, uint32_t type)
@@ -178,7 +181,8 @@ static uint64_t measure_tsc_khz(void)
     return khz;
 }
 
-static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
+static bool add_cmdline(MultiOSState *s, MultiOSBoot *b, const uint8_t *img,
+                        Error **errp)
 {
     /*
      * First no_ipi_broadcast: the all-but-self shorthand would reach the
@@ -190,7 +194,6 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
                          MULTIOS_CMDLINE_SPACE - 1);
     gsize own;
 
-    s->tsc_khz = measure_tsc_khz();
     if (s->tsc_khz) {
         g_string_append_printf(cmd, " tsc_early_khz=%" PRIu64, s->tsc_khz);
     }
@@ -206,52 +209,69 @@ static bool add_cmdline(MultiOSState *s, const uint8_t *img, Error **errp)
     /* The user's behind ours: they may end with " -- " and init's arguments. */
     g_string_append_c(cmd, ' ');
     own = cmd->len;
-    g_string_append(cmd, s->back_append ?: "");
+    g_string_append(cmd, b->append ?: "");
     if (cmd->len > limit) {
         error_setg(errp, "multios: back-append has %zu characters, it must "
                    "have at most %zu: %s takes %u and %zu are the device's",
                    cmd->len - own, limit > own ? limit - own : 0,
-                   s->back_kernel, limit, own);
+                   b->kernel, limit, own);
         return false;
     }
-    add_blob(s, s->back_base + MULTIOS_OFF_CMDLINE, cmd->str, cmd->len + 1);
+    add_blob(b, s->back_base + MULTIOS_OFF_CMDLINE, cmd->str, cmd->len + 1);
     return true;
 }
 
-static bool add_initrd(MultiOSState *s, uint8_t *bp, hwaddr lowest,
-                       Error **errp)
+/* Without the BQL if there is one: a file takes its time. */
+static bool read_file(const char *name, uint8_t **data, gsize *len,
+                      GError **gerr)
+{
+    bool unlock = phase_check(PHASE_MACHINE_READY);
+    bool ok;
+
+    if (unlock) {
+        bql_unlock();
+    }
+    ok = g_file_get_contents(name, (char **)data, len, gerr);
+    if (unlock) {
+        bql_lock();
+    }
+    return ok;
+}
+
+static bool add_initrd(MultiOSState *s, MultiOSBoot *b, uint8_t *bp,
+                       hwaddr lowest, Error **errp)
 {
     hwaddr end = s->back_base + s->back_mem;
-    g_autofree char *data = NULL;
+    g_autofree uint8_t *data = NULL;
     GError *gerr = NULL;
     gsize len;
     hwaddr addr;
 
-    if (!s->back_initrd) {
+    if (!b->initrd || !*b->initrd) {
         return true;
     }
-    if (!g_file_get_contents(s->back_initrd, &data, &len, &gerr)) {
+    if (!read_file(b->initrd, &data, &len, &gerr)) {
         error_setg(errp, "multios: back-initrd=%s cannot be read: %s; it must "
-                   "be an initramfs for the back kernel", s->back_initrd,
+                   "be an initramfs for the back kernel", b->initrd,
                    gerr->message);
         g_error_free(gerr);
         return false;
     }
     if (!len) {
         error_setg(errp, "multios: back-initrd=%s is empty, it must be an "
-                   "initramfs for the back kernel", s->back_initrd);
+                   "initramfs for the back kernel", b->initrd);
         return false;
     }
     if (len > end - lowest) {
         error_setg(errp, "multios: back-initrd=%s has %zu KiB, it must have at "
                    "most %" PRIu64 " KiB: that is what the kernel leaves of "
-                   "back-mem (%" PRIu64 " MiB)", s->back_initrd, len / KiB,
+                   "back-mem (%" PRIu64 " MiB)", b->initrd, len / KiB,
                    (end - lowest) / KiB, s->back_mem / MiB);
         error_append_hint(errp, "Use a larger back-mem\n");
         return false;
     }
     addr = QEMU_ALIGN_DOWN(end - len, 4 * KiB);
-    add_blob_of(s, addr, data, len, data);
+    add_blob_of(b, addr, data, len, data);
     data = NULL;
     stl_le_p(bp + HDR_RAMDISK_IMAGE, addr);
     stl_le_p(bp + BP_EXT_RAMDISK_IMG, addr >> 32);
@@ -260,7 +280,22 @@ static bool add_initrd(MultiOSState *s, uint8_t *bp, hwaddr lowest,
     return true;
 }
 
-bool multios_boot_init(MultiOSState *s, Error **errp)
+static void boot_free(MultiOSBoot *b)
+{
+    for (guint i = 0; i < b->blobs->len; i++) {
+        g_free(g_array_index(b->blobs, MultiOSBlob, i).buffer);
+    }
+    g_array_free(b->blobs, true);
+    g_free(b->kernel);
+    g_free(b->initrd);
+    g_free(b->append);
+    g_free(b);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MultiOSBoot, boot_free)
+
+/* Reads the files and lays out the blobs of @b, whose names are set. */
+static bool lay_out(MultiOSState *s, MultiOSBoot *b, Error **errp)
 {
     g_autofree uint8_t *bp = g_malloc0(BP_SIZE);
     hwaddr base = s->back_base;
@@ -274,21 +309,21 @@ bool multios_boot_init(MultiOSState *s, Error **errp)
     uint64_t init_size;
     hwaddr load;
 
-    if (!s->back_kernel || !*s->back_kernel) {
+    if (!b->kernel || !*b->kernel) {
         error_setg(errp, "multios: back-kernel is missing, it must name the "
                    "bzImage that the back boots (such as /boot/vmlinuz-...)");
         return false;
     }
-    if (!g_file_get_contents(s->back_kernel, (char **)&img, &len, &gerr)) {
+    if (!read_file(b->kernel, &img, &len, &gerr)) {
         error_setg(errp, "multios: back-kernel=%s cannot be read: %s; it must "
-                   "be a bzImage", s->back_kernel, gerr->message);
+                   "be a bzImage", b->kernel, gerr->message);
         g_error_free(gerr);
         return false;
     }
     why = why_not_bootable(img, len);
     if (why) {
         error_setg(errp, "multios: back-kernel=%s must be an x86-64 bzImage, "
-                   "but %s", s->back_kernel, why);
+                   "but %s", b->kernel, why);
         return false;
     }
 
@@ -300,19 +335,17 @@ bool multios_boot_init(MultiOSState *s, Error **errp)
     if (load + init_size > base + s->back_mem) {
         error_setg(errp, "multios: back-kernel=%s needs %" PRIu64 " MiB, but "
                    "back-mem is %" PRIu64 " MiB: it must be at least %" PRIu64
-                   " MiB and room for the initrd", s->back_kernel,
+                   " MiB and room for the initrd", b->kernel,
                    DIV_ROUND_UP(init_size, MiB), s->back_mem / MiB,
                    ROUND_UP(load + init_size - base, MULTIOS_SEGMENT_ALIGN) /
                    MiB);
         return false;
     }
 
-    s->blobs = g_array_new(false, false, sizeof(MultiOSBlob));
     memcpy(bp + BP_HEADER, img + BP_HEADER,
            HDR_MAGIC + img[HDR_END_OFFSET] - BP_HEADER);
-    if (!add_cmdline(s, img, errp) ||
-        !add_initrd(s, bp, load + init_size, errp)) {
-        multios_boot_uninit(s);
+    if (!add_cmdline(s, b, img, errp) ||
+        !add_initrd(s, b, bp, load + init_size, errp)) {
         return false;
     }
     bp[HDR_TYPE_OF_LOADER] = LOADER_TYPE_UNKNOWN;
@@ -332,29 +365,40 @@ bool multios_boot_init(MultiOSState *s, Error **errp)
              E820_RAM);
     add_e820(bp, s->shared_base, s->shared_mem, E820_RESERVED);
 
-    add_blob_of(s, load, img + setup, len - setup, img);
+    add_blob_of(b, load, img + setup, len - setup, img);
     img = NULL;
-    add_blob(s, base + MULTIOS_OFF_BOOT_PARAMS, bp, BP_SIZE);
-    add_page_tables(s);
+    add_blob(b, base + MULTIOS_OFF_BOOT_PARAMS, bp, BP_SIZE);
+    add_page_tables(s, b);
     tables = multios_acpi_build(s, acpi);
     assert(tables->len <= MULTIOS_ACPI_SPACE);
-    add_blob(s, acpi, tables->data, tables->len);
+    add_blob(b, acpi, tables->data, tables->len);
     g_array_free(tables, true);
 
-    s->entry = load + ENTRY_64;
+    b->entry = load + ENTRY_64;
     return true;
 }
 
-void multios_boot_uninit(MultiOSState *s)
+bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
+                      const char *append, Error **errp)
 {
-    if (!s->blobs) {
-        return;
+    g_autoptr(MultiOSBoot) b = g_new0(MultiOSBoot, 1);
+    MultiOSBoot *old = s->boot;
+
+    b->blobs = g_array_new(false, false, sizeof(MultiOSBlob));
+    b->kernel = g_strdup(kernel);
+    b->initrd = g_strdup(initrd);
+    b->append = g_strdup(append);
+    if (!s->tsc_khz) {
+        s->tsc_khz = measure_tsc_khz();
     }
-    for (guint i = 0; i < s->blobs->len; i++) {
-        g_free(g_array_index(s->blobs, MultiOSBlob, i).buffer);
+    if (!lay_out(s, b, errp)) {
+        return false;
     }
-    g_array_free(s->blobs, true);
-    s->blobs = NULL;
+    s->boot = g_steal_pointer(&b);
+    if (old) {
+        boot_free(old);
+    }
+    return true;
 }
 
 /*
@@ -365,12 +409,12 @@ void multios_boot_uninit(MultiOSState *s)
 void multios_boot_load(MultiOSState *s)
 {
     bql_unlock();
-    for (guint i = 0; i < s->blobs->len; i++) {
-        MultiOSBlob *b = &g_array_index(s->blobs, MultiOSBlob, i);
+    for (guint i = 0; i < s->boot->blobs->len; i++) {
+        MultiOSBlob *b = &g_array_index(s->boot->blobs, MultiOSBlob, i);
 
         address_space_write(&address_space_memory, b->addr,
                             MEMTXATTRS_UNSPECIFIED, b->data, b->len);
     }
     bql_lock();
-    trace_multios_load(s->entry);
+    trace_multios_load(s->boot->entry);
 }

@@ -8,8 +8,9 @@
  * class does not give it up.
  *
  * The virtual clock counts, which stands while the machine is paused. It runs on
- * while the host withholds CPUs from the back's vCPUs, or stops all of QEMU, so
- * the deadline is put off by as much.
+ * while the host withholds CPUs from QEMU's threads, or stops all of it, so the
+ * deadline is put off by as much. A vCPU of the back also stands still while a
+ * thread that holds the BQL does: so those of the front and the main loop count.
  */
 
 #include "qemu/osdep.h"
@@ -24,47 +25,54 @@
 /* Of a running thread the host's figures are as old as its last tick. In ms */
 #define TICK_MS 20
 
-static char *read_task(CPUState *cs, const char *file)
+static char *task_file(int thread, const char *file)
 {
-    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/%s",
-                                            cs->thread_id, file);
-    char *text = NULL;
-
-    g_file_get_contents(path, &text, NULL, NULL);
-    return text;
+    return g_strdup_printf("/proc/self/task/%d/%s", thread, file);
 }
 
-/* Is the vCPU's thread runnable now, with a CPU or without? */
-static bool is_runnable(CPUState *cs)
+/* Is the thread runnable now, with a CPU or without? */
+static bool is_runnable(int thread)
 {
-    g_autofree char *text = read_task(cs, "stat");
-    const char *name_end = text ? strrchr(text, ')') : NULL;
+    g_autofree char *file = task_file(thread, "stat");
+    g_autofree char *text = NULL;
+    const char *name_end;
 
+    if (!g_file_get_contents(file, &text, NULL, NULL)) {
+        return false;
+    }
+    name_end = strrchr(text, ')');
     return name_end && g_str_has_prefix(name_end, ") R");
 }
 
-/* What the host says of the vCPU's thread; Linux hosts. False: nothing. */
-static bool look(CPUState *cs, MultiOSSched *now)
+/*
+ * The host's figures of the thread; Linux hosts. Returns false if there
+ * are none. At each write of the back: so the file stays open.
+ */
+static bool look(MultiOSSched *now)
 {
-    g_autofree char *text = read_task(cs, "schedstat");
+    char text[64];
+    ssize_t len = now->fd < 0 ? -1 : pread(now->fd, text, sizeof(text) - 1, 0);
 
     now->at = get_clock();
-    return text && sscanf(text, "%" SCNu64 " %" SCNu64, &now->ran,
-                          &now->waited) == 2;
+    if (len <= 0) {
+        return false;
+    }
+    text[len] = '\0';
+    return sscanf(text, "%" SCNu64 " %" SCNu64, &now->ran, &now->waited) == 2;
 }
 
 /*
- * The time since the last look in which the vCPU's thread was runnable without
- * a CPU, in ns. The host adds a wait when it ends, so one that lasts is what
+ * The time since the last look in which the thread was runnable without a CPU,
+ * in ns. The host adds a wait when it ends, so one that lasts is what
  * the thread has neither run nor waited.
  */
-static uint64_t withheld_from(CPUState *cs, MultiOSSched *was)
+static uint64_t withheld_from(MultiOSSched *was)
 {
-    MultiOSSched now, old = *was;
+    MultiOSSched now = *was, old = *was;
     uint64_t waited;
     int64_t lasts;
 
-    if (!look(cs, &now)) {
+    if (!look(&now)) {
         return 0;
     }
     *was = now;
@@ -73,23 +81,20 @@ static uint64_t withheld_from(CPUState *cs, MultiOSSched *was)
     }
     waited = now.waited - old.waited;
     lasts = now.at - old.at - waited - (now.ran - old.ran);
-    if (lasts > TICK_MS * SCALE_MS && is_runnable(cs)) {
+    if (lasts > TICK_MS * SCALE_MS && is_runnable(was->thread)) {
         waited += lasts;
     }
     return waited;
 }
 
-/* The longest such time of the back's vCPUs. */
+/* The longest such time of a thread. */
 static uint64_t withheld(MultiOSState *s)
 {
     uint64_t longest = 0;
-    MultiOSSched *was = s->sched;
-    CPUState *cs;
 
-    CPU_FOREACH(cs) {
-        if (multios_vcpu_is_back(s, cs)) {
-            longest = MAX(longest, withheld_from(cs, was++));
-        }
+    for (guint i = 0; i < s->sched->len; i++) {
+        longest = MAX(longest,
+                      withheld_from(&g_array_index(s->sched, MultiOSSched, i)));
     }
     return longest;
 }
@@ -173,6 +178,47 @@ void multios_heartbeat(MultiOSState *s, uint64_t val)
     set_deadline(s, s->heartbeat_ms);
 }
 
+/* The machine's state has been loaded: its vCPUs are other threads, or stood. */
+void multios_heartbeat_loaded(MultiOSState *s)
+{
+    if (!timer_pending(&s->heartbeat_timer)) {
+        return;
+    }
+    if (!s->heartbeat_ms && !s->dumps) {
+        timer_del(&s->heartbeat_timer);
+        return;
+    }
+    for (guint i = 0; i < s->sched->len; i++) {
+        g_array_index(s->sched, MultiOSSched, i).at = 0;
+    }
+    if (!s->dumps) {
+        set_deadline(s, s->heartbeat_ms);
+    }
+}
+
+static void watch(MultiOSState *s, int thread)
+{
+    g_autofree char *file = task_file(thread, "schedstat");
+    MultiOSSched sched = {
+        .thread = thread,
+        .fd = qemu_open_old(file, O_RDONLY),
+    };
+
+    g_array_append_val(s->sched, sched);
+}
+
+/* By the main loop, when there are all vCPUs. */
+void multios_heartbeat_watch(MultiOSState *s)
+{
+    CPUState *cs;
+
+    s->sched = g_array_new(false, false, sizeof(MultiOSSched));
+    watch(s, qemu_get_thread_id());
+    CPU_FOREACH(cs) {
+        watch(s, cs->thread_id);
+    }
+}
+
 bool multios_heartbeat_init(MultiOSState *s, Error **errp)
 {
     if (s->heartbeat_ms && (s->heartbeat_ms < MULTIOS_HEARTBEAT_MIN ||
@@ -182,7 +228,6 @@ bool multios_heartbeat_init(MultiOSState *s, Error **errp)
                    MULTIOS_HEARTBEAT_MAX);
         return false;
     }
-    s->sched = g_new0(MultiOSSched, s->back_vcpus);
     timer_init_ms(&s->heartbeat_timer, QEMU_CLOCK_VIRTUAL, expired, s);
     return true;
 }

@@ -20,8 +20,8 @@
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci-host/q35.h"
-#include "migration/blocker.h"
 #include "net/util.h"
+#include "qapi/qapi-visit-multios.h"
 #include "qapi/util.h"
 #include "qapi/visitor.h"
 #include "system/replay.h"
@@ -53,7 +53,7 @@ static const QEnumLookup on_crash_lookup = {
 };
 
 /* Sets bits of IRQ_STATUS or IRQ_ENABLE; a message goes out on 0 -> 1. */
-static void update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
+void multios_update_irq(MultiOSState *s, uint32_t status, uint32_t enable)
 {
     bool was = s->irq_status & s->irq_enable;
 
@@ -71,7 +71,8 @@ static void set_state(MultiOSState *s, enum multios_back_state state)
                         MultiOSBackState_lookup.array[state],
                         MultiOSBackReason_lookup.array[s->reason], s->generation);
     s->state = state;
-    update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE, s->irq_enable);
+    multios_update_irq(s, s->irq_status | MULTIOS_IRQ_BACK_STATE,
+                       s->irq_enable);
     multios_event(s);
 }
 
@@ -91,7 +92,8 @@ static void hold_back(MultiOSState *s)
     multios_vcpus_hold(s);
     multios_heartbeat_stop(s);
     s->dumps = false;
-    qatomic_and(&s->pending, ~(MULTIOS_DO_BY_BACK | MULTIOS_DO_AGAIN));
+    qatomic_and(&s->pending, (uint32_t)~(MULTIOS_DO_BY_BACK |
+                                         MULTIOS_DO_AGAIN));
     forget_commands(s);
 }
 
@@ -296,6 +298,10 @@ static void make_changes(MultiOSState *s)
     const unsigned restart_or_stop = MULTIOS_DO_STOP | MULTIOS_DO_RESTART;
     unsigned what;
 
+    if (multios_migration_freezes()) {
+        return; /* until the machine runs: see migration.c */
+    }
+    multios_migration_change(s, true);
     while ((what = qatomic_xchg(&s->pending, 0))) {
         what = note_crash(s, what);
         if ((what & MULTIOS_DO_ALIVE) && s->dumps) {
@@ -328,6 +334,7 @@ static void make_changes(MultiOSState *s)
             start_back(s);
         }
     }
+    multios_migration_change(s, false);
 }
 
 static void requested(EventNotifier *n)
@@ -398,10 +405,10 @@ static void bar_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
         }
         break;
     case MULTIOS_REG_IRQ_STATUS:
-        update_irq(s, s->irq_status & ~val, s->irq_enable);
+        multios_update_irq(s, s->irq_status & ~val, s->irq_enable);
         return;
     case MULTIOS_REG_IRQ_ENABLE:
-        update_irq(s, s->irq_status, val & MULTIOS_IRQ_BACK_STATE);
+        multios_update_irq(s, s->irq_status, val & MULTIOS_IRQ_ALL);
         return;
     }
     qemu_log_mask(LOG_GUEST_ERROR, "multios: write of 0x%" PRIx64 " to offset "
@@ -561,11 +568,14 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     if (!check_machine(s, errp) || !parse_mac(s, errp) ||
         !parse_on_crash(s, errp) || !multios_heartbeat_init(s, errp) ||
         !multios_vcpus_init(s, errp) || !multios_segments_init(s, errp) ||
-        !multios_boot_init(s, errp) || !multios_bus_init(s, errp) ||
-        !multios_page_init(s, errp) || !multios_takeover_init(s, errp)) {
+        !multios_boot_set(s, s->back_kernel, s->back_initrd, s->back_append,
+                          errp) ||
+        !multios_bus_init(s, errp) || !multios_page_init(s, errp) ||
+        !multios_takeover_init(s, errp) || !multios_migration_init(s, errp)) {
         return;
     }
     multios_hide_s3();
+    multios_heartbeat_watch(s);
 
     ret = event_notifier_init(&s->requested, 0);
     if (ret < 0) {
@@ -577,12 +587,6 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     timer_init_ms(&s->power_down_timer, QEMU_CLOCK_VIRTUAL, shutdown_is_over,
                   s);
 
-    error_setg(&s->migration_blocker, "multios: a machine with a back OS "
-               "cannot be migrated or saved yet: the state of the back's life "
-               "cycle and of its held vCPUs is not part of the stream");
-    if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
-        return;
-    }
     /* Requests of the back come in through an eventfd, at any time. */
     replay_add_blocker("the device multios");
 
@@ -646,6 +650,12 @@ static void command(Object *obj, const char *property, unsigned what,
                    "back is off until the front's OS has started", property);
         return;
     }
+    if (multios_migration_freezes()) {
+        error_setg(errp, "multios: %s cannot be set while the machine is being "
+                   "migrated: set it at the destination, when it runs",
+                   property);
+        return;
+    }
     multios_request(s, what);
     make_changes(s);
 }
@@ -667,10 +677,102 @@ static void set_back_command(Object *obj, int value, Error **errp)
     command(obj, "back-command", what[value], errp);
 }
 
+/*
+ * back-kernel, back-initrd, back-append: kept until realize, which reads the
+ * files; from then on for the next start.
+ */
+static char *get_back_kernel(Object *obj, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    return g_strdup(s->boot ? s->boot->kernel : s->back_kernel);
+}
+
+static void set_back_kernel(Object *obj, const char *value, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    if (s->boot) {
+        multios_boot_set(s, value, s->boot->initrd, s->boot->append, errp);
+    } else {
+        g_free(s->back_kernel);
+        s->back_kernel = g_strdup(value);
+    }
+}
+
+static char *get_back_initrd(Object *obj, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    return g_strdup(s->boot ? s->boot->initrd : s->back_initrd);
+}
+
+static void set_back_initrd(Object *obj, const char *value, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    if (s->boot) {
+        multios_boot_set(s, s->boot->kernel, value, s->boot->append, errp);
+    } else {
+        g_free(s->back_initrd);
+        s->back_initrd = g_strdup(value);
+    }
+}
+
+static char *get_back_append(Object *obj, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    return g_strdup(s->boot ? s->boot->append : s->back_append);
+}
+
+static void set_back_append(Object *obj, const char *value, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+
+    if (s->boot) {
+        multios_boot_set(s, s->boot->kernel, s->boot->initrd, value, errp);
+    } else {
+        g_free(s->back_append);
+        s->back_append = g_strdup(value);
+    }
+}
+
+/* All three at once; those that are absent stay. */
+static void get_back_boot(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+    MultiOSBackBoot boot = {
+        .kernel = s->boot ? s->boot->kernel : s->back_kernel,
+        .initrd = s->boot ? s->boot->initrd : s->back_initrd,
+        .append = s->boot ? s->boot->append : s->back_append,
+    };
+    MultiOSBackBoot *p = &boot;
+
+    visit_type_MultiOSBackBoot(v, name, &p, errp);
+}
+
+static void set_back_boot(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    MultiOSState *s = MULTIOS(obj);
+    g_autoptr(MultiOSBackBoot) boot = NULL;
+
+    if (!s->boot) {
+        error_setg(errp, "multios: back-boot can be set at run time only, "
+                   "until then there are back-kernel, back-initrd and "
+                   "back-append");
+        return;
+    }
+    if (visit_type_MultiOSBackBoot(v, name, &boot, errp)) {
+        multios_boot_set(s, boot->kernel ?: s->boot->kernel,
+                         boot->initrd ?: s->boot->initrd,
+                         boot->append ?: s->boot->append, errp);
+    }
+}
+
 static const Property multios_properties[] = {
-    DEFINE_PROP_STRING("back-kernel", MultiOSState, back_kernel),
-    DEFINE_PROP_STRING("back-initrd", MultiOSState, back_initrd),
-    DEFINE_PROP_STRING("back-append", MultiOSState, back_append),
     DEFINE_PROP_STRING("back-console", MultiOSState, back_console),
     DEFINE_PROP_STRING("mac", MultiOSState, mac_str),
     DEFINE_PROP_STRING("back-on-crash", MultiOSState, on_crash_str),
@@ -699,8 +801,26 @@ static void multios_class_init(ObjectClass *klass,
     multios_bus_class_init(klass);
     device_class_set_legacy_reset(dc, multios_reset);
     device_class_set_props(dc, multios_properties);
+    dc->vmsd = &vmstate_multios;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 
+    object_class_property_add_str(klass, "back-kernel", get_back_kernel,
+                                  set_back_kernel);
+    object_class_property_set_description(klass, "back-kernel",
+                                          "bzImage of the back's next start");
+    object_class_property_add_str(klass, "back-initrd", get_back_initrd,
+                                  set_back_initrd);
+    object_class_property_set_description(klass, "back-initrd",
+                                          "its initramfs, empty: none");
+    object_class_property_add_str(klass, "back-append", get_back_append,
+                                  set_back_append);
+    object_class_property_set_description(klass, "back-append",
+                                          "its further kernel parameters");
+    object_class_property_add(klass, "back-boot", "MultiOSBackBoot",
+                              get_back_boot, set_back_boot, NULL, NULL);
+    object_class_property_set_description(klass, "back-boot",
+                                          "back-kernel, back-initrd and "
+                                          "back-append, set together");
     object_class_property_add_enum(klass, "back-state", "MultiOSBackState",
                                    &MultiOSBackState_lookup, get_back_state, NULL);
     object_class_property_set_description(klass, "back-state",

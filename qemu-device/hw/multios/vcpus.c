@@ -164,6 +164,17 @@ void multios_vcpus_held_by_reset(MultiOSState *s)
     }
 }
 
+bool multios_vcpu_is_held(MultiOSState *s, unsigned nth)
+{
+    return back_cpu(s, nth)->held;
+}
+
+/* With all vCPUs stopped. */
+void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held)
+{
+    back_cpu(s, nth)->held = held;
+}
+
 static void hold_work(CPUState *cs, run_on_cpu_data data)
 {
     cs->held = true;
@@ -208,7 +219,7 @@ static void set_boot_state(MultiOSState *s, CPUX86State *env)
     env->gdt.limit = 0x1f;
     env->idt.base = 0;
     env->idt.limit = 0;
-    env->eip = s->entry;
+    env->eip = s->boot->entry;
     env->regs[R_ESI] = s->back_base + MULTIOS_OFF_BOOT_PARAMS;
     env->eflags = 2; /* interrupts off */
 }

@@ -8,11 +8,13 @@
  *  + PCIe root bus "<id>.pcie" for the devices of the back OS
  *  + a page of registers, a UART and an IOAPIC for the back OS at fixed
  *    addresses, see MULTIOS_*_BASE
- *  + properties: back-kernel, back-initrd, back-append, back-vcpus, back-mem,
- *    shared-mem, back-console, mac, back-on-crash, back-heartbeat,
- *    back-dump-limit, back-shutdown-limit; at run time back-state, back-reason,
- *    back-generation, back-restart-delay (read only), back-run, back-command
+ *  + properties: back-vcpus, back-mem, shared-mem, back-console, mac,
+ *    back-on-crash, back-heartbeat, back-dump-limit, back-shutdown-limit; from
+ *    the start and at run time back-kernel, back-initrd, back-append; at run
+ *    time back-state, back-reason, back-generation, back-restart-delay (read
+ *    only), back-boot, back-run, back-command
  *  + event MULTIOS_BACK_STATE
+ *  + migration sections "<path>/multios" and "<path>/multios-machine"
  *
  * The user's side of all this is qemu-device/SPEC.md.
  */
@@ -113,12 +115,35 @@ typedef struct MultiOSBlob {
     void *buffer; /* which holds data */
 } MultiOSBlob;
 
+/* The kernel of the next starts. */
+typedef struct MultiOSBoot {
+    char *kernel;
+    char *initrd; /* NULL or empty: none */
+    char *append; /* NULL or empty: none */
+    GArray *blobs; /* of MultiOSBlob */
+    uint64_t entry;
+} MultiOSBoot;
+
 /* What the host's scheduler did with a thread. In ns */
 typedef struct MultiOSSched {
+    int thread;
+    int fd; /* of schedstat; -1: the host has none */
     int64_t at; /* the time of this look; 0: none yet */
     uint64_t ran;
     uint64_t waited; /* for a CPU */
 } MultiOSSched;
+
+/* The machine's shape, which a machine that takes over its state must have. */
+typedef struct MultiOSShape {
+    uint32_t front_vcpus;
+    uint32_t back_vcpus;
+    uint64_t back_base;
+    uint64_t back_mem;
+    uint64_t shared_base;
+    uint64_t shared_mem;
+    uint64_t pci_base;
+    uint8_t mac[6];
+} MultiOSShape;
 
 #define MULTIOS_DMA_WINDOWS 5
 
@@ -126,7 +151,7 @@ struct MultiOSState {
     PCIDevice parent_obj;
 
     /* properties */
-    char *back_kernel;
+    char *back_kernel; /* these three: until realize, then see boot */
     char *back_initrd;
     char *back_append;
     char *back_console;
@@ -147,12 +172,10 @@ struct MultiOSState {
     uint64_t shared_base;
     uint64_t pci_base; /* ECAM, and MULTIOS_MM64_OFFSET higher the window */
     uint64_t tsc_khz; /* 0: not known */
-    Error *migration_blocker;
     Notifier machine_done;
 
     /* boot.c */
-    GArray *blobs; /* of MultiOSBlob */
-    uint64_t entry;
+    MultiOSBoot *boot;
 
     /* life cycle, protected by the BQL */
     enum multios_back_state state;
@@ -161,7 +184,7 @@ struct MultiOSState {
     MultiOSBackStart start;  /* the last one, its phases */
     bool front_took_over; /* since the last machine reset */
     EventNotifier requested;
-    unsigned pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
+    uint32_t pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
     uint32_t irq_status;
     uint32_t irq_enable;
     int64_t started_at;      /* ms of the virtual clock */
@@ -172,10 +195,17 @@ struct MultiOSState {
     bool power_down;         /* the back is asked to shut down */
     int64_t start_again;     /* see note_start() */
 
+    /* migration.c, protected by the BQL */
+    bool changing;           /* make_changes() is under way */
+    QemuCond unchanging;
+    bool loaded;             /* the machine's state, and it does not run yet */
+    uint8_t *held;           /* of each back vCPU, in the stream */
+    MultiOSShape shape;      /* in the stream */
+
     /* heartbeat.c, protected by the BQL */
     QEMUTimer heartbeat_timer;
     int64_t beat_due;        /* ms of the virtual clock */
-    MultiOSSched *sched;     /* of each back vCPU's thread, at the last look */
+    GArray *sched;           /* of MultiOSSched: vCPUs and main loop, as seen last */
     bool crash_kernel;       /* one is loaded, as the last write said */
     bool dumps;              /* crashed, vCPUs go on: one may run */
 
@@ -232,11 +262,22 @@ enum {
 /* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
 
+/* multios.c: for the front's interrupt */
+void multios_update_irq(MultiOSState *s, uint32_t status, uint32_t enable);
+
 /* event.c: QMP's event */
 void multios_event(MultiOSState *s);
 
+/* migration.c: state of the device in a stream */
+extern const VMStateDescription vmstate_multios;
+bool multios_migration_init(MultiOSState *s, Error **errp);
+bool multios_migration_freezes(void);
+void multios_migration_change(MultiOSState *s, bool begins);
+
 /* heartbeat.c: whether the back's kernel is alive */
 bool multios_heartbeat_init(MultiOSState *s, Error **errp);
+void multios_heartbeat_watch(MultiOSState *s);
+void multios_heartbeat_loaded(MultiOSState *s);
 void multios_heartbeat(MultiOSState *s, uint64_t val);
 void multios_heartbeat_stop(MultiOSState *s);
 void multios_heartbeat_dump(MultiOSState *s);
@@ -246,9 +287,13 @@ bool multios_heartbeat_expected(MultiOSState *s);
 bool multios_segments_init(MultiOSState *s, Error **errp);
 void multios_segments_end_ram(MultiOSState *s);
 
-/* boot.c: what the back's first vCPU finds in memory */
-bool multios_boot_init(MultiOSState *s, Error **errp);
-void multios_boot_uninit(MultiOSState *s);
+/*
+ * boot.c: what the back's first vCPU finds in memory. multios_boot_set(), for
+ * the main loop, reads the files for the next starts; if it fails, and so
+ * returns false, these stay as they were.
+ */
+bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
+                      const char *append, Error **errp);
 void multios_boot_load(MultiOSState *s);
 
 /* acpi.c: the back's tables */
@@ -287,6 +332,8 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp);
 bool multios_vcpu_is_back(MultiOSState *s, CPUState *cs);
 uint32_t multios_vcpu_apic_id(MultiOSState *s, unsigned nth);
 void multios_vcpus_held_by_reset(MultiOSState *s);
+bool multios_vcpu_is_held(MultiOSState *s, unsigned nth);
+void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held);
 void multios_vcpus_hold(MultiOSState *s);
 void multios_vcpus_start(MultiOSState *s);
 

@@ -53,6 +53,9 @@ enum {
 
 /* The back's state or generation has changed. */
 #define MULTIOS_IRQ_BACK_STATE      (1u << 0)
+/* The machine goes on elsewhere or from a snapshot: nobody on the wire knows. */
+#define MULTIOS_IRQ_RESUMED         (1u << 1)
+#define MULTIOS_IRQ_ALL             (MULTIOS_IRQ_BACK_STATE | MULTIOS_IRQ_RESUMED)
 
 /* As pvpanic's events */
 #define MULTIOS_PANIC_PANICKED      (1u << 0)
