@@ -264,6 +264,16 @@ void mrdma_chan_up(struct mrdma_chan *ch)
 	ch->ops->resume(ch);
 }
 
+void mrdma_chan_moved(struct mrdma_chan *ch)
+{
+	spin_lock_bh(&ch->lock);
+	ch->up_at = jiffies;
+	WRITE_ONCE(ch->path, MRDMA_PATH_UNPROVEN);
+	WRITE_ONCE(ch->losses, ch->losses + 1);
+	spin_unlock_bh(&ch->lock);
+	ch->ops->resume(ch);
+}
+
 /* All in line run: they find the link down, and stand in line again or know that it stays so. */
 static void wake_all(struct mrdma_chan *ch)
 {

@@ -65,6 +65,7 @@ struct mrdma_front {
 	struct mutex state_lock;
 	u32 back_state;			/* state_lock */
 	u32 back_generation;		/* state_lock */
+	bool resumed;			/* from hard_interrupt() to thread_interrupt() */
 
 	struct mrdma_dev *ib;		/* the RDMA part's; set and cleared by (un)register */
 };
@@ -89,6 +90,8 @@ void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mo
 /* The RoCE queue with the link. With @outage reliable connections wait until it is up again. */
 void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch, bool outage);
+/* The link is up, but nothing on the wire knows that this machine has moved. */
+void mrdma_chan_moved(struct mrdma_chan *ch);
 /* The outage is not waited for any longer, and retries count again, with the link up or down. */
 void mrdma_chan_give_up(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
@@ -96,6 +99,8 @@ void mrdma_chan_bell(struct mrdma_chan *ch);
 /* outage.c; process context. Link callbacks, under link->lock: */
 void mrdma_outage_begin(struct mrdma_front *front);
 void mrdma_outage_end(struct mrdma_front *front);
+/* Not under link->lock. */
+void mrdma_outage_moved(struct mrdma_front *front);
 void mrdma_outage_init(struct mrdma_front *front);
 /* Not under link->lock, after mos_link_stop(). */
 void mrdma_outage_stop(struct mrdma_front *front);

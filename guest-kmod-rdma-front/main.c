@@ -100,7 +100,10 @@ static irqreturn_t hard_interrupt(int irq, void *data)
 	if (!status)
 		return IRQ_NONE;
 	writel(status, front->regs + MULTIOS_REG_IRQ_STATUS);
-	return status & MULTIOS_IRQ_BACK_STATE ? IRQ_WAKE_THREAD : IRQ_HANDLED;
+	/* partner: xchg in thread_interrupt(), which runs after this */
+	if (status & MULTIOS_IRQ_RESUMED)
+		WRITE_ONCE(front->resumed, true);
+	return status & MULTIOS_IRQ_ALL ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
 static irqreturn_t thread_interrupt(int irq, void *data)
@@ -123,6 +126,10 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 		front->back_generation = generation;
 	}
 	mutex_unlock(&front->state_lock);
+	if (xchg(&front->resumed, false)) {
+		dev_info(&front->pdev->dev, "the machine goes on from a saved state or on another host\n");
+		mrdma_outage_moved(front);
+	}
 	return IRQ_HANDLED;
 }
 
@@ -274,7 +281,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	mutex_unlock(&front->state_lock);
 	mos_link_start(&front->link);
-	writel(MULTIOS_IRQ_BACK_STATE, front->regs + MULTIOS_REG_IRQ_ENABLE);
+	writel(MULTIOS_IRQ_ALL, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	if (front->back_state == MULTIOS_BACK_OFF)
 		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
@@ -343,7 +350,7 @@ static int thaw(struct device *dev)
 {
 	struct mrdma_front *front = dev_get_drvdata(dev);
 
-	writel(MULTIOS_IRQ_BACK_STATE, front->regs + MULTIOS_REG_IRQ_ENABLE);
+	writel(MULTIOS_IRQ_ALL, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	return 0;
 }
 

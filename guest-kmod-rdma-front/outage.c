@@ -14,6 +14,9 @@
  *
  * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
  * up connections with something unacknowledged send it again at once, and the neighbours are told.
+ *
+ * A machine that goes on elsewhere, or from a saved state, is like one whose link was down: what
+ * was on the wire is lost, and switches and neighbours look for it where it was.
  */
 #include <linux/moduleparam.h>
 #include <linux/rtnetlink.h>
@@ -152,6 +155,23 @@ void mrdma_outage_end(struct mrdma_front *front)
 	o->announced = 0;
 	mod_delayed_work(system_dfl_wq, &o->announce, HZ / 10);
 	go_on(front);
+}
+
+void mrdma_outage_moved(struct mrdma_front *front)
+{
+	struct mrdma_outage *o = &front->outage;
+
+	mutex_lock(&front->link.lock);
+	/* else the end of the outage does all this */
+	if (front->link.up) {
+		o->began = jiffies;
+		o->wait = msecs_to_jiffies(READ_ONCE(outage_ms));
+		mrdma_chan_moved(&front->chan);
+		o->announced = 0;
+		mod_delayed_work(system_dfl_wq, &o->announce, 0);
+		go_on(front);
+	}
+	mutex_unlock(&front->link.lock);
 }
 
 void mrdma_outage_init(struct mrdma_front *front)
