@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import re
 import shlex
@@ -12,6 +14,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from multios_lab import vm
 from multios_lab.guest import Guest
@@ -45,10 +48,8 @@ class Boot:
         wire, see Vm.argv().
         """
         folder = self.state.folder
-        if machine.firmware == "ovmf":
-            variables = folder / f"{machine.name}.vars"
-            shutil.copyfile(vm.OVMF_VARS, variables)
-            variables.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        if not machine.prefix:
+            self._make_files(machine)
         argv = machine.argv(wire)
         self.trace(machine.name, argv)
         (folder / f"{machine.name}.cmd").write_text(shlex.join(argv) + "\n", encoding="utf-8")
@@ -71,6 +72,25 @@ class Boot:
                 why = f"QEMU of {machine.name} did not start within {QEMU_SECONDS} s"
                 raise LabError(why)
             time.sleep(0.02)
+
+    def _make_files(self, machine: vm.Vm) -> None:
+        """The files that a VM writes, and that one which takes over from it goes on with."""
+        folder = self.state.folder
+        described = json.dumps(dataclasses.asdict(machine))
+        (folder / f"{machine.name}.vm").write_text(described, encoding="utf-8")
+        if machine.firmware == "ovmf":
+            variables = folder / machine.variables
+            shutil.copyfile(vm.OVMF_VARS, variables)
+            variables.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        if machine.overlay:
+            image = Path(machine.emulation.qemu).with_name("qemu-img")
+            if not image.is_file():
+                raise LabError(f"--wire tap needs {image}, which build-qemu makes")
+            base = ["-b", machine.emulation.root_image, "-F", "raw"]
+            argv = [str(image), "create", "-q", "-f", "qcow2", *base, machine.overlay]
+            made = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+            if made.returncode:
+                raise LabError(f"{shlex.join(argv)}: {made.stderr.strip()}")
 
     def wait_ready(self, seconds: int, may_stall: bool) -> str:
         """

@@ -90,6 +90,9 @@ class Agent:
                 raise
 
     async def _call(self, command: str, arguments: dict[str, Any] | None) -> Any:
+        # The machine may have moved to another QEMU.
+        if self.streams and self.streams[0].at_eof():
+            self.drop()
         reader, writer = self.streams or await self.connect()
         request = {"execute": command, "arguments": arguments or {}}
         writer.write(json.dumps(request).encode() + b"\n")

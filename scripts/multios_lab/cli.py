@@ -114,6 +114,14 @@ def verb_qmp(lab: Lab, args: argparse.Namespace) -> int:
     return 0
 
 
+def verb_migrate(lab: Lab, args: argparse.Namespace) -> int:
+    """move the front's machine, with all that runs in it, to another QEMU (needs --wire tap)"""
+    interrupt.install()
+    figures = lab.migrate(os.path.realpath(args.through) if args.through else "", args.timeout)
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
 def verb_status(lab: Lab, _args: argparse.Namespace) -> int:
     """tell what runs"""
     print("\n".join(lab.status()))
@@ -218,6 +226,16 @@ def words_qmp(parser: Parser) -> None:
     parser.add_argument("arguments", nargs="?", default="{}", metavar="JSON")
 
 
+def words_migrate(parser: Parser) -> None:
+    """migrate"""
+    parser.add_argument(
+        "--through", metavar="FILE", help="by way of this file, and not over a socket"
+    )
+    parser.add_argument(
+        "--timeout", type=seconds, default=120, metavar="S", help="give up after S seconds (120)"
+    )
+
+
 def words_none(_parser: Parser) -> None:
     """status, session, down"""
 
@@ -245,6 +263,7 @@ VERBS = {
     "log": Verb(verb_log, words_guest, "log GUEST"),
     "capture": Verb(verb_capture, words_capture, "capture start FILE | stop"),
     "qmp": Verb(verb_qmp, words_qmp, "qmp front|peer COMMAND [JSON]"),
+    "migrate": Verb(verb_migrate, words_migrate, "migrate [--through FILE] [--timeout S]"),
     "status": Verb(verb_status, words_none, "status"),
     "wait": Verb(verb_wait, words_wait, "wait GUEST [SECONDS]"),
     "session": Verb(verb_session, words_none, "session"),

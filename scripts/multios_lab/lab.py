@@ -61,6 +61,12 @@ class Lab:
             raise LabError(f"qmp '{vm}': this lab has the QEMUs {vms}")
         return qmp.command(self.state, vm, command, arguments)
 
+    def migrate(self, through: str = "", seconds: float = 120) -> dict[str, Any]:
+        """Moves the front's machine to another QEMU: query-migrate of the old one."""
+        from multios_lab import migrate  # pylint: disable=import-outside-toplevel
+
+        return migrate.migrate(self.state, self.trace, through, seconds)
+
     def capture_start(self, file: str) -> None:
         """Writes all packets of the wire to a file from now on."""
         dump = {"qom-type": "filter-dump", "id": "capture", "netdev": "wire", "file": file}

@@ -89,6 +89,13 @@ class LabOptions:
     shared_mem: int = option(64, "MIB", "memory that front and back share", MEMORY)
     peer_mem: int = option(1024, "MIB", "memory of the peer", MEMORY)
     mtu: int = option(1500, "N", "MTU of every device on the way", number(576, 9000))
+    wire: str = option(
+        "socket",
+        "socket|tap",
+        "the wire: a pair of sockets, or taps on a bridge in a network namespace of the lab's own;"
+        " lab migrate needs the latter",
+        one_of("socket", "tap"),
+    )
     nic: str = option(
         "virtio-net",
         "MODEL",

@@ -26,7 +26,7 @@ from typing import Any, TextIO
 Run = Callable[[Sequence[str]], int]
 EXIT_ERROR = 1
 # They need a terminal, stdin or the main thread's signals.
-REFUSED = ("up", "down", "console", "session")
+REFUSED = ("up", "down", "migrate", "console", "session")
 
 
 class Stream:

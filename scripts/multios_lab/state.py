@@ -14,6 +14,7 @@ import socket
 import time
 from pathlib import Path
 
+from multios_lab import net
 from multios_lab.messages import LabError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ class State:
     def pid(self, vm: str) -> int | None:
         """The process id of a VM's QEMU; None unless it runs and this lab started it."""
         pid = self._read_pid(f"{vm}.pid")
-        return pid if pid and self.vm_name(vm) in command_line(pid) else None
+        return pid if pid and self.vm_name("") in command_line(pid) else None
 
     def _read_pid(self, name: str) -> int | None:
         with contextlib.suppress(OSError, ValueError):
@@ -100,6 +101,7 @@ class State:
     def end(self) -> None:
         """Ends the lab's processes and removes the folder but for its logs, which go to last."""
         self._end_processes(self.read_config().get("VMS", "").split())
+        net.remove(self.key)
         self.keep_logs("last")
         shutil.rmtree(self.folder)
 
@@ -108,15 +110,20 @@ class State:
         for vm in vms:
             send_signal(self.pid(vm), signal.SIGTERM)
         for vm in vms:
-            if not self._ended(vm, 5):
-                send_signal(self.pid(vm), signal.SIGKILL)
-                if not self._ended(vm, 15):
-                    raise LabError(f"QEMU of {vm}, pid {self.pid(vm)}, does not end")
+            self.end_vm(vm)
         pid = self._read_pid("agent.pid")
         if pid and "multios_lab/__main__.py broker" in command_line(pid):
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/{pid}/cwd") == str(self.folder):
                     send_signal(pid, signal.SIGTERM)
+
+    def end_vm(self, vm: str) -> None:
+        """Ends the QEMU of a VM, if it runs."""
+        send_signal(self.pid(vm), signal.SIGTERM)
+        if not self._ended(vm, 5):
+            send_signal(self.pid(vm), signal.SIGKILL)
+            if not self._ended(vm, 15):
+                raise LabError(f"QEMU of {vm}, pid {self.pid(vm)}, does not end")
 
     def _ended(self, vm: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -81,7 +81,7 @@ class Topology:
         for guest, version in self.parts.kernel_versions.items():
             config[f"{guest}_kernel"] = version
         for name in (
-            *("peer", "mtu", "nic", "net", "capture", "firmware"),
+            *("peer", "mtu", "nic", "net", "capture", "firmware", "wire"),
             *("front_vcpus", "back_vcpus", "peer_vcpus"),
         ):
             config[name] = str(getattr(o, name))
@@ -114,6 +114,7 @@ class Topology:
             mtu=o.mtu,
             firmware=o.firmware,
             capture=o.capture,
+            wire=o.wire,
             arguments=(*o.front_arg, *_each("-plugin", o.plugin)),
         )
 
@@ -136,6 +137,7 @@ class Topology:
             mtu=o.mtu,
             firmware="seabios",
             capture="",
+            wire=o.wire,
             arguments=(*o.peer_arg, *_each("-plugin", o.peer_plugin)),
         )
 

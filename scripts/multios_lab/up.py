@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import time
 from collections.abc import Sequence
 
-from multios_lab import build
+from multios_lab import build, net
 from multios_lab.boot import Boot
 from multios_lab.interrupt import held
 from multios_lab.messages import LabError, Trace, log
@@ -63,14 +64,20 @@ def make_room(state: State) -> None:
 
 
 def start_all(boot: Boot, vms: Sequence[Vm]) -> None:
-    """Starts the QEMUs; a wire connects two."""
-    if len(vms) == 1:
-        boot.start(vms[0], None)
-        return
+    """Starts the QEMUs; a wire connects them."""
     # Each QEMU has its end when this closes them.
     with contextlib.ExitStack() as ends:
-        for vm, end in zip(vms, socket.socketpair(), strict=True):
-            boot.start(vm, ends.enter_context(end).fileno())
+        wire: list[int | None] = [None]
+        if vms[0].wire == "tap":
+            net.create(boot.state.key, vms[0].mtu)
+            wire = []
+            for _ in vms:
+                wire.append(net.add_tap(boot.state.key, vms[0].mtu))
+                ends.callback(os.close, wire[-1])
+        elif len(vms) == 2:
+            wire = [ends.enter_context(end).fileno() for end in socket.socketpair()]
+        for vm, end in zip(vms, wire, strict=True):
+            boot.start(vm, end)
 
 
 def boot_once(topology: Topology, trace: Trace, may_stall: bool) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 # Modules that udev would load for a virtual machine's left-overs and for ciphers that nothing here
 # uses: seconds under TCG. A guest that wants one of them, such as KVM, loads it by name.
@@ -62,26 +63,80 @@ class Vm:
     mtu: int
     firmware: str
     capture: str
+    wire: str  # socket or tap
     arguments: tuple[str, ...]
+    # Of the names of sockets: the VM takes over the state of one that has them without it.
+    prefix: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Vm:
+        """What dataclasses.asdict() made of a VM, by way of JSON or not."""
+        back = values["back"]
+        if back:
+            back = Back(**(back | {"os": Os(**back["os"])}))
+        own = {"emulation": Emulation(**values["emulation"]), "os": Os(**values["os"])}
+        return cls(**(values | own | {"back": back, "arguments": tuple(values["arguments"])}))
+
+    def successor(self, prefix: str, process_name: str) -> Vm:
+        """The VM that takes over the state of this one."""
+        return dataclasses.replace(
+            self,
+            name=prefix + self.name,
+            process_name=process_name,
+            prefix=prefix,
+            capture="",
+        )
 
     def argv(self, wire: int | None) -> list[str]:
         """
         The command line, to be run in the folder of the lab: sockets and logs are relative. wire is
-        a file descriptor that QEMU inherits, an end of a pair of sockets; None: no VM is there at
-        the other end, but a program may connect to wire.sock.
+        a file descriptor that QEMU inherits, a tap or an end of a pair of sockets; None: no VM is
+        there at the other end, but a program may connect to wire.sock.
         """
         words = [self.emulation.qemu, *self._machine(), *self._disks()]
-        words += [*agent("front", self.os.guest), "-netdev", netdev(wire)]
+        words += [*self._agent("front", self.os.guest), "-netdev", netdev(self.wire, wire)]
         words += self._multios(self.back) if self.back else self._plain_nic()
         if self.firmware == "ovmf":
             words += [
                 *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"),
-                *("-drive", f"if=pflash,unit=1,format=raw,file={self.name}.vars"),
+                *("-drive", f"if=pflash,unit=1,format=raw,file={self.variables}"),
             ]
         if self.capture:
             dump = f"filter-dump,id=capture,netdev=wire,file={escape(self.capture)}"
             words += ["-object", dump]
+        if self.prefix:
+            words += ["-incoming", "defer"]
         return [*words, *self.arguments]
+
+    @property
+    def variables(self) -> str:
+        """The file of OVMF's variables."""
+        return f"{self.os.guest}.vars"
+
+    @property
+    def overlay(self) -> str:
+        """The file with the changes of the root disk, for a VM that takes over; empty: none."""
+        return f"{self.os.guest}.qcow2" if self.wire == "tap" else ""
+
+    def _console(self, chardev: str, guest: str) -> str:
+        """The chardev of a guest's console: a socket, and a log of all output."""
+        path = f"{self.prefix}{guest}.con"
+        log = f"logfile={guest}.log,logappend=on"
+        return f"socket,id={chardev},path={path},server=on,wait=off,{log}"
+
+    def _agent(self, side: str, guest: str) -> list[str]:
+        """The virtio-serial port of a guest's agent, on the front's bus or on the back's."""
+        if side == "front":
+            bus, chardev, port, place = "vser", "ga", 0, ""
+        else:
+            bus, chardev, port, place = "bvser", "bga", 1, ",bus=mos0.pcie"
+        name = f"org.qemu.guest_agent.{port}"
+        path = f"{self.prefix}{guest}.ga"
+        return [
+            *("-device", f"virtio-serial-pci,id={bus}{place}"),
+            *("-chardev", f"socket,id={chardev},path={path},server=on,wait=off"),
+            *("-device", f"virtserialport,bus={bus}.0,chardev={chardev},name={name}"),
+        ]
 
     def _machine(self) -> list[str]:
         kvm = self.emulation.accel == "kvm"
@@ -104,16 +159,18 @@ class Vm:
             *("-pidfile", f"{self.name}.pid"),
             *("-chardev", f"socket,id=qmp,path={self.name}.qmp,server=on,wait=off"),
             *("-mon", "chardev=qmp,mode=control"),
-            *("-chardev", console("con", self.os.guest), "-serial", "chardev:con"),
+            *("-chardev", self._console("con", self.os.guest), "-serial", "chardev:con"),
             *("-kernel", f"{self.os.kernel}/vmlinuz", "-initrd", self.os.initrd),
             *("-append", " ".join(append)),
         ]
 
     def _disks(self) -> list[str]:
-        root = escape(self.emulation.root_image)
+        root = f"format=raw,snapshot=on,file={escape(self.emulation.root_image)}"
+        if self.overlay:
+            root = f"format=qcow2,cache=unsafe,file={self.overlay}"
         modules = escape(f"{self.os.kernel}/modules.img")
         return [
-            *("-drive", f"if=none,id=root,format=raw,snapshot=on,file={root}"),
+            *("-drive", f"if=none,id=root,{root}"),
             *("-device", "virtio-blk-pci,drive=root,serial=root"),
             *("-drive", f"if=none,id=modules,format=raw,readonly=on,file={modules}"),
             *("-device", "virtio-blk-pci,drive=modules,serial=modules"),
@@ -132,18 +189,20 @@ class Vm:
         )
         nic = f"{back.nic},netdev=wire,bus=mos0.pcie,mac={back.nic_mac},romfile="
         return [
-            *("-chardev", console("bcon", back.os.guest)),
+            *("-chardev", self._console("bcon", back.os.guest)),
             *("-device", properties, "-device", nic),
-            *agent("back", back.os.guest),
+            *self._agent("back", back.os.guest),
         ]
 
 
-def netdev(wire: int | None) -> str:
+def netdev(kind: str, wire: int | None) -> str:
     """
-    The wire's end. Both are clients of QEMU's: a server's socket blocks (QEMU 10.0 and 10.2), and
-    with it all of its VM while the other end takes no packets, because its back OS hangs. Without
-    a VM there a server is what a program can connect to.
+    The wire's end. Of a pair of sockets both are clients of QEMU's: a server's socket blocks (QEMU
+    10.0 and 10.2), and with it all of its VM while the other end takes no packets, because its back
+    OS hangs. Without a VM there a server is what a program can connect to.
     """
+    if kind == "tap":
+        return f"tap,id=wire,fd={wire},vhost=off"
     if wire is None:
         return "stream,id=wire,server=on,addr.type=unix,addr.path=wire.sock"
     return f"stream,id=wire,server=off,addr.type=fd,addr.str={wire}"
@@ -152,22 +211,3 @@ def netdev(wire: int | None) -> str:
 def escape(value: str) -> str:
     """A value of a QEMU option: commas are doubled."""
     return value.replace(",", ",,")
-
-
-def console(chardev: str, guest: str) -> str:
-    """The chardev of a guest's console: a socket, and a log of all output."""
-    return f"socket,id={chardev},path={guest}.con,server=on,wait=off,logfile={guest}.log"
-
-
-def agent(side: str, guest: str) -> list[str]:
-    """The virtio-serial port of a guest's agent, on the front's bus or on the back's."""
-    if side == "front":
-        bus, chardev, port, place = "vser", "ga", 0, ""
-    else:
-        bus, chardev, port, place = "bvser", "bga", 1, ",bus=mos0.pcie"
-    name = f"org.qemu.guest_agent.{port}"
-    return [
-        *("-device", f"virtio-serial-pci,id={bus}{place}"),
-        *("-chardev", f"socket,id={chardev},path={guest}.ga,server=on,wait=off"),
-        *("-device", f"virtserialport,bus={bus}.0,chardev={chardev},name={name}"),
-    ]

@@ -83,7 +83,7 @@ lab() {
 	shift
 	# A start takes long, and says how far it is. What it starts outlives the suite, and must not keep its output open.
 	case $command in
-	up | down) "$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@" {TAP_OUT}>&- {SESSION}>&- ;;
+	up | down | migrate) "$VM_ROOT/scripts/lab" "$command" --name "$LAB" "$@" {TAP_OUT}>&- {SESSION}>&- ;;
 	*) session "$command" --name "$LAB" "$@" ;;
 	esac
 }
