@@ -383,7 +383,9 @@ bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
 {
     g_autoptr(MultiOSBoot) b = g_new0(MultiOSBoot, 1);
     MultiOSBoot *old = s->boot;
+    static unsigned nth;
 
+    b->nth = ++nth;
     b->blobs = g_array_new(false, false, sizeof(MultiOSBlob));
     b->kernel = g_strdup(kernel);
     b->initrd = g_strdup(initrd);

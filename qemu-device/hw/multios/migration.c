@@ -182,6 +182,8 @@ static int post_load(void *opaque, int version_id)
     for (unsigned i = 0; i < s->back_vcpus; i++) {
         multios_vcpu_set_held(s, i, s->held[i]);
     }
+    /* it is of another machine, or of a time that is yet to come */
+    multios_checkpoint_drop(s);
     s->loaded = true;
     return 0;
 }
@@ -203,6 +205,7 @@ const VMStateDescription vmstate_multios = {
         VMSTATE_INT64(start.hold_us, MultiOSState),
         VMSTATE_INT64(start.load_us, MultiOSState),
         VMSTATE_INT64(start.run_us, MultiOSState),
+        VMSTATE_BOOL(start.standby, MultiOSState),
         VMSTATE_BOOL(start.has_alive_ms, MultiOSState),
         VMSTATE_INT64(start.alive_ms, MultiOSState),
         VMSTATE_BOOL(front_took_over, MultiOSState),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * multios: the device, its properties and registers, and the back's life cycle
+ * multios: the device, its registers, and the back's life cycle
  *
  * All changes of the back's state are made in the main loop, which can wait for
  * the back's vCPUs. The sources of changes (register writes of either OS, a
@@ -21,9 +21,7 @@
 #include "hw/pci/pci_bus.h"
 #include "hw/pci-host/q35.h"
 #include "net/util.h"
-#include "qapi/qapi-visit-multios.h"
 #include "qapi/util.h"
-#include "qapi/visitor.h"
 #include "system/replay.h"
 #include "system/runstate.h"
 #include "system/system.h"
@@ -92,6 +90,7 @@ static void hold_back(MultiOSState *s)
     multios_vcpus_hold(s);
     multios_heartbeat_stop(s);
     s->dumps = false;
+    s->checkpoint_busy = false;
     qatomic_and(&s->pending, (uint32_t)~(MULTIOS_DO_BY_BACK |
                                          MULTIOS_DO_AGAIN));
     forget_commands(s);
@@ -111,17 +110,30 @@ static void stop_back(MultiOSState *s, enum multios_back_state state)
 static void start_back(MultiOSState *s)
 {
     int64_t begin = get_clock(), held, loaded;
+    bool restored;
 
+    if (s->start.standby && !s->start.has_alive_ms && s->heartbeat_ms &&
+        s->checkpoint) {
+        warn_report("multios: the back did not come up from its standby state: "
+                    "it boots");
+        multios_checkpoint_drop(s);
+    }
     hold_back(s);
     multios_bus_reset(s);
     multios_page_reset(s);
     held = get_clock();
-    multios_boot_load(s);
+    restored = multios_checkpoint_restore(s);
+    if (!restored) {
+        multios_boot_load(s);
+        multios_vcpus_boot(s);
+        s->started_boot = s->boot->nth;
+    }
     loaded = get_clock();
     s->generation++;
     s->started_at = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
-    multios_vcpus_start(s);
+    multios_vcpus_release(s);
     s->start = (MultiOSBackStart) {
+        .standby = restored,
         .hold_us = (held - begin) / SCALE_US,
         .load_us = (loaded - held) / SCALE_US,
         .run_us = (get_clock() - loaded) / SCALE_US,
@@ -293,7 +305,7 @@ static void end_back(MultiOSState *s, bool reset)
 }
 
 /* Main loop only, and not nested: see multios_request(). */
-static void make_changes(MultiOSState *s)
+void multios_make_changes(MultiOSState *s)
 {
     const unsigned restart_or_stop = MULTIOS_DO_STOP | MULTIOS_DO_RESTART;
     unsigned what;
@@ -303,6 +315,13 @@ static void make_changes(MultiOSState *s)
     }
     multios_migration_change(s, true);
     while ((what = qatomic_xchg(&s->pending, 0))) {
+        if (what & MULTIOS_DO_CHECKPOINT) {
+            /* with anything else there is nothing to be kept */
+            if (what == MULTIOS_DO_CHECKPOINT) {
+                multios_checkpoint_take(s);
+            }
+            s->checkpoint_busy = false;
+        }
         what = note_crash(s, what);
         if ((what & MULTIOS_DO_ALIVE) && s->dumps) {
             s->dumps = false;
@@ -342,7 +361,7 @@ static void requested(EventNotifier *n)
     MultiOSState *s = container_of(n, MultiOSState, requested);
 
     event_notifier_test_and_clear(n);
-    make_changes(s);
+    multios_make_changes(s);
 }
 
 static void restart_is_due(void *opaque)
@@ -359,9 +378,6 @@ static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
         switch (addr) {
         case MULTIOS_REG_BACK_STATE:
             val = s->state;
-            break;
-        case MULTIOS_REG_BACK_GENERATION:
-            val = s->generation;
             break;
         case MULTIOS_REG_IRQ_STATUS:
             val = s->irq_status;
@@ -438,6 +454,8 @@ static void multios_reset(DeviceState *dev)
     multios_page_reset(s);
     multios_heartbeat_stop(s);
     s->dumps = false;
+    s->checkpoint_busy = false;
+    multios_checkpoint_drop(s);
     forget_commands(s);
     s->restart_gap = RESTART_GAP_MIN;
     s->reason = MULTIOS_REASON_NONE;
@@ -603,187 +621,6 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     qemu_add_machine_init_done_notifier(&s->machine_done);
 }
 
-static int get_back_state(Object *obj, Error **errp)
-{
-    return MULTIOS(obj)->state;
-}
-
-static int get_back_reason(Object *obj, Error **errp)
-{
-    return MULTIOS(obj)->reason;
-}
-
-static void get_back_generation(Object *obj, Visitor *v, const char *name,
-                                void *opaque, Error **errp)
-{
-    visit_type_uint32(v, name, &MULTIOS(obj)->generation, errp);
-}
-
-static void get_back_restart_delay(Object *obj, Visitor *v, const char *name,
-                                   void *opaque, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-    int64_t ms = 0;
-    uint32_t delay;
-
-    if (s->restart_waits) {
-        ms = timer_expire_time_ns(&s->restart_timer) / SCALE_MS -
-             qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
-    }
-    delay = MAX(ms, 0);
-    visit_type_uint32(v, name, &delay, errp);
-}
-
-static bool get_back_run(Object *obj, Error **errp)
-{
-    return MULTIOS(obj)->state == MULTIOS_BACK_RUNNING;
-}
-
-/* In the main loop, so back-state is the new one when qom-set returns. */
-static void command(Object *obj, const char *property, unsigned what,
-                    Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    if (!DEVICE(s)->realized || !phase_check(PHASE_MACHINE_READY)) {
-        error_setg(errp, "multios: %s can be set at run time only, the "
-                   "back is off until the front's OS has started", property);
-        return;
-    }
-    if (multios_migration_freezes()) {
-        error_setg(errp, "multios: %s cannot be set while the machine is being "
-                   "migrated: set it at the destination, when it runs",
-                   property);
-        return;
-    }
-    multios_request(s, what);
-    make_changes(s);
-}
-
-static void set_back_run(Object *obj, bool run, Error **errp)
-{
-    command(obj, "back-run", run ? MULTIOS_DO_START : MULTIOS_DO_STOP, errp);
-}
-
-static void set_back_command(Object *obj, int value, Error **errp)
-{
-    static const unsigned what[] = {
-        [MULTIOS_BACK_COMMAND_START] = MULTIOS_DO_START,
-        [MULTIOS_BACK_COMMAND_STOP] = MULTIOS_DO_STOP,
-        [MULTIOS_BACK_COMMAND_RESTART] = MULTIOS_DO_RESTART,
-        [MULTIOS_BACK_COMMAND_POWER_DOWN] = MULTIOS_DO_POWER_DOWN,
-    };
-
-    command(obj, "back-command", what[value], errp);
-}
-
-/*
- * back-kernel, back-initrd, back-append: kept until realize, which reads the
- * files; from then on for the next start.
- */
-static char *get_back_kernel(Object *obj, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->kernel : s->back_kernel);
-}
-
-static void set_back_kernel(Object *obj, const char *value, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    if (s->boot) {
-        multios_boot_set(s, value, s->boot->initrd, s->boot->append, errp);
-    } else {
-        g_free(s->back_kernel);
-        s->back_kernel = g_strdup(value);
-    }
-}
-
-static char *get_back_initrd(Object *obj, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->initrd : s->back_initrd);
-}
-
-static void set_back_initrd(Object *obj, const char *value, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    if (s->boot) {
-        multios_boot_set(s, s->boot->kernel, value, s->boot->append, errp);
-    } else {
-        g_free(s->back_initrd);
-        s->back_initrd = g_strdup(value);
-    }
-}
-
-static char *get_back_append(Object *obj, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->append : s->back_append);
-}
-
-static void set_back_append(Object *obj, const char *value, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    if (s->boot) {
-        multios_boot_set(s, s->boot->kernel, s->boot->initrd, value, errp);
-    } else {
-        g_free(s->back_append);
-        s->back_append = g_strdup(value);
-    }
-}
-
-/* All three at once; those that are absent stay. */
-static void get_back_boot(Object *obj, Visitor *v, const char *name,
-                          void *opaque, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-    MultiOSBackBoot boot = {
-        .kernel = s->boot ? s->boot->kernel : s->back_kernel,
-        .initrd = s->boot ? s->boot->initrd : s->back_initrd,
-        .append = s->boot ? s->boot->append : s->back_append,
-    };
-    MultiOSBackBoot *p = &boot;
-
-    visit_type_MultiOSBackBoot(v, name, &p, errp);
-}
-
-static void set_back_boot(Object *obj, Visitor *v, const char *name,
-                          void *opaque, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-    g_autoptr(MultiOSBackBoot) boot = NULL;
-
-    if (!s->boot) {
-        error_setg(errp, "multios: back-boot can be set at run time only, "
-                   "until then there are back-kernel, back-initrd and "
-                   "back-append");
-        return;
-    }
-    if (visit_type_MultiOSBackBoot(v, name, &boot, errp)) {
-        multios_boot_set(s, boot->kernel ?: s->boot->kernel,
-                         boot->initrd ?: s->boot->initrd,
-                         boot->append ?: s->boot->append, errp);
-    }
-}
-
-static const Property multios_properties[] = {
-    DEFINE_PROP_STRING("back-console", MultiOSState, back_console),
-    DEFINE_PROP_STRING("mac", MultiOSState, mac_str),
-    DEFINE_PROP_STRING("back-on-crash", MultiOSState, on_crash_str),
-    DEFINE_PROP_UINT32("back-heartbeat", MultiOSState, heartbeat_ms, 500),
-    DEFINE_PROP_UINT32("back-dump-limit", MultiOSState, dump_limit, 300),
-    DEFINE_PROP_UINT32("back-shutdown-limit", MultiOSState, shutdown_limit, 60),
-    DEFINE_PROP_UINT32("back-vcpus", MultiOSState, back_vcpus, 1),
-    DEFINE_PROP_SIZE("back-mem", MultiOSState, back_mem, 512 * MiB),
-    DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
-};
-
 static void multios_class_init(ObjectClass *klass,
                                MultiOSClassData *data)
 {
@@ -800,54 +637,9 @@ static void multios_class_init(ObjectClass *klass,
     dc->hotpluggable = false;
     multios_bus_class_init(klass);
     device_class_set_legacy_reset(dc, multios_reset);
-    device_class_set_props(dc, multios_properties);
     dc->vmsd = &vmstate_multios;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
-
-    object_class_property_add_str(klass, "back-kernel", get_back_kernel,
-                                  set_back_kernel);
-    object_class_property_set_description(klass, "back-kernel",
-                                          "bzImage of the back's next start");
-    object_class_property_add_str(klass, "back-initrd", get_back_initrd,
-                                  set_back_initrd);
-    object_class_property_set_description(klass, "back-initrd",
-                                          "its initramfs, empty: none");
-    object_class_property_add_str(klass, "back-append", get_back_append,
-                                  set_back_append);
-    object_class_property_set_description(klass, "back-append",
-                                          "its further kernel parameters");
-    object_class_property_add(klass, "back-boot", "MultiOSBackBoot",
-                              get_back_boot, set_back_boot, NULL, NULL);
-    object_class_property_set_description(klass, "back-boot",
-                                          "back-kernel, back-initrd and "
-                                          "back-append, set together");
-    object_class_property_add_enum(klass, "back-state", "MultiOSBackState",
-                                   &MultiOSBackState_lookup, get_back_state, NULL);
-    object_class_property_set_description(klass, "back-state",
-                                          "off, running, stopped or crashed");
-    object_class_property_add_enum(klass, "back-reason", "MultiOSBackReason",
-                                   &MultiOSBackReason_lookup, get_back_reason, NULL);
-    object_class_property_set_description(klass, "back-reason",
-                                          "why the back's last run ended");
-    object_class_property_add(klass, "back-generation", "uint32",
-                              get_back_generation, NULL, NULL, NULL);
-    object_class_property_set_description(klass, "back-generation",
-                                          "how often the back was started");
-    object_class_property_add(klass, "back-restart-delay", "uint32",
-                              get_back_restart_delay, NULL, NULL, NULL);
-    object_class_property_set_description(klass, "back-restart-delay",
-                                          "ms until a back that ends too "
-                                          "often starts again");
-    object_class_property_add_bool(klass, "back-run", get_back_run,
-                                   set_back_run);
-    object_class_property_set_description(klass, "back-run",
-                                          "set to start or stop the back");
-    object_class_property_add_enum(klass, "back-command", "MultiOSBackCommand",
-                                   &MultiOSBackCommand_lookup, NULL,
-                                   set_back_command);
-    object_class_property_set_description(klass, "back-command",
-                                          "set to start, stop, restart or "
-                                          "power-down");
+    multios_properties_add(klass);
 }
 
 static void multios_instance_init(Object *obj)

@@ -69,6 +69,9 @@ bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
     case MULTIOS_REG_BACK_VCPUS:
         *val = s->back_vcpus;
         return true;
+    case MULTIOS_REG_BACK_GENERATION:
+        *val = s->generation;
+        return true;
     case MULTIOS_REG_REQUEST:
         *val = s->power_down ? MULTIOS_REQUEST_POWER_DOWN : 0;
         return true;
@@ -93,6 +96,10 @@ static uint64_t page_read(void *opaque, hwaddr addr, unsigned size)
 
     if (addr == MULTIOS_REG_HEARTBEAT) {
         return s->heartbeat_ms;
+    }
+    if (addr == MULTIOS_REG_CHECKPOINT) {
+        return (multios_checkpoint_wanted(s) ? MULTIOS_CHECKPOINT_WANTED : 0) |
+               (s->checkpoint_busy ? MULTIOS_CHECKPOINT_BUSY : 0);
     }
     /* SLEEP_STATUS reads 0: nothing ever wakes from S5 in place. */
     if (!multios_ro_register(s, addr, &val) && addr != MULTIOS_REG_RESET &&
@@ -139,6 +146,13 @@ static void page_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
     case MULTIOS_REG_HEARTBEAT:
         if (from_back(s, "HEARTBEAT")) {
             multios_heartbeat(s, val);
+        }
+        break;
+    case MULTIOS_REG_CHECKPOINT:
+        if (from_back(s, "CHECKPOINT") && (val & MULTIOS_CHECKPOINT_WANTED) &&
+            multios_checkpoint_wanted(s)) {
+            s->checkpoint_busy = true;
+            multios_request(s, MULTIOS_DO_CHECKPOINT);
         }
         break;
     case MULTIOS_REG_SLEEP_STATUS: /* ACPI clears the wake status first */

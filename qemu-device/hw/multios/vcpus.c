@@ -54,7 +54,7 @@ uint32_t multios_vcpu_apic_id(MultiOSState *s, unsigned nth)
     return ms->possible_cpus->cpus[s->first_back_cpu + nth].arch_id;
 }
 
-static CPUState *back_cpu(MultiOSState *s, unsigned nth)
+CPUState *multios_vcpu(MultiOSState *s, unsigned nth)
 {
     return qemu_get_cpu(s->first_back_cpu + nth);
 }
@@ -139,7 +139,7 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
         return false;
     }
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        CPUState *cs = back_cpu(s, i);
+        CPUState *cs = multios_vcpu(s, i);
 
         cs->held = true;
         cs->private = true;
@@ -160,19 +160,19 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp)
 void multios_vcpus_held_by_reset(MultiOSState *s)
 {
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        back_cpu(s, i)->held = true;
+        multios_vcpu(s, i)->held = true;
     }
 }
 
 bool multios_vcpu_is_held(MultiOSState *s, unsigned nth)
 {
-    return back_cpu(s, nth)->held;
+    return multios_vcpu(s, nth)->held;
 }
 
 /* With all vCPUs stopped. */
 void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held)
 {
-    back_cpu(s, nth)->held = held;
+    multios_vcpu(s, nth)->held = held;
 }
 
 static void hold_work(CPUState *cs, run_on_cpu_data data)
@@ -186,7 +186,7 @@ static void hold_work(CPUState *cs, run_on_cpu_data data)
 void multios_vcpus_hold(MultiOSState *s)
 {
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        run_on_cpu(back_cpu(s, i), hold_work, RUN_ON_CPU_NULL);
+        run_on_cpu(multios_vcpu(s, i), hold_work, RUN_ON_CPU_NULL);
     }
 }
 
@@ -261,13 +261,17 @@ static void reset_work(CPUState *cs, run_on_cpu_data data)
 }
 
 /* Main loop only, with all of the back's vCPUs held. */
-void multios_vcpus_start(MultiOSState *s)
+void multios_vcpus_boot(MultiOSState *s)
 {
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        run_on_cpu(back_cpu(s, i), reset_work, RUN_ON_CPU_HOST_PTR(s));
+        run_on_cpu(multios_vcpu(s, i), reset_work, RUN_ON_CPU_HOST_PTR(s));
     }
+}
+
+void multios_vcpus_release(MultiOSState *s)
+{
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        CPUState *cs = back_cpu(s, i);
+        CPUState *cs = multios_vcpu(s, i);
 
         cs->held = false;
         /* Otherwise vm_start() resumes it. */

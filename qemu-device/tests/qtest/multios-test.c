@@ -850,6 +850,8 @@ int main(int argc, char **argv)
     qtest_add_func("/multios/executing/heartbeat", test_heartbeat);
     qtest_add_func("/multios/executing/power-down", test_power_down);
     qtest_add_func("/multios/executing/migrate", test_migrate_executing);
+    qtest_add_func("/multios/executing/standby", test_standby);
+    qtest_add_func("/multios/executing/standby-fails", test_standby_fails);
     qtest_add_func("/multios/executing/cannot-execute", test_cannot_execute);
     qtest_add_func("/multios/executing/ports", test_ports);
     qtest_add_func("/multios/executing/lint", test_lint);

@@ -35,4 +35,14 @@ typedef void MultiOSClassData;
 #include "hw/sysbus.h"
 #endif
 
+/* With an Error since 10.2. */
+#if QEMU_VERSION_MAJOR > 10 || \
+    (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR >= 2)
+#define multios_load_state(f, vmsd, opaque) \
+    vmstate_load_state(f, vmsd, opaque, (vmsd)->version_id, &error_warn)
+#else
+#define multios_load_state(f, vmsd, opaque) \
+    vmstate_load_state(f, vmsd, opaque, (vmsd)->version_id)
+#endif
+
 #endif

@@ -9,10 +9,10 @@
  *  + a page of registers, a UART and an IOAPIC for the back OS at fixed
  *    addresses, see MULTIOS_*_BASE
  *  + properties: back-vcpus, back-mem, shared-mem, back-console, mac,
- *    back-on-crash, back-heartbeat, back-dump-limit, back-shutdown-limit; from
- *    the start and at run time back-kernel, back-initrd, back-append; at run
- *    time back-state, back-reason, back-generation, back-restart-delay (read
- *    only), back-boot, back-run, back-command
+ *    back-on-crash, back-heartbeat, back-dump-limit, back-shutdown-limit,
+ *    back-standby; from the start and at run time back-kernel, back-initrd, back-append; at run
+ *    time back-state, back-reason, back-generation, back-restart-delay,
+ *    back-standby-ready (read only), back-boot, back-run, back-command
  *  + event MULTIOS_BACK_STATE
  *  + migration sections "<path>/multios" and "<path>/multios-machine"
  *
@@ -120,9 +120,12 @@ typedef struct MultiOSBoot {
     char *kernel;
     char *initrd; /* NULL or empty: none */
     char *append; /* NULL or empty: none */
+    unsigned nth;  /* differs from that of any other */
     GArray *blobs; /* of MultiOSBlob */
     uint64_t entry;
 } MultiOSBoot;
+
+typedef struct MultiOSCheckpoint MultiOSCheckpoint;
 
 /* What the host's scheduler did with a thread. In ns */
 typedef struct MultiOSSched {
@@ -160,6 +163,7 @@ struct MultiOSState {
     uint32_t heartbeat_ms; /* 0: off */
     uint32_t dump_limit;   /* s; 0: none */
     uint32_t shutdown_limit; /* s; 0: none */
+    bool standby;
     uint32_t back_vcpus;
     uint64_t back_mem;   /* bytes */
     uint64_t shared_mem; /* bytes */
@@ -176,6 +180,11 @@ struct MultiOSState {
 
     /* boot.c */
     MultiOSBoot *boot;
+
+    /* checkpoint.c, protected by the BQL */
+    MultiOSCheckpoint *checkpoint; /* NULL: none */
+    unsigned started_boot;   /* nth of the boot that runs */
+    bool checkpoint_busy;    /* the back waits for one to be taken */
 
     /* life cycle, protected by the BQL */
     enum multios_back_state state;
@@ -243,9 +252,10 @@ enum {
     MULTIOS_DO_KDUMP    = 1 << 9,  /* with PANIC: a crash kernel runs next */
     MULTIOS_DO_HUNG     = 1 << 10, /* the heartbeat's timer: no write came */
     MULTIOS_DO_ALIVE    = 1 << 11, /* a heartbeat, of a crashed back */
+    MULTIOS_DO_CHECKPOINT = 1 << 13, /* one may be taken now */
     MULTIOS_DO_BY_BACK  = MULTIOS_DO_CRASH | MULTIOS_DO_PANIC |
                           MULTIOS_DO_KDUMP | MULTIOS_DO_HUNG |
-                          MULTIOS_DO_ALIVE |
+                          MULTIOS_DO_ALIVE | MULTIOS_DO_CHECKPOINT |
                           MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF,
     /* by the front and by management */
     MULTIOS_DO_STOP     = 1 << 4,
@@ -262,8 +272,13 @@ enum {
 /* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
 
-/* multios.c: for the front's interrupt */
+/* multios.c: carries out what was requested; main loop only, not nested */
+void multios_make_changes(MultiOSState *s);
+/* For the front's interrupt */
 void multios_update_irq(MultiOSState *s, uint32_t status, uint32_t enable);
+
+/* properties.c */
+void multios_properties_add(ObjectClass *klass);
 
 /* event.c: QMP's event */
 void multios_event(MultiOSState *s);
@@ -295,6 +310,16 @@ void multios_segments_end_ram(MultiOSState *s);
 bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
                       const char *append, Error **errp);
 void multios_boot_load(MultiOSState *s);
+
+/*
+ * checkpoint.c: a state of the back to start it from; main loop.
+ * multios_checkpoint_restore() returns false if there is none of the boot that
+ * is next; the back's vCPUs are held and its devices reset.
+ */
+bool multios_checkpoint_wanted(MultiOSState *s);
+void multios_checkpoint_take(MultiOSState *s);
+bool multios_checkpoint_restore(MultiOSState *s);
+void multios_checkpoint_drop(MultiOSState *s);
 
 /* acpi.c: the back's tables */
 GArray *multios_acpi_build(MultiOSState *s, hwaddr base);
@@ -335,6 +360,9 @@ void multios_vcpus_held_by_reset(MultiOSState *s);
 bool multios_vcpu_is_held(MultiOSState *s, unsigned nth);
 void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held);
 void multios_vcpus_hold(MultiOSState *s);
-void multios_vcpus_start(MultiOSState *s);
+/* Resets them for a boot; they stay held. */
+void multios_vcpus_boot(MultiOSState *s);
+void multios_vcpus_release(MultiOSState *s);
+CPUState *multios_vcpu(MultiOSState *s, unsigned nth);
 
 #endif

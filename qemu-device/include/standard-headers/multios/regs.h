@@ -19,12 +19,12 @@
 #define MULTIOS_REG_MAC             0x18 /* 6 bytes; of the front's vNIC */
 #define MULTIOS_REG_FRONT_VCPUS     0x2c
 #define MULTIOS_REG_BACK_VCPUS      0x30
+#define MULTIOS_REG_BACK_GENERATION 0x28 /* number of starts */
 #define MULTIOS_REG_REQUEST         0x54 /* MULTIOS_REQUEST_* */
 
 /* BAR 0 only */
 #define MULTIOS_REG_BACK_STATE      0x20 /* MULTIOS_BACK_* */
 #define MULTIOS_REG_BACK_CTL        0x24 /* write only: MULTIOS_CTL_* */
-#define MULTIOS_REG_BACK_GENERATION 0x28 /* number of starts */
 #define MULTIOS_REG_IRQ_STATUS      0x34 /* MULTIOS_IRQ_*; write 1 to clear */
 #define MULTIOS_REG_IRQ_ENABLE      0x38 /* MULTIOS_IRQ_* */
 #define MULTIOS_REG_BACK_REASON     0x3c /* MULTIOS_REASON_* */
@@ -37,6 +37,9 @@
 /* control page only; health of the back's kernel */
 #define MULTIOS_REG_PANIC           0x4c /* write only: MULTIOS_PANIC_* */
 #define MULTIOS_REG_HEARTBEAT       0x50 /* reads ms, 0: off; MULTIOS_BEAT_* */
+
+/* control page only; a state to start the back from */
+#define MULTIOS_REG_CHECKPOINT      0x58 /* MULTIOS_CHECKPOINT_* */
 
 #define MULTIOS_MAGIC               0x31534f4d /* "MOS1" */
 #define MULTIOS_VERSION             1
@@ -64,6 +67,9 @@ enum {
 /* Without ALIVE no further write is expected. */
 #define MULTIOS_BEAT_ALIVE          (1u << 0)
 #define MULTIOS_BEAT_CRASH_KERNEL   (1u << 1) /* one is loaded */
+
+#define MULTIOS_CHECKPOINT_WANTED   (1u << 0) /* write it: take one now */
+#define MULTIOS_CHECKPOINT_BUSY     (1u << 1) /* it is being taken */
 
 #define MULTIOS_RESET_VALUE         1
 #define MULTIOS_S5_SLEEP_TYPE       5

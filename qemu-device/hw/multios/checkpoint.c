@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * multios: the back's standby state, from which it starts without a boot
+ *
+ * The back's kernel says when it can be started from the state that it is in
+ * (CHECKPOINT): it has booted, and no PCI device has a driver. The device keeps
+ * a copy: memory that is not zero, vCPUs, configuration of the PCI devices, for
+ * the addresses that the kernel gave them are lost when they are reset. A start
+ * puts all of it back, and the kernel goes on to probe its NIC.
+ *
+ * The TSC is not put back, as it belongs to both OSes: the back sees a jump of
+ * time, as after a suspend. So the copy is of no use once the TSC has been set
+ * back, by a machine reset or a snapshot, and is dropped.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "hw/i386/apic_internal.h"
+#include "hw/multios/compat.h"
+#include "hw/multios/multios.h"
+#include "hw/pci/pci_bridge.h"
+#include "hw/pci/pci_bus.h"
+#include "io/channel-buffer.h"
+#include "migration/qemu-file.h"
+#include "migration/vmstate.h"
+#include "system/hw_accel.h"
+#include "target/i386/cpu.h"
+#include "trace.h"
+
+#define PAGE        (4 * KiB)
+
+/* A range of the back's memory: its pages that are not zero, one after another */
+typedef struct KeptRange {
+    hwaddr base;
+    uint64_t pages;
+    unsigned long *filled;
+    uint8_t *data;
+} KeptRange;
+
+typedef struct Config {
+    PCIDevice *dev; /* with a reference */
+    uint8_t data[PCI_CONFIG_SPACE_SIZE];
+} Config;
+
+/* Of a vCPU */
+enum { STATE_X86, STATE_COMMON, STATE_APIC, STATES };
+
+struct MultiOSCheckpoint {
+    unsigned boot;     /* nth of the boot that it is of */
+    KeptRange segment;
+    KeptRange low;
+    GArray *configs;   /* of Config */
+    GByteArray **states; /* STATES for each vCPU */
+    uint8_t ioapic_select;
+    uint32_t ioapic_reg[0x40];
+};
+
+bool multios_checkpoint_wanted(MultiOSState *s)
+{
+    return s->standby && s->state == MULTIOS_BACK_RUNNING &&
+           s->started_boot == s->boot->nth &&
+           (!s->checkpoint || s->checkpoint->boot != s->boot->nth);
+}
+
+/* Memory of the machine's RAM, which is all in one region below 4 GiB. */
+static uint8_t *host_memory(hwaddr base, uint64_t size)
+{
+    MemoryRegionSection sec = memory_region_find(get_system_memory(), base,
+                                                 size);
+    uint8_t *host = memory_region_get_ram_ptr(sec.mr) +
+                    sec.offset_within_region;
+
+    /* the region goes with the machine only */
+    memory_region_unref(sec.mr);
+    return host;
+}
+
+/* Returns the bytes that were kept. */
+static uint64_t keep_range(KeptRange *r, hwaddr base, uint64_t size)
+{
+    const uint8_t *host = host_memory(base, size);
+    uint64_t n = 0;
+    uint8_t *to;
+
+    r->base = base;
+    r->pages = size / PAGE;
+    r->filled = bitmap_new(r->pages);
+    for (uint64_t i = 0; i < r->pages; i++) {
+        if (!buffer_is_zero(host + i * PAGE, PAGE)) {
+            set_bit(i, r->filled);
+            n++;
+        }
+    }
+    to = r->data = g_malloc(n * PAGE);
+    for (uint64_t i = 0; i < r->pages; i++) {
+        if (test_bit(i, r->filled)) {
+            memcpy(to, host + i * PAGE, PAGE);
+            to += PAGE;
+        }
+    }
+    return n * PAGE;
+}
+
+/* Writes the pages that differ. Returns their number. */
+static uint64_t put_range(const KeptRange *r)
+{
+    static const uint8_t zero[PAGE];
+    const uint8_t *host = host_memory(r->base, r->pages * PAGE);
+    const uint8_t *from = r->data;
+    uint64_t n = 0;
+
+    for (uint64_t i = 0; i < r->pages; i++) {
+        bool filled = test_bit(i, r->filled);
+        const uint8_t *page = filled ? from : zero;
+
+        from += filled ? PAGE : 0;
+        if (filled ? memcmp(host + i * PAGE, page, PAGE)
+                   : !buffer_is_zero(host + i * PAGE, PAGE)) {
+            address_space_write(&address_space_memory, r->base + i * PAGE,
+                                MEMTXATTRS_UNSPECIFIED, page, PAGE);
+            n++;
+        }
+    }
+    return n;
+}
+
+static const VMStateDescription *vmsd_of(unsigned state)
+{
+    static const VMStateDescription *const vmsd[STATES] = {
+        [STATE_X86] = &vmstate_x86_cpu,
+        [STATE_COMMON] = &vmstate_cpu_common,
+        [STATE_APIC] = &vmstate_apic_common,
+    };
+
+    return vmsd[state];
+}
+
+static void *opaque_of(CPUState *cs, unsigned state)
+{
+    return state == STATE_APIC ? (void *)X86_CPU(cs)->apic_state : (void *)cs;
+}
+
+/* Returns NULL if the state cannot be saved. */
+static GByteArray *keep_state(CPUState *cs, unsigned state)
+{
+    QIOChannelBuffer *channel = qio_channel_buffer_new(4 * KiB);
+    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(channel));
+    GByteArray *bytes = NULL;
+
+    if (!vmstate_save_state(f, vmsd_of(state), opaque_of(cs, state), NULL) &&
+        !qemu_fflush(f)) {
+        bytes = g_byte_array_new();
+        g_byte_array_append(bytes, channel->data, channel->usage);
+    }
+    qemu_fclose(f);
+    object_unref(OBJECT(channel));
+    return bytes;
+}
+
+static bool put_state(CPUState *cs, unsigned state, const GByteArray *bytes)
+{
+    QIOChannelBuffer *channel = qio_channel_buffer_new(bytes->len);
+    QEMUFile *f;
+    bool ok;
+
+    memcpy(channel->data, bytes->data, bytes->len);
+    channel->usage = bytes->len;
+    f = qemu_file_new_input(QIO_CHANNEL(channel));
+    ok = multios_load_state(f, vmsd_of(state), opaque_of(cs, state)) >= 0;
+    qemu_fclose(f);
+    object_unref(OBJECT(channel));
+    return ok;
+}
+
+static void put_vcpu(CPUState *cs, run_on_cpu_data data)
+{
+    GByteArray **states = data.host_ptr;
+
+    cpu_synchronize_state(cs);
+    for (unsigned i = 0; i < STATES; i++) {
+        if (!put_state(cs, i, states[i])) {
+            /* it was saved by this very QEMU */
+            error_report("multios: a standby vCPU's %s cannot be loaded",
+                         vmsd_of(i)->name);
+        }
+    }
+    /* joins the others' TSC, see reset_work() in vcpus.c */
+    X86_CPU(cs)->env.tsc = 0;
+    cpu_synchronize_post_init(cs);
+}
+
+/* Bridges come before the devices behind them. */
+static void keep_config(PCIBus *bus, PCIDevice *d, void *opaque)
+{
+    MultiOSCheckpoint *c = opaque;
+    Config config = { .dev = d };
+
+    object_ref(OBJECT(d));
+    memcpy(config.data, d->config, sizeof(config.data));
+    g_array_append_val(c->configs, config);
+    if (IS_PCI_BRIDGE(d)) {
+        pci_for_each_device_under_bus(pci_bridge_get_sec_bus(PCI_BRIDGE(d)),
+                                      keep_config, c);
+    }
+}
+
+/*
+ * Registers that differ are written as the kernel wrote them: addresses first,
+ * then the command register, which makes the device answer to them. A device
+ * that was unplugged since is not realized.
+ */
+static void put_config(const Config *config)
+{
+    PCIDevice *d = config->dev;
+
+    if (!DEVICE(d)->realized) {
+        return;
+    }
+    for (unsigned at = PCI_CACHE_LINE_SIZE; at < sizeof(config->data);
+         at += 4) {
+        uint32_t val = pci_get_long(config->data + at);
+
+        if (val != pci_get_long(d->config + at)) {
+            d->config_write(d, at, val, 4);
+        }
+    }
+    d->config_write(d, PCI_COMMAND, pci_get_word(config->data + PCI_COMMAND),
+                    2);
+}
+
+/* A device that can write to memory: it has a driver. NULL: none. */
+static PCIDevice *busy_device(MultiOSCheckpoint *c)
+{
+    for (guint i = 0; i < c->configs->len; i++) {
+        Config *config = &g_array_index(c->configs, Config, i);
+
+        if (!IS_PCI_BRIDGE(config->dev) &&
+            (pci_get_word(config->data + PCI_COMMAND) & PCI_COMMAND_MASTER)) {
+            return config->dev;
+        }
+    }
+    return NULL;
+}
+
+static void range_free(KeptRange *r)
+{
+    g_free(r->filled);
+    g_free(r->data);
+}
+
+static void checkpoint_free(MultiOSState *s, MultiOSCheckpoint *c)
+{
+    for (guint i = 0; i < c->configs->len; i++) {
+        object_unref(OBJECT(g_array_index(c->configs, Config, i).dev));
+    }
+    g_array_free(c->configs, true);
+    for (unsigned i = 0; i < s->back_vcpus * STATES; i++) {
+        if (c->states[i]) {
+            g_byte_array_free(c->states[i], true);
+        }
+    }
+    g_free(c->states);
+    range_free(&c->segment);
+    range_free(&c->low);
+    g_free(c);
+}
+
+void multios_checkpoint_drop(MultiOSState *s)
+{
+    if (s->checkpoint) {
+        checkpoint_free(s, s->checkpoint);
+        s->checkpoint = NULL;
+    }
+}
+
+/* Returns false, with a message, if the back's state cannot be kept. */
+static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
+{
+    PCIDevice *busy;
+    int64_t begin = get_clock();
+    uint64_t bytes;
+
+    pci_for_each_device_under_bus(s->bus, keep_config, c);
+    busy = busy_device(c);
+    if (busy) {
+        warn_report("multios: no standby state: device %s of the back has a "
+                    "driver, it must have none yet when the back asks for it",
+                    object_get_typename(OBJECT(busy)));
+        return false;
+    }
+    for (unsigned i = 0; i < s->back_vcpus; i++) {
+        CPUState *cs = multios_vcpu(s, i);
+
+        cpu_synchronize_state(cs);
+        for (unsigned n = 0; n < STATES; n++) {
+            c->states[i * STATES + n] = keep_state(cs, n);
+            if (!c->states[i * STATES + n]) {
+                warn_report("multios: no standby state: %s of a vCPU cannot be "
+                            "saved", vmsd_of(n)->name);
+                return false;
+            }
+        }
+    }
+    memcpy(c->ioapic_reg, s->ioapic_reg, sizeof(c->ioapic_reg));
+    c->ioapic_select = s->ioapic_select;
+    /* Nobody writes there: vCPUs are held, and no device has a driver. */
+    bql_unlock();
+    bytes = keep_range(&c->segment, s->back_base, s->back_mem);
+    bytes += keep_range(&c->low, MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE);
+    bql_lock();
+    trace_multios_checkpoint_taken(bytes, (get_clock() - begin) / SCALE_US);
+    return true;
+}
+
+void multios_checkpoint_take(MultiOSState *s)
+{
+    MultiOSCheckpoint *c = g_new0(MultiOSCheckpoint, 1);
+
+    c->boot = s->started_boot;
+    c->configs = g_array_new(false, false, sizeof(Config));
+    c->states = g_new0(GByteArray *, s->back_vcpus * STATES);
+    multios_vcpus_hold(s);
+    if (keep(s, c)) {
+        multios_checkpoint_drop(s);
+        s->checkpoint = c;
+    } else {
+        checkpoint_free(s, c);
+    }
+    multios_vcpus_release(s);
+}
+
+bool multios_checkpoint_restore(MultiOSState *s)
+{
+    MultiOSCheckpoint *c = s->checkpoint;
+    int64_t begin = get_clock();
+    uint64_t pages;
+
+    if (!c || c->boot != s->boot->nth) {
+        return false;
+    }
+    /* As multios_boot_load() does. */
+    bql_unlock();
+    pages = put_range(&c->segment) + put_range(&c->low);
+    bql_lock();
+    for (guint i = 0; i < c->configs->len; i++) {
+        put_config(&g_array_index(c->configs, Config, i));
+    }
+    memcpy(s->ioapic_reg, c->ioapic_reg, sizeof(s->ioapic_reg));
+    s->ioapic_select = c->ioapic_select;
+    for (unsigned i = 0; i < s->back_vcpus; i++) {
+        run_on_cpu(multios_vcpu(s, i), put_vcpu,
+                   RUN_ON_CPU_HOST_PTR(c->states + i * STATES));
+    }
+    trace_multios_checkpoint_restored(pages, (get_clock() - begin) / SCALE_US);
+    return true;
+}
