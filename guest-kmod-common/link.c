@@ -9,6 +9,7 @@
 #include <linux/io.h>
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "link.h"
 
@@ -165,12 +166,13 @@ static void reset_rings(struct mos_link *link)
 	}
 }
 
+/* Two back OSes that start from one standby state draw the same numbers, at different times. */
 static u32 fresh_epoch(u32 last)
 {
 	u32 epoch;
 
 	do {
-		epoch = get_random_u32();
+		epoch = get_random_u32() ^ (u32)ktime_get_ns();
 	} while (!epoch || epoch == last);
 	return epoch;
 }

@@ -123,6 +123,7 @@ static int bind_device(struct platform_device *pdev)
 	err = map_registers(mnet);
 	if (err)
 		goto err_free;
+	mnet_checkpoint(mnet);
 	err = init_link(mnet);
 	if (err)
 		goto err_free;

@@ -75,6 +75,12 @@ static inline struct mnet *mnet_from_netdev(struct net_device *dev)
 	return container_of(mos_netdev_link(dev), struct mnet, link);
 }
 
+/*
+ * checkpoint.c: process context. Lets the device keep the state that this OS is in, if that is
+ * asked for. Returns once here, and once more in each OS that the device starts from it.
+ */
+void mnet_checkpoint(struct mnet *mnet);
+
 /* health.c: process context. Stopped, the device expects no further heartbeat. */
 int mnet_health_start(struct mnet *mnet);
 void mnet_health_stop(struct mnet *mnet);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The wire of --wire tap: a bridge with taps, as libvirt sets it up, in a network namespace of the lab's
-own. Nothing of the host's network is touched.
+The wire of --wire tap: a bridge with taps, as libvirt sets it up, in a network namespace of the
+lab's own. Nothing of the host's network is touched.
 """
 
 from __future__ import annotations

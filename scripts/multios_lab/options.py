@@ -132,6 +132,9 @@ class LabOptions:
     back_append: str = option("", "STR", "further kernel parameters of the back")
     peer_append: str = option("", "STR", "further kernel parameters of the peer")
     debug: bool = option(False, "", "our modules with assertions that stock kernels compile out")
+    standby: bool = option(
+        False, "", "the device keeps a state of the back from which a start need not boot"
+    )
     no_modules: bool = option(False, "", "do not load our modules: insmod them by hand")
     front_initrd: str = option("", "FILE", "instead of the initrd built here", old_file)
     back_initrd: str = option("", "FILE", "instead of the initramfs built here", old_file)

@@ -145,10 +145,13 @@ class Topology:
         o = self.options
         nic = f"virtio-net-pci,host_mtu={o.mtu}" if o.nic == "virtio-net" else o.nic
         append = _words(
-            self._common(guest, f"multios.net={o.net}"), o.back_append, self._blacklist("net")
+            self._common(guest, f"multios.net={o.net}"),
+            "multios.standby=1" if o.standby else "",
+            o.back_append,
+            self._blacklist("net"),
         )
         os = self._os(guest, append, o.back_vcpus, o.back_mem)
-        return vm.Back(os, o.shared_mem, nic, nic_mac)
+        return vm.Back(os, o.shared_mem, nic, nic_mac, o.standby)
 
     def _os(self, guest: str, append: str, vcpus: int, mem: int) -> vm.Os:
         kernel = self.parts.kernels["back" if guest == "peer-back" else guest]

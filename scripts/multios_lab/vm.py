@@ -48,6 +48,7 @@ class Back:
     shared_mem: int  # MiB
     nic: str  # QEMU's model, with its properties
     nic_mac: str
+    standby: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +186,8 @@ class Vm:
             f"multios,id=mos0,back-kernel={escape(back.os.kernel)}/vmlinuz"
             f",back-initrd={escape(back.os.initrd)},back-vcpus={back.os.vcpus}"
             f",back-mem={back.os.mem}M,shared-mem={back.shared_mem}M,back-console=bcon"
-            f",mac={self.mac},back-append={escape(back.os.append)}"
+            f",mac={self.mac},back-standby={'on' if back.standby else 'off'}"
+            f",back-append={escape(back.os.append)}"
         )
         nic = f"{back.nic},netdev=wire,bus=mos0.pcie,mac={back.nic_mac},romfile="
         return [

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The standby state of the back: the device keeps a copy of this OS as it is now, and may start it
+ * from there, many times. It is taken before any PCI device has a driver, so that nothing outside
+ * of memory and CPUs belongs to it. Each start goes on in wait_until_taken(), which sees no
+ * difference but in the clock.
+ */
+#include <linux/io.h>
+#include <linux/moduleparam.h>
+#include <linux/nmi.h>
+#include <linux/platform_device.h>
+#include <linux/random.h>
+#include <linux/stop_machine.h>
+#include <linux/timekeeping.h>
+
+#include "../guest-kmod-common/regs.h"
+#include "mnet.h"
+
+static bool checkpoint;
+module_param(checkpoint, bool, 0444);
+MODULE_PARM_DESC(checkpoint, "let the device keep this state, to start the back from it: before a PCI device has a driver (default N)");
+
+/* In stop_machine(): all other CPUs wait with interrupts off. */
+static int wait_until_taken(void *data)
+{
+	void __iomem *reg = data;
+
+	writel(MULTIOS_CHECKPOINT_WANTED, reg);
+	while (readl(reg) & MULTIOS_CHECKPOINT_BUSY)
+		cpu_relax();
+	/* hours may have passed */
+	touch_nmi_watchdog();
+	return 0;
+}
+
+/* Two OSes that start from one state must not draw the same random numbers: epochs, keys. */
+static void reseed(u32 generation)
+{
+	struct {
+		u64 cycles;
+		ktime_t now;
+		u32 generation;
+	} seed = {
+		.cycles = get_cycles(),
+		.now = ktime_get(),
+		.generation = generation,
+	};
+
+	add_device_randomness(&seed, sizeof(seed));
+}
+
+void mnet_checkpoint(struct mnet *mnet)
+{
+	void __iomem *reg = mnet->regs + MULTIOS_REG_CHECKPOINT;
+	struct device *dev = &mnet->pdev->dev;
+	u32 generation = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);
+	u32 now;
+
+	if (!checkpoint)
+		return;
+	if (!(readl(reg) & MULTIOS_CHECKPOINT_WANTED)) {
+		dev_info(dev, "the device keeps no standby state (back-standby=off)\n");
+		return;
+	}
+	stop_machine(wait_until_taken, (void __force *)reg, NULL);
+	now = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);
+	reseed(now);
+	if (now != generation)
+		dev_info(dev, "start %u, from the standby state of start %u\n", now, generation);
+}
