@@ -4,7 +4,8 @@
 #
 # The back OS dies under checked RC traffic: it panics, with the kernel's defaults; it hangs with interrupts off, and in a
 # softirq. The device notices, says why, starts it again; connections go on, and the front OS with its processes is the same.
-# Carrier and port outlast the outage, and no retry is counted, within the times that the module's parameters give.
+# Carrier and port outlast the outage, and no retry is counted, within the times that the module's parameters give. First
+# with a back that boots each time, then with one that starts from its standby state. Prints how long each outage was.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -20,6 +21,16 @@ front_dev=$(netdev front) front_rdma=$(rdma_dev front)
 panics() { on back 'echo 0 >/proc/sys/kernel/panic; (sleep 0.5; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &'; }
 hangs() { push back "$module" /tmp/hang.ko && on back "insmod /tmp/hang.ko kind=$1"; }
 
+# note_outage NAME: the longest time without an answer to a ping, and that without a link to the back.
+note_outage() {
+	on front 'pkill -INT -x ping; sleep 0.2
+		link=$(dmesg | sed -n "s/.*traffic goes on after \([0-9]*\) ms.*/\1/p" | tail -n 1)
+		awk -F "[][]" -v link="$link" -v name="$1" "/bytes from/ { if (n++ && \$2 - was > gap) gap = \$2 - was; was = \$2 }
+			END { printf \"%-44s ping %6d ms   link %6d ms\n\", name, gap * 1000, link }" /tmp/gap.out' "$1" | tee -a "$FIGURES"
+}
+FIGURES=$VM_BUILD/failover.figures
+rm -f "$FIGURES"
+
 # dies REASON WORD CMD...: CMD ends the back; the device's REASON, the front's log has WORD for it. RC connections outlive
 # it: messages, their content and their completions are checked by both ends.
 dies() {
@@ -28,10 +39,11 @@ dies() {
 	before=$(back_is generation) || return
 	start_on peer vcs '/tmp/verbs-check -w 30' &&
 		start_on front vcc "/tmp/verbs-check -w 30 -k -s 300 -q 2 -z 100000 -t 20 -T 100 -o write,read,send,add $peer_ip" &&
-		under_way 200 || return
+		start_on front gap "exec ping -D -i 0.02 $peer_ip" && under_way 200 || return
 	"$@" || return
 	back_restarted "$before" || rc=1
 	under_way 200 || rc=1
+	note_outage "$how: $*" || rc=1
 	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
 	end_of front vcc 60 || rc=1
 	end_of peer vcs 30 || rc=1
@@ -66,18 +78,18 @@ stays_away() {
 	times 1000 3000 && start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
 		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 60" && listening peer &&
 		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 || return
-	back_run false || return
+	back_set run false || return
 	says front PORT_ERR /tmp/watch.out && on front "! ip link show $front_dev | grep -q LOWER_UP && rdma link show $front_rdma/1 | grep 'state DOWN'" || rc=1
 	says front 'status 12' /tmp/wb.out 300 || rc=1
 	on front "dmesg | grep 'nothing comes from the wire for [0-9]* ms: connections count their retries'" || rc=1
 	on front 'pkill -9 ib_write_bw; pkill -x ibv_asyncwatch'
 	on peer 'pkill -9 ib_write_bw; true'
-	back_run true && lab wait back 90 || rc=1
+	back_set run true && lab wait back 90 || rc=1
 	times 10000 30000 || rc=1
 	return $rc
 }
+how='boots'
 times() { on front "cd /sys/module/multios_rdma/parameters && echo $1 >grace_ms && echo $2 >outage_ms"; }
-back_run() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-run\",\"value\":$1}" >/dev/null; }
 
 check "the back panics: noticed, started again, RC connections go on" dies panic panic panics
 check "the front reaches the peer again" set_mtu 1500
@@ -93,17 +105,22 @@ check "the front reaches the peer again" set_mtu 1500
 check_eq "the front has not rebooted" "$(on front 'cat /proc/sys/kernel/random/boot_id')" "$boot_id"
 GUESTS='front peer' check_logs "one vCPU in the back"
 
-# The other vCPU of the back goes on.
-vm_up $SHARED_LAB --back-vcpus 2 || tap_abort "lab up --back-vcpus 2"
+# The other vCPU of the back goes on. Each start but the first is from the standby state.
+vm_up $SHARED_LAB --back-vcpus 2 --standby || tap_abort "lab up --back-vcpus 2 --standby"
+how='standby'
 set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool verbs-check front peer
+check "a standby state is ready" eval '[[ $(back_is standby-ready) == true ]]'
 check "one of two back vCPUs hangs with interrupts off: likewise" dies hung hang hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
+check "the back panics: likewise" dies panic panic panics
+check "the front reaches the peer again" set_mtu 1500
+check "the starts were from the standby state" eval '(($(on back "dmesg | grep -c \"from the standby state of start 1\"") == 1)) &&
+	(($(grep -ac "from the standby state of start 1" "$LAB_DIR/back.log") == 2))'
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
 
 # Commands of management, and the front's own end: the back shuts down by its own init, and is not cut off.
-back_command() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-command\",\"value\":\"$1\"}" >/dev/null; }
 state_becomes() {
 	for _ in $(seq 100); do
 		[[ $(back_is state) != "$1" ]] || return 0
@@ -117,12 +134,12 @@ shut_down_since() { tail -c "+$1" "$LAB_DIR/back.log" | tee >(grep -a 'asked to 
 powers_down() {
 	local before
 	before=$(log_size)
-	back_command power-down && state_becomes stopped && shut_down_since "$before" && [[ $(back_is reason) == command ]]
+	back_set command '"power-down"' && state_becomes stopped && shut_down_since "$before" && [[ $(back_is reason) == command ]]
 }
 restarts() {
 	local before
 	before=$(back_is generation)
-	back_command restart && [[ $(back_is generation) == $((before + 1)) ]] && lab wait back 90 && set_mtu 1500
+	back_set command '"restart"' && [[ $(back_is generation) == $((before + 1)) ]] && lab wait back 90 && set_mtu 1500
 }
 check "back-command power-down: the back shuts down by its own init" powers_down
 check "back-command restart: it starts, and the front reaches the peer" restarts
@@ -137,4 +154,6 @@ front_ends() {
 	return 1
 }
 check "the front powers off: the back shuts down first" front_ends
+say "$(sed 's/^/    /' "$FIGURES")"
+rm -f "$FIGURES"
 vm_end

@@ -164,6 +164,9 @@ rdma_dev() { on "$1" 'ls /sys/class/infiniband' | head -n 1; }
 # back_is PROPERTY: of the device: state, generation, reason.
 back_is() { lab qmp front qom-get "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-$1\"}" | tr -d '"'; }
 
+# back_set PROPERTY JSON: of the device.
+back_set() { lab qmp front qom-set "{\"path\":\"/machine/peripheral/mos0\",\"property\":\"back-$1\",\"value\":$2}" >/dev/null; }
+
 # back_restarted GENERATION: waits until the back has been started after that one, and its user space is up.
 back_restarted() {
 	local now=$1
