@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# A multios VM under KVM in an outer machine whose CPU is emulated: what suites of it share. Source after
+# A multios VM under KVM in an outer machine whose CPU is emulated: what the suites kvm and passthrough share. Source after
 # scripts/lib.sh and tests/lib-tap.sh, set OUT and call nested_needs.
 
 HERE=$MULTIOS_ROOT/tests/vm/nested
@@ -42,9 +42,9 @@ nested_disk() {
 		[[ ! -d $share ]] || find "$share" -maxdepth 1 \( -name '*.bin' -o -name '*.rom' \) -exec cp -nL {} "$tree/qemu/share/" \;
 	done
 	[[ -e $tree/qemu/share/bios-256k.bin ]] || die "$QEMU finds no firmware"
-	cp "$KERNEL/vmlinuz" "$HERE"/{inner,device} "$tree/"
+	cp "$KERNEL/vmlinuz" "$HERE"/{inner,device,watch} "$tree/"
 
-	cp "$HERE"/{report,traffic,pingpong} "$dir/front/multios/kvm/"
+	cp "$HERE"/{report,traffic,pingpong,front-nic} "$dir/front/multios/kvm/"
 	cp "$HERE/front-rc" "$dir/front/multios/rc"
 	echo '::sysinit:/run/multios/rc' >"$dir/front/multios/inittab"
 	with_files "$("$MULTIOS_ROOT/scripts/build-image" front "$VERSION")" "$dir/front" "$tree/front"
