@@ -6,7 +6,8 @@
 # virtio-net by vhost-net. Under KVM in an outer machine (emulated: CPU with SVM, IOMMU, SR-IOV NIC igb), whose stock kernel
 # is host and peer. Traffic of the front through them; what they are told that they may reach; what comes of it when they are
 # told to write to the front's memory; their reset when the back panics and when it is stopped.
-# CASE is IRQCHIP-BACKVCPUS-NIC with NIC vfio or vhost: default on-1-vfio split-1-vhost, with VM_LONG=1 all.
+# CASE is IRQCHIP-BACKVCPUS-NIC with NIC vfio, whole (the physical function) or vhost: default on-1-vfio split-1-vhost, with
+# VM_LONG=1 all.
 #
 # Logs: build/passthrough/. The output is TAP (tests/lib-tap.sh).
 
@@ -58,8 +59,8 @@ all_in() {
 	done <<<"$1"
 }
 
-# low RANGES: those beneath 4 GiB, where the machine's memory is; above are the windows of the back's bus
-low() { awk '$1 < 4294967296' <<<"$1"; }
+# low RANGES: those beneath 2.75 GiB, where the memory of this machine is; above are the windows of the back's bus
+low() { awk '$1 < 2952790016' <<<"$1"; }
 
 # total RANGES: KiB
 total() { awk '{ n += $2 - $1 + 1 } END { print n / 1024 }' <<<"$1"; }
@@ -84,9 +85,12 @@ fact_is() { [[ $(fact "$1" "$2" "$3" "$4") == "$5" ]] || { fact "$@"; return 1; 
 overwritten() { [[ $(fact "$1" back before own) == "$MARK" && $(fact "$1" back after own) == 0x* && $(fact "$1" back after own) != "$MARK" ]]; }
 
 judge() {
-	local case=$1 irqchip back nic mapped driver=virtio_net key=stops at=told
+	local case=$1 irqchip back nic mapped driver=virtio_net key=stops at=told function=$NIC
 	IFS=- read -r irqchip back nic <<<"$case"
-	if [[ $nic == vfio ]]; then driver=igbvf key=resets at=mapped; fi
+	case $nic in
+	vfio) driver=igbvf key=resets at=mapped ;;
+	whole) driver=igb key=resets at=mapped function=$PHYSICAL ;;
+	esac
 	mapped=$(ranges "$case" "$at" running)
 	verdict "$case: the back's driver of the NIC is $driver" said "$case" "^back\| multios: ready .* driver=$driver "
 	verdict "$case: ping of the front to the stock peer" said "$case" '^front\| pass first ping'
@@ -102,8 +106,8 @@ judge() {
 	verdict "$case: it is back-mem, shared-mem and 64 KiB: $(total "$(low "$mapped")") KiB" test "$(total "$(low "$mapped")")" == $(((512 + 64) * 1024 + 64))
 	verdict "$case: the NIC, told to write to memory of the back, does ($(fact "$case" back after own))" overwritten "$case"
 	verdict "$case: told to write to memory of the front, it does not" fact_is "$case" front after other "$MARK"
-	if [[ $nic == vfio ]]; then
-		verdict "$case: for the IOMMU refused that" was "$case" 'fault attacked' "Write ${NIC#0000:} $OTHER"
+	if [[ $nic != vhost ]]; then
+		verdict "$case: for the IOMMU refused that" was "$case" 'fault attacked' "Write $function $OTHER"
 		verdict "$case: it is a bus master" was "$case" 'busmaster running' 1
 	fi
 	verdict "$case: the back's panic ends in a reset of the NIC" more "$case" "$key" attacked again
@@ -111,7 +115,7 @@ judge() {
 	verdict "$case: ping and ibv_rc_pingpong after that" said "$case" '^front\| pass again rc_pingpong'
 	verdict "$case: and out of the NIC" grew "$case" front roce_to_ring after again 200
 	verdict "$case: stopping the back resets the NIC" more "$case" "$key" again stopped
-	if [[ $nic == vfio ]]; then
+	if [[ $nic != vhost ]]; then
 		verdict "$case: so that it cannot access memory" was "$case" 'busmaster stopped' 0
 	fi
 	verdict "$case: no warning in a kernel log, both alive to the end" silent "$case"
@@ -124,12 +128,12 @@ for arg; do
 	case $arg in
 	-h | --help) usage; exit 0 ;;
 	esac
-	[[ $arg =~ ^(on|split)-[12]-(vfio|vhost)$ ]] || die "'$arg': a case is on or split, 1 or 2, vfio or vhost, with dashes (see --help)"
+	[[ $arg =~ ^(on|split)-[12]-(vfio|whole|vhost)$ ]] || die "'$arg': a case is on or split, 1 or 2, vfio, whole or vhost, with dashes (see --help)"
 	cases+=("$arg")
 done
 if ((!${#cases[@]})); then
 	cases=(on-1-vfio split-1-vhost)
-	[[ ${VM_LONG:-0} == 0 ]] || cases=({on,split}-{1,2}-{vfio,vhost})
+	[[ ${VM_LONG:-0} == 0 ]] || cases=({on,split}-{1,2}-{vfio,whole,vhost})
 fi
 need_host
 nested_needs
@@ -145,7 +149,7 @@ outer_tries "$OUT/nested" "$OUT/outer.log" "$((BOOT_SECONDS + CASE_SECONDS * ${#
 	-device intel-iommu,intremap=on \
 	-netdev hubport,id=vf,hubid=0 -device pcie-root-port,id=rp,chassis=1 -device igb,bus=rp,netdev=vf,mac=52:54:00:77:00:04,romfile= \
 	-netdev hubport,id=peer,hubid=0 -device virtio-net-pci,netdev=peer,mac=52:54:00:77:00:02,romfile=
-NIC=$(sed -n 's/^outer: fact nic \([0-9a-f:.]*\) .*/\1/p' "$OUT/outer.log" | tr -d '\r')
+read -r NIC PHYSICAL < <(sed -n 's/^outer: fact nic 0000:\([0-9a-f:.]*\) of 0000:\([0-9a-f:.]*\),.*/\1 \2/p' "$OUT/outer.log") || true
 for case in "${cases[@]}"; do
 	outer_case "$OUT/outer.log" "$case"
 	judge "$case"
