@@ -212,6 +212,7 @@ const VMStateDescription vmstate_multios = {
         VMSTATE_UINT32(pending, MultiOSState),
         VMSTATE_UINT32(irq_status, MultiOSState),
         VMSTATE_UINT32(irq_enable, MultiOSState),
+        VMSTATE_UINT32(uplink, MultiOSState),
         VMSTATE_INT64(started_at, MultiOSState),
         VMSTATE_INT64(restart_gap, MultiOSState),
         VMSTATE_TIMER(restart_timer, MultiOSState),

@@ -462,6 +462,7 @@ static void multios_reset(DeviceState *dev)
     s->front_took_over = false;
     s->irq_status = 0;
     s->irq_enable = 0;
+    s->uplink = MULTIOS_UPLINK_UNKNOWN;
     if (s->state != MULTIOS_BACK_OFF) {
         trace_multios_state(MultiOSBackState_lookup.array[s->state],
                             MultiOSBackState_lookup.array[MULTIOS_BACK_OFF],

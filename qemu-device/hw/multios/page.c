@@ -72,6 +72,9 @@ bool multios_ro_register(MultiOSState *s, hwaddr addr, uint64_t *val)
     case MULTIOS_REG_BACK_GENERATION:
         *val = s->generation;
         return true;
+    case MULTIOS_REG_UPLINK:
+        *val = s->uplink;
+        return true;
     case MULTIOS_REG_REQUEST:
         *val = s->power_down ? MULTIOS_REQUEST_POWER_DOWN : 0;
         return true;
@@ -146,6 +149,14 @@ static void page_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
     case MULTIOS_REG_HEARTBEAT:
         if (from_back(s, "HEARTBEAT")) {
             multios_heartbeat(s, val);
+        }
+        break;
+    case MULTIOS_REG_UPLINK:
+        if (from_back(s, "UPLINK") && val <= MULTIOS_UPLINK_UP &&
+            val != s->uplink) {
+            s->uplink = val;
+            multios_update_irq(s, s->irq_status | MULTIOS_IRQ_UPLINK,
+                               s->irq_enable);
         }
         break;
     case MULTIOS_REG_CHECKPOINT:

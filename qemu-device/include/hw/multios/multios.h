@@ -196,6 +196,7 @@ struct MultiOSState {
     uint32_t pending; /* MULTIOS_DO_*, atomic: set by vCPU threads */
     uint32_t irq_status;
     uint32_t irq_enable;
+    uint32_t uplink;         /* as the back said last */
     int64_t started_at;      /* ms of the virtual clock */
     int64_t restart_gap;     /* ms from a start to the next by RESET */
     QEMUTimer restart_timer;

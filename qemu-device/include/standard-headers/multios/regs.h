@@ -21,6 +21,7 @@
 #define MULTIOS_REG_BACK_VCPUS      0x30
 #define MULTIOS_REG_BACK_GENERATION 0x28 /* number of starts */
 #define MULTIOS_REG_REQUEST         0x54 /* MULTIOS_REQUEST_* */
+#define MULTIOS_REG_UPLINK          0x5c /* MULTIOS_UPLINK_*; the back writes */
 
 /* BAR 0 only */
 #define MULTIOS_REG_BACK_STATE      0x20 /* MULTIOS_BACK_* */
@@ -58,7 +59,17 @@ enum {
 #define MULTIOS_IRQ_BACK_STATE      (1u << 0)
 /* The machine goes on elsewhere or from a snapshot: nobody on the wire knows. */
 #define MULTIOS_IRQ_RESUMED         (1u << 1)
-#define MULTIOS_IRQ_ALL             (MULTIOS_IRQ_BACK_STATE | MULTIOS_IRQ_RESUMED)
+/* UPLINK has changed. */
+#define MULTIOS_IRQ_UPLINK          (1u << 2)
+#define MULTIOS_IRQ_ALL             (MULTIOS_IRQ_BACK_STATE | \
+                                     MULTIOS_IRQ_RESUMED | MULTIOS_IRQ_UPLINK)
+
+/* Carrier of the back's NIC or bridge. */
+enum {
+    MULTIOS_UPLINK_UNKNOWN  = 0, /* as good as up; older devices and backs */
+    MULTIOS_UPLINK_DOWN     = 1,
+    MULTIOS_UPLINK_UP       = 2,
+};
 
 /* As pvpanic's events */
 #define MULTIOS_PANIC_PANICKED      (1u << 0)
