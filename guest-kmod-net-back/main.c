@@ -130,14 +130,19 @@ static int bind_device(struct platform_device *pdev)
 	err = mnet_netdev_create(mnet);
 	if (err)
 		goto err_link;
-	err = mnet_health_start(mnet);
+	err = mnet_uplink_start(mnet);
 	if (err)
 		goto err_netdev;
+	err = mnet_health_start(mnet);
+	if (err)
+		goto err_uplink;
 	mos_link_start(&mnet->link);
 	netdev_info(mnet->netdev, "multios back: shared segment of %llu KiB, front is %pM\n",
 		    mnet->link.cfg.size >> 10, mnet->front_mac);
 	return 0;
 
+err_uplink:
+	mnet_uplink_stop(mnet);
 err_netdev:
 	unregister_netdev(mnet->netdev);
 	mnet_roce_drain(&mnet->roce);
@@ -163,6 +168,7 @@ static void mnet_remove(struct platform_device *pdev)
 
 	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
+	mnet_uplink_stop(mnet);
 	unregister_netdev(mnet->netdev);
 	mnet_roce_drain(&mnet->roce);
 	mos_link_uninit(&mnet->link);

@@ -68,6 +68,8 @@ struct mnet {
 	unsigned long heartbeat_period;		/* jiffies */
 	bool powers_off;			/* heartbeat work only */
 	struct notifier_block pm;
+	struct notifier_block netdevs;
+	u32 uplink;				/* RTNL; as told to the device */
 };
 
 static inline struct mnet *mnet_from_netdev(struct net_device *dev)
@@ -84,6 +86,10 @@ void mnet_checkpoint(struct mnet *mnet);
 /* health.c: process context. Stopped, the device expects no further heartbeat. */
 int mnet_health_start(struct mnet *mnet);
 void mnet_health_stop(struct mnet *mnet);
+
+/* uplink.c: process context, not under RTNL; mnet->netdev is registered */
+int mnet_uplink_start(struct mnet *mnet);
+void mnet_uplink_stop(struct mnet *mnet);
 
 /* netdev.c */
 int mnet_netdev_create(struct mnet *mnet);
