@@ -66,6 +66,7 @@ struct mrdma_front {
 	u32 back_state;			/* state_lock */
 	u32 back_generation;		/* state_lock */
 	bool resumed;			/* from hard_interrupt() to thread_interrupt() */
+	bool uplink_down;		/* link->lock; the back's NIC has no carrier */
 
 	struct mrdma_dev *ib;		/* the RDMA part's; set and cleared by (un)register */
 };
@@ -75,6 +76,10 @@ static inline struct mrdma_front *mrdma_netdev_front(struct net_device *dev)
 	return container_of(mos_netdev_link(dev), struct mrdma_front, link);
 }
 
+/* control.c: attributes of the PCI device */
+extern const struct attribute_group *mrdma_control_groups[];
+const char *mrdma_back_state_name(u32 state);
+
 /* netdev.c */
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
 			const struct mrdma_chan_ops *ops);
@@ -83,6 +88,8 @@ bool mrdma_netdev_uses_vnic(struct net_device *dev);
 /* The Ethernet queue with the link. With @keep the carrier stays on, and frames in the qdisc. */
 void mrdma_netdev_up(struct mrdma_front *front);
 void mrdma_netdev_down(struct mrdma_front *front, bool keep);
+/* The carrier goes with that of the back's NIC, while the link is up. Under link->lock */
+void mrdma_netdev_uplink(struct mrdma_front *front, bool down);
 
 /* chan.c; the netdev must be there */
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
@@ -99,6 +106,8 @@ void mrdma_chan_bell(struct mrdma_chan *ch);
 /* outage.c; process context. Link callbacks, under link->lock: */
 void mrdma_outage_begin(struct mrdma_front *front);
 void mrdma_outage_end(struct mrdma_front *front);
+/* Not under link->lock. The way to the wire is up again, or down. */
+void mrdma_outage_uplink(struct mrdma_front *front, bool down);
 /* Not under link->lock. */
 void mrdma_outage_moved(struct mrdma_front *front);
 void mrdma_outage_init(struct mrdma_front *front);

@@ -28,18 +28,6 @@
  */
 static int probe_result = -ENODEV;
 
-static const char *state_name(u32 state)
-{
-	static const char * const names[] = {
-		[MULTIOS_BACK_OFF]	= "off",
-		[MULTIOS_BACK_RUNNING]	= "running",
-		[MULTIOS_BACK_STOPPED]	= "stopped",
-		[MULTIOS_BACK_CRASHED]	= "crashed",
-	};
-
-	return state < ARRAY_SIZE(names) ? names[state] : "in an unknown state";
-}
-
 /* How the back's last run ended, NULL: it has not, or the device does not tell */
 static const char *reason_name(u32 reason)
 {
@@ -106,6 +94,16 @@ static irqreturn_t hard_interrupt(int irq, void *data)
 	return status & MULTIOS_IRQ_ALL ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
+static bool follow_uplink = true;
+module_param(follow_uplink, bool, 0644);
+MODULE_PARM_DESC(follow_uplink, "without carrier of the back's NIC this one has none either (default Y)");
+
+static bool uplink_is_down(struct mrdma_front *front)
+{
+	return READ_ONCE(follow_uplink) &&
+	       readl(front->regs + MULTIOS_REG_UPLINK) == MULTIOS_UPLINK_DOWN;
+}
+
 static irqreturn_t thread_interrupt(int irq, void *data)
 {
 	struct mrdma_front *front = data;
@@ -117,7 +115,7 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 	generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	if (state != front->back_state || generation != front->back_generation) {
 		ended = reason_name(readl(front->regs + MULTIOS_REG_BACK_REASON));
-		dev_info(&front->pdev->dev, "back OS is %s (start %u%s%s)\n", state_name(state),
+		dev_info(&front->pdev->dev, "back OS is %s (start %u%s%s)\n", mrdma_back_state_name(state),
 			 generation, ended ? ", the last run ended by " : "", ended ?: "");
 		/* the section of one that is gone stays as it was: do not wait for it to change */
 		if (state != MULTIOS_BACK_RUNNING || generation != front->back_generation)
@@ -126,6 +124,7 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 		front->back_generation = generation;
 	}
 	mutex_unlock(&front->state_lock);
+	mrdma_outage_uplink(front, uplink_is_down(front));
 	if (xchg(&front->resumed, false)) {
 		dev_info(&front->pdev->dev, "the machine goes on from a saved state or on another host\n");
 		mrdma_outage_moved(front);
@@ -280,12 +279,13 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	front->back_state = readl(front->regs + MULTIOS_REG_BACK_STATE);
 	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	mutex_unlock(&front->state_lock);
+	mrdma_outage_uplink(front, uplink_is_down(front));
 	mos_link_start(&front->link);
 	writel(MULTIOS_IRQ_ALL, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	if (front->back_state == MULTIOS_BACK_OFF)
 		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
-		    front->link.cfg.size >> 10, state_name(front->back_state));
+		    front->link.cfg.size >> 10, mrdma_back_state_name(front->back_state));
 	front->reboot.notifier_call = rebooting;
 	/* after those that may need the network */
 	front->reboot.priority = INT_MIN;
@@ -366,7 +366,7 @@ static int restore(struct device *dev)
 	front->back_state = readl(front->regs + MULTIOS_REG_BACK_STATE);
 	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	dev_info(dev, "resumed from disk, back OS is %s (start %u)\n",
-		 state_name(front->back_state), front->back_generation);
+		 mrdma_back_state_name(front->back_state), front->back_generation);
 	mos_link_peer_gone(&front->link);
 	if (front->back_state == MULTIOS_BACK_OFF)
 		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
@@ -393,6 +393,7 @@ static struct pci_driver driver = {
 	.remove		= remove,
 	.shutdown	= shutdown,
 	.driver.pm	= pm_sleep_ptr(&pm_ops),
+	.driver.dev_groups = mrdma_control_groups,
 	/* mrdma_init looks at probe_result */
 	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
 };

@@ -157,6 +157,21 @@ void mrdma_outage_end(struct mrdma_front *front)
 	go_on(front);
 }
 
+void mrdma_outage_uplink(struct mrdma_front *front, bool down)
+{
+	mutex_lock(&front->link.lock);
+	if (down != front->uplink_down) {
+		netdev_info(front->netdev, "the back's uplink is %s\n", down ? "down" : "up");
+		mrdma_netdev_uplink(front, down);
+		/* it may be another port of a switch now */
+		if (!down && front->link.up) {
+			front->outage.announced = 0;
+			mod_delayed_work(system_dfl_wq, &front->outage.announce, HZ / 10);
+		}
+	}
+	mutex_unlock(&front->link.lock);
+}
+
 void mrdma_outage_moved(struct mrdma_front *front)
 {
 	struct mrdma_outage *o = &front->outage;
