@@ -98,6 +98,32 @@ check "the front reaches the peer again" set_mtu 1500
 check "the back stays away: port down after grace_ms, status 12 after outage_ms" stays_away
 check "the front reaches the peer again" set_mtu 1500
 check "an absurd time is refused" on front '! echo 3600001 >/sys/module/multios_rdma/parameters/grace_ms && grep 10000 /sys/module/multios_rdma/parameters/grace_ms'
+
+# A wire that is unplugged at the back's NIC is one to the front.
+carrier_is() {
+	on front "i=0; until [ \$(cat /sys/class/net/$front_dev/carrier) = $1 ] && rdma link show $front_rdma/1 | grep 'state $2'; do
+		i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; sleep 0.1; done"
+}
+plug() { lab qmp front set_link "{\"name\":\"wire\",\"up\":$1}" >/dev/null; }
+unplugged() { plug false && carrier_is 0 DOWN; }
+plugged() { plug true && carrier_is 1 ACTIVE && set_mtu 1500; }
+check "the wire is unplugged: the front has no carrier, its port is down" unplugged
+check "the wire is plugged in again: the front has both, and reaches the peer" plugged
+unnoticed() {
+	on back 'echo none >/sys/module/multios_net/parameters/uplink' && plug false && on back 'ip link show eth0 | grep NO-CARRIER' &&
+		carrier_is 1 ACTIVE && plug true && on back 'echo auto >/sys/module/multios_net/parameters/uplink' && set_mtu 1500
+}
+check "uplink=none: the front does not notice" unnoticed
+
+# The front's own commands.
+sysfs=$(on front "readlink -f /sys/class/net/$front_dev/device")
+by_front() {
+	local before
+	before=$(back_is generation)
+	on front "cd $sysfs && ! echo reboot >back_command && echo restart >back_command" && back_restarted "$before" &&
+		on front "cd $sysfs && grep running back_state && grep command back_reason && grep $((before + 1)) back_generation" && set_mtu 1500
+}
+check "the front restarts the back, and knows its state" by_front
 check "the back hangs with interrupts off: likewise" dies hung hang hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
 check "the back hangs in a softirq: likewise" dies hung hang hangs softirq

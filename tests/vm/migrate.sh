@@ -7,7 +7,7 @@
 # loadvm. Both OSes go on, no byte is wrong, no connection ends. The wire is a bridge with taps, as under libvirt.
 # --long: 100 live moves in a row.
 
-# shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
+# shellcheck disable=SC2016,SC2086,SC2120,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 vm_begin "$@"
 vm_up $SHARED_LAB --wire tap || tap_abort "lab up --wire tap"
