@@ -273,9 +273,11 @@ static void renew(struct mrdma_dev *dev, struct mrdma_av *av, struct rdma_ah_att
 	mrdma_count(dev, MRDMA_CNT_PATH_UPDATES, 1);
 }
 
-static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
+static void follow_qp(struct mrdma_qp *qp, void *arg)
 {
 	const union ib_gid *dgid = &qp->attr.ah_attr.grh.dgid;
+	struct mrdma_dev *dev = mrdma_qp_dev(qp);
+	struct hop *h = arg;
 	bool known;
 
 	mrdma_qp_lock(qp);
@@ -294,19 +296,6 @@ static void follow_qp(struct mrdma_dev *dev, struct mrdma_qp *qp, struct hop *h)
 	if (qp->sgid && same(h, qp->sgid, dgid))
 		renew(dev, &qp->av, &qp->attr.ah_attr, &qp->sgid, h);
 	mrdma_qp_unlock(qp);
-}
-
-static void follow_qps(struct mrdma_dev *dev, struct hop *h)
-{
-	unsigned long qpn = 0;
-	struct mrdma_qp *qp;
-
-	while ((qp = mrdma_qp_get_next(dev, &qpn))) {
-		follow_qp(dev, qp, h);
-		mrdma_qp_put(qp);
-		qpn++;
-		cond_resched();
-	}
 }
 
 static void follow_ahs(struct mrdma_dev *dev, struct hop *h)
@@ -348,7 +337,7 @@ static void follow(struct work_struct *work)
 
 	if (READ_ONCE(dev->follow_stopped))
 		return;
-	follow_qps(dev, &h);
+	mrdma_qp_walk(dev, follow_qp, &h);
 	follow_ahs(dev, &h);
 	forget_hop(&h);
 	/* ten times the walk, if that is not too long for a connection whose peer moves next */

@@ -150,9 +150,9 @@ static inline bool mrdma_qp_connected(const struct mrdma_qp *qp)
 
 /* Any context but interrupts */
 struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn);
-/* The one with the lowest number from *@qpn on, which is set to its number; NULL: none */
-struct mrdma_qp *mrdma_qp_get_next(struct mrdma_dev *dev, unsigned long *qpn);
 void mrdma_qp_put(struct mrdma_qp *qp);
+/* Process context. All QPs, each with a reference and without its lock; @visit may sleep. */
+void mrdma_qp_walk(struct mrdma_dev *dev, void (*visit)(struct mrdma_qp *qp, void *arg), void *arg);
 void mrdma_qp_lock(struct mrdma_qp *qp);
 void mrdma_qp_unlock(struct mrdma_qp *qp);
 /* Under the QP lock */

@@ -26,7 +26,8 @@ struct mrdma_qp *mrdma_qp_get(struct mrdma_dev *dev, u32 qpn)
 	return qp;
 }
 
-struct mrdma_qp *mrdma_qp_get_next(struct mrdma_dev *dev, unsigned long *qpn)
+/* The one with the lowest number from *@qpn on, which is set to its number; NULL: none */
+static struct mrdma_qp *get_next(struct mrdma_dev *dev, unsigned long *qpn)
 {
 	struct mrdma_qp *qp;
 
@@ -41,6 +42,19 @@ struct mrdma_qp *mrdma_qp_get_next(struct mrdma_dev *dev, unsigned long *qpn)
 void mrdma_qp_put(struct mrdma_qp *qp)
 {
 	kref_put(&qp->ref, release_qp);
+}
+
+void mrdma_qp_walk(struct mrdma_dev *dev, void (*visit)(struct mrdma_qp *qp, void *arg), void *arg)
+{
+	unsigned long qpn = 0;
+	struct mrdma_qp *qp;
+
+	while ((qp = get_next(dev, &qpn))) {
+		visit(qp, arg);
+		mrdma_qp_put(qp);
+		qpn++;
+		cond_resched();
+	}
 }
 
 void mrdma_qp_lock(struct mrdma_qp *qp)

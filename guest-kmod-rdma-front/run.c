@@ -71,16 +71,32 @@ u32 mrdma_qp_run(struct mrdma_qp *qp)
 	return 2 * RUN_BYTES - answers - requests;
 }
 
-static void run_task(struct tasklet_struct *t)
+/* A run outside of a batch of packets; a wake that has come is taken along. */
+static void run_once(struct mrdma_qp *qp)
 {
-	struct mrdma_qp *qp = from_tasklet(qp, t, task);
-
 	mrdma_qp_lock(qp);
 	if (xchg(&qp->woken, false))
 		qp->waiting = false;
 	mrdma_qp_run(qp);
 	mrdma_tx_end_turn(qp);
 	mrdma_qp_unlock(qp);
+}
+
+static void run_task(struct tasklet_struct *t)
+{
+	struct mrdma_qp *qp = from_tasklet(qp, t, task);
+
+	run_once(qp);
+}
+
+static void visit(struct mrdma_qp *qp, void *unused)
+{
+	run_once(qp);
+}
+
+void mrdma_run_all(struct mrdma_dev *dev)
+{
+	mrdma_qp_walk(dev, visit, NULL);
 }
 
 /* Under the lock of whoever wakes: no QP lock may be taken here. */
@@ -98,22 +114,6 @@ static void wake_ring(struct mrdma_waiter *w)
 static void wake_loop(struct mrdma_waiter *w)
 {
 	wake_qp(container_of(w, struct mrdma_qp, loop_waiter));
-}
-
-void mrdma_run_all(struct mrdma_dev *dev)
-{
-	unsigned long qpn = 0;
-	struct mrdma_qp *qp;
-
-	while ((qp = mrdma_qp_get_next(dev, &qpn))) {
-		mrdma_qp_lock(qp);
-		mrdma_qp_run(qp);
-		mrdma_tx_end_turn(qp);
-		mrdma_qp_unlock(qp);
-		mrdma_qp_put(qp);
-		qpn++;
-		cond_resched();
-	}
 }
 
 static void retry_timeout(struct timer_list *t)
