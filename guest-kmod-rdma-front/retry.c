@@ -63,16 +63,27 @@ void mrdma_retry_arm(struct mrdma_qp *qp)
 		start_timer(qp, req->deadline);
 }
 
+/*
+ * What was sent and is not acknowledged goes out again: its round trip cannot be timed, and a gap
+ * in what comes back is none for as long as answers to the first sending may come.
+ */
+static void begin_again(struct mrdma_qp *qp)
+{
+	struct mrdma_req *req = &qp->req;
+
+	trace_mrdma_retry(qp, false);
+	req->gap = false;
+	req->timing = false;
+	req->gap_until = jiffies + max(2u, req->srtt / 4);
+}
+
 static void step_back(struct mrdma_qp *qp)
 {
 	struct mrdma_req *req = &qp->req;
 
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_RETRY, 1);
-	trace_mrdma_retry(qp, false);
+	begin_again(qp);
 	req->went_back = true;
-	req->gap = false;
-	req->timing = false;
-	req->gap_until = jiffies + max(2u, req->srtt / 4);
 	/* all that was behind the loss went in vain: have less there next time */
 	req->window = max(req->window / 2, WINDOW_MIN_PKTS * qp->mtu);
 	mrdma_retry_seek(qp);
@@ -166,14 +177,11 @@ bool mrdma_retry_after_outage(struct mrdma_qp *qp)
 	lockdep_assert_held(&qp->lock);
 	if (!mrdma_tx_lost(qp) || req->una == req->max_psn)
 		return false;
-	trace_mrdma_retry(qp, false);
+	begin_again(qp);
 	req->retry = qp->attr.retry_cnt;
 	/* the rings are new: a NAK is about what is sent from now on */
 	req->went_back = false;
 	req->overdue = false;
-	req->gap = false;
-	req->timing = false;
-	req->gap_until = jiffies + max(2u, req->srtt / 4);
 	/* after an RNR NAK the timer that runs goes back, too */
 	if (req->rnr_wait)
 		return false;
