@@ -28,11 +28,41 @@ void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev)
 	tx->ring_end = 0;
 }
 
+static enum mrdma_tx_result reserve_loop(struct mrdma_tx *tx, struct mrdma_qp *qp,
+					 const struct mrdma_tmpl *t, u32 len, u8 **room)
+{
+	bool full;
+
+	tx->pkt = mrdma_loop_reserve(tx->dev, &qp->loop_waiter, len, t->urgent, &full);
+	if (!tx->pkt)
+		return full ? MRDMA_TX_FULL : MRDMA_TX_LOST;
+	*room = tx->pkt->data;
+	return MRDMA_TX_OK;
+}
+
+static enum mrdma_tx_result reserve_ring(struct mrdma_tx *tx, struct mrdma_qp *qp,
+					 const struct mrdma_tmpl *t, u32 len, u32 *off, u8 **room)
+{
+	struct mrdma_dev *dev = tx->dev;
+	bool waits, rc = qp->ibqp.qp_type == IB_QPT_RC;
+
+	/* a port that is down sends nothing; what is on its way inside the device arrives */
+	if (!netif_running(dev->netdev))
+		return MRDMA_TX_LOST;
+	if (!tx->held) {
+		if (!mrdma_chan_lock(dev->chan, rc ? &qp->waiter : NULL, &waits))
+			return waits ? MRDMA_TX_FULL : MRDMA_TX_LOST;
+		tx->held = true;
+	}
+	*room = mrdma_chan_reserve(dev->chan, &qp->waiter, len, t->urgent, off);
+	return *room ? MRDMA_TX_OK : MRDMA_TX_FULL;
+}
+
 static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				    const struct mrdma_tmpl *t, u32 len, u32 *off, u8 **room)
 {
-	struct mrdma_dev *dev = tx->dev;
-	bool full, waits, rc = qp->ibqp.qp_type == IB_QPT_RC;
+	enum mrdma_tx_result result;
+	bool loop = t->av->loop;
 
 	/* it stands in line already */
 	if (qp->waiting && !t->urgent)
@@ -41,39 +71,14 @@ static enum mrdma_tx_result reserve(struct mrdma_tx *tx, struct mrdma_qp *qp,
 	kfree(tx->pkt);
 	tx->pkt = NULL;
 
-	if (t->av->loop) {
-		tx->pkt = mrdma_loop_reserve(dev, &qp->loop_waiter, len, t->urgent, &full);
-		if (!tx->pkt && full) {
-			qp->waiting = true;
-			qp->waits_for_loop = true;
-			return MRDMA_TX_FULL;
-		}
-		if (!tx->pkt)
-			return MRDMA_TX_LOST;
-		*off = 0;
-		*room = tx->pkt->data;
-		return MRDMA_TX_OK;
+	*off = 0;
+	result = loop ? reserve_loop(tx, qp, t, len, room) :
+			reserve_ring(tx, qp, t, len, off, room);
+	if (result == MRDMA_TX_FULL) {
+		qp->waiting = true;
+		qp->waits_for_loop = loop;
 	}
-
-	/* a port that is down sends nothing; what is on its way inside the device arrives */
-	if (!netif_running(dev->netdev))
-		return MRDMA_TX_LOST;
-	if (!tx->held) {
-		if (!mrdma_chan_lock(dev->chan, rc ? &qp->waiter : NULL, &waits)) {
-			if (!waits)
-				return MRDMA_TX_LOST;
-			qp->waiting = true;
-			qp->waits_for_loop = false;
-			return MRDMA_TX_FULL;
-		}
-		tx->held = true;
-	}
-	*room = mrdma_chan_reserve(dev->chan, &qp->waiter, len, t->urgent, off);
-	if (*room)
-		return MRDMA_TX_OK;
-	qp->waiting = true;
-	qp->waits_for_loop = false;
-	return MRDMA_TX_FULL;
+	return result;
 }
 
 /*
