@@ -87,6 +87,41 @@ enum step {
 	STEP_STOP,	/* an event will bring us back */
 };
 
+/* The payload of a burst: a request's, from a byte on */
+struct source {
+	const struct mrdma_swqe	*w;
+	u32			off;
+};
+
+static int fill_request(struct mrdma_qp *qp, const void *source, u8 *to, u32 bytes)
+{
+	const struct source *s = source;
+
+	return mrdma_swqe_copy(qp, s->w, s->off, to, bytes);
+}
+
+/*
+ * Sends burst @t of @w, with payload from byte @off on. Returns false if it is not sent: *@step is
+ * then what comes next.
+ */
+static bool send_burst(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_swqe *w, u32 off,
+		       const struct mrdma_tmpl *t, enum step *step)
+{
+	const struct source source = { .w = w, .off = off };
+
+	switch (mrdma_tx_send(tx, qp, t, fill_request, &source)) {
+	case MRDMA_TX_FULL:
+		*step = STEP_STOP;
+		return false;
+	case MRDMA_TX_UNREADABLE:
+		w->status = IB_WC_LOC_PROT_ERR;
+		*step = STEP_ON;
+		return false;
+	default:
+		return true;
+	}
+}
+
 /*
  * May @w be outstanding beside those that are? The limit may have become another while the queue
  * pair was in SQD (IBTA volume 1, section 10.3.1): what began before still ends, and what begins
@@ -163,9 +198,7 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 		.compare = cpu_to_be64(w->rdma.compare),
 	};
 	__be32 feth = cpu_to_be32(w->rdma.feth);
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
+	enum step step;
 
 	if (!may_ask(qp, w))
 		return w->status == IB_WC_SUCCESS ? STEP_STOP : STEP_ON;
@@ -189,16 +222,8 @@ static enum step send_atomic(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mr
 		break;
 	}
 	t.op_last = t.op_first;
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
-	if (result == MRDMA_TX_FULL)
-		return STEP_STOP;
-	if (result == MRDMA_TX_OK) {
-		if (t.payload && mrdma_swqe_copy(qp, w, 0, payload, t.payload)) {
-			w->status = IB_WC_LOC_PROT_ERR;
-			return STEP_ON;
-		}
-		mrdma_tx_commit(tx, &d);
-	}
+	if (!send_burst(qp, tx, w, 0, &t, &step))
+		return step;
 	req->rd_out++;
 	req->rd_pkts++;
 	req->noack_bytes = 0;
@@ -257,9 +282,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		.seg_len = mtu,
 	};
 	bool start = !req->off, end;
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
+	enum step step;
 
 	max = mrdma_tx_max(&qp->av);
 	if (rc) {
@@ -302,16 +325,8 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 			    in_flight + pkts >= window;
 	}
 
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
-	if (result == MRDMA_TX_FULL)
-		return STEP_STOP;
-	if (result == MRDMA_TX_OK) {
-		if (bytes && mrdma_swqe_copy(qp, w, req->off, payload, bytes)) {
-			w->status = IB_WC_LOC_PROT_ERR;
-			return STEP_ON;
-		}
-		mrdma_tx_commit(tx, &d);
-	}
+	if (!send_burst(qp, tx, w, req->off, &t, &step))
+		return step;
 	if (t.ack_req)
 		req->noack_bytes = 0;
 	if (rc)
@@ -347,9 +362,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 		/* connections are made and kept by these */
 		.urgent = qp->ibqp.qp_type == IB_QPT_GSI,
 	};
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
+	enum step step;
 
 	t.av = &w->ud.av;
 	if (w->ud.ah_num && !mrdma_ah_get_av(dev, qp->ibqp.pd, w->ud.ah_num, &w->ud.av)) {
@@ -378,16 +391,8 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	}
 	t.op_last = t.op_first;
 
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
-	if (result == MRDMA_TX_FULL)
-		return STEP_STOP;
-	if (result == MRDMA_TX_OK) {
-		if (w->length && mrdma_swqe_copy(qp, w, 0, payload, w->length)) {
-			w->status = IB_WC_LOC_PROT_ERR;
-			return STEP_ON;
-		}
-		mrdma_tx_commit(tx, &d);
-	}
+	if (!send_burst(qp, tx, w, 0, &t, &step))
+		return step;
 	qp->req.psn = mos_psn_add(qp->req.psn, 1);
 	*budget -= min(*budget, w->length + 1024);
 	done_unanswered(qp, dev);

@@ -465,6 +465,15 @@ static void put_aeth(struct mrdma_tmpl *t, u8 syndrome, u32 msn)
 	memcpy(t->ext + t->ext_first + t->ext_last, &aeth, sizeof(aeth));
 }
 
+/* The payload of a burst: what the READ @source asks for, from where it has come to on */
+static int fill_response(struct mrdma_qp *qp, const void *source, u8 *to, u32 bytes)
+{
+	const struct mrdma_resp_res *job = source;
+
+	return mrdma_mem_copy(qp, job->rkey, job->va + job->off, to, bytes, IB_ACCESS_REMOTE_READ,
+			      MRDMA_FROM_MR);
+}
+
 /* One burst of READ responses. */
 static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx,
 					struct mrdma_resp_res *job, u32 *budget)
@@ -483,8 +492,6 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 		.payload = bytes,
 	};
 	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
 
 	mrdma_tmpl_ops(&t, ops, start, end);
 	if (mos_op[t.op_first].flags & MOP_AETH) {
@@ -496,24 +503,20 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 		t.ext_last = sizeof(struct mos_aeth);
 	}
 
-	result = mrdma_tx_burst(tx, qp, &t, &d, &payload);
+	result = mrdma_tx_send(tx, qp, &t, fill_response, job);
 	if (result == MRDMA_TX_FULL)
 		return result;
-	if (result == MRDMA_TX_OK) {
-		if (mrdma_mem_copy(qp, job->rkey, job->va + job->off, payload, bytes,
-				   IB_ACCESS_REMOTE_READ, MRDMA_FROM_MR)) {
-			/* it has had the first answer, and what it sent then took the key back */
-			if (job->again) {
-				qp->resp.job_tail++;
-				return MRDMA_TX_LOST;
-			}
-			/* the region went away meanwhile: said at the packet that it concerns */
-			qp->resp.job_head = qp->resp.job_tail;
-			fail(qp, MOS_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
-			qp->resp.nak_psn = t.psn;
-			return MRDMA_TX_LOST;
+	if (result == MRDMA_TX_UNREADABLE) {
+		/* it has had the first answer, and what it sent then took the key back */
+		if (job->again) {
+			qp->resp.job_tail++;
+			return result;
 		}
-		mrdma_tx_commit(tx, &d);
+		/* the region went away meanwhile: said at the packet that it concerns */
+		qp->resp.job_head = qp->resp.job_tail;
+		fail(qp, MOS_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
+		qp->resp.nak_psn = t.psn;
+		return result;
 	}
 	job->off += bytes;
 	*budget -= min(*budget, bytes + 1024);

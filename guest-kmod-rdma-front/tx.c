@@ -169,18 +169,10 @@ void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d)
 	tx->ring_end = mrdma_chan_commit(tx->dev->chan, d);
 }
 
-/* A burst without payload. */
 enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				      const struct mrdma_tmpl *t)
 {
-	enum mrdma_tx_result result;
-	struct msr_desc d;
-	u8 *payload;
-
-	result = mrdma_tx_burst(tx, qp, t, &d, &payload);
-	if (result == MRDMA_TX_OK)
-		mrdma_tx_commit(tx, &d);
-	return result;
+	return mrdma_tx_send(tx, qp, t, NULL, NULL);
 }
 
 void mrdma_tx_end(struct mrdma_tx *tx)

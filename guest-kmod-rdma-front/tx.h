@@ -12,7 +12,8 @@ struct mrdma_loop_pkt;
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
 	MRDMA_TX_FULL,		/* the QP now waits, for room or for the link */
-	MRDMA_TX_LOST,		/* link down and not waited for: as if it had been sent */
+	MRDMA_TX_LOST,		/* link down and not waited for; to users of mrdma_tx_send: OK */
+	MRDMA_TX_UNREADABLE,	/* what the payload comes from: nothing was sent */
 };
 
 /* One session of sending under a QP lock; the ring's lock is taken at the first burst. */
@@ -63,9 +64,11 @@ static inline void mrdma_tmpl_ops(struct mrdma_tmpl *t, const struct mrdma_op_se
 /* Largest payload of one burst on this path, bytes */
 u32 mrdma_tx_max(const struct mrdma_av *av);
 void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);
+/* The two halves of mrdma_tx_send, for it alone */
 enum mrdma_tx_result mrdma_tx_burst(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				    const struct mrdma_tmpl *t, struct msr_desc *d, u8 **payload);
 void mrdma_tx_commit(struct mrdma_tx *tx, const struct msr_desc *d);
+/* A burst without payload. */
 enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 				      const struct mrdma_tmpl *t);
 void mrdma_tx_end(struct mrdma_tx *tx);
@@ -77,5 +80,32 @@ bool mrdma_tx_holds(struct mrdma_qp *qp);
 bool mrdma_tx_unproven(struct mrdma_qp *qp);
 /* May all that @qp's requester had sent be lost since it asked last? */
 bool mrdma_tx_lost(struct mrdma_qp *qp);
+
+/* Puts @bytes of payload to @to. Returns 0 or an error: they cannot be read. */
+typedef int (*mrdma_tx_fill)(struct mrdma_qp *qp, const void *source, u8 *to, u32 bytes);
+
+/*
+ * Sends burst @t, whose payload @fill takes from @source (both NULL: it has none). Inline, so that
+ * the call of a constant @fill is a direct one.
+ */
+static __always_inline enum mrdma_tx_result
+mrdma_tx_send(struct mrdma_tx *tx, struct mrdma_qp *qp, const struct mrdma_tmpl *t,
+	      mrdma_tx_fill fill, const void *source)
+{
+	enum mrdma_tx_result result;
+	struct msr_desc d;
+	u8 *payload;
+
+	result = mrdma_tx_burst(tx, qp, t, &d, &payload);
+	if (result == MRDMA_TX_LOST)
+		return MRDMA_TX_OK;
+	if (result != MRDMA_TX_OK)
+		return result;
+	/* not committed, the reservation is given up */
+	if (fill && t->payload && fill(qp, source, payload, t->payload))
+		return MRDMA_TX_UNREADABLE;
+	mrdma_tx_commit(tx, &d);
+	return MRDMA_TX_OK;
+}
 
 #endif /* MRDMA_TX_H */
