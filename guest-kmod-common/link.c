@@ -19,19 +19,9 @@
 #define LEAVE_TIMEOUT	500	/* ms; a live peer answers within one of its polls */
 #define RING_LOG2	10
 
-static const char *channel_name(u32 channel)
-{
-	return channel == MSR_CHAN_ROCE ? "roce" : "eth";
-}
-
 static const char *peer_name(const struct mos_link *link)
 {
 	return link->cfg.role == MSR_ROLE_FRONT ? "back OS" : "front OS";
-}
-
-void mos_link_kick(struct mos_link *link)
-{
-	mod_delayed_work(system_percpu_wq, &link->work, 0);
 }
 
 static void tell_peer(struct mos_link *link)
@@ -138,22 +128,6 @@ void mos_link_set_mac(struct mos_link *link, unsigned int slot, u64 word)
 	mutex_unlock(&link->lock);
 }
 
-/* Descriptors that have arrived, and that nobody will take: no poll runs any more. */
-static void count_lost(struct mos_link *link)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&link->lock);
-	for (i = 0; i < link->nr_queues; i++) {
-		struct mos_queue *q = &link->queue[i];
-		u32 arrived = msr_load(&q->rx.prod->idx) - q->rx.released;
-
-		/* more than fit are none */
-		if (arrived <= q->rx.mask + 1)
-			mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, arrived);
-	}
-}
-
 static void reset_rings(struct mos_link *link)
 {
 	unsigned int i;
@@ -181,12 +155,14 @@ static u32 fresh_epoch(u32 last)
 static void reset(struct mos_link *link, bool again)
 {
 	u32 last = link->state.epoch;
+	unsigned int i;
 
 	lockdep_assert_held(&link->lock);
 	if (link->up) {
 		WRITE_ONCE(link->up, false);
 		link->cfg.ops->down(link);
-		count_lost(link);
+		for (i = 0; i < link->nr_queues; i++)
+			mos_queue_count_unread(&link->queue[i]);
 		dev_info(link->cfg.dev, "link to the %s is down\n", peer_name(link));
 		if (time_before(jiffies, link->up_at + RETRY_AFTER))
 			link->retry_at = jiffies + RETRY_AFTER;
@@ -202,40 +178,6 @@ static void reset(struct mos_link *link, bool again)
 	if (again)
 		msr_link_fresh(link->own, &link->state, fresh_epoch(last));
 	tell_peer(link);
-}
-
-bool mos_queue_usable(const struct mos_queue *q)
-{
-	return mos_link_usable(q->link);
-}
-
-void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
-		     const struct msr_desc *d)
-{
-	struct mos_link *link = q->link;
-	const char *name = channel_name(q->info.channel);
-	size_t size = sizeof(link->fault_text);
-
-	if (atomic_cmpxchg(&link->fault_claimed, 0, 1))
-		return;
-	link->fault = result == MSR_BAD_DESC ? MSR_FAULT_DESC : MSR_FAULT_INDEX;
-	if (d)
-		snprintf(link->fault_text, size,
-			 "%s queue %u: descriptor type %u flags %#x off %u len %u hdr_len %u is not valid for a data area of %u bytes",
-			 name, q->info.index, d->type, d->flags, d->off, d->len, d->hdr_len,
-			 q->rx.data_size);
-	else if (to_ring)
-		snprintf(link->fault_text, size,
-			 "%s queue %u: consumer index is %u, must lie in %u..%u", name,
-			 q->info.index, msr_load(&q->tx.cons->idx), q->tx.tail, q->tx.published);
-	else
-		snprintf(link->fault_text, size,
-			 "%s queue %u: producer index is %u, must lie in %u..%u",
-			 name, q->info.index, msr_load(&q->rx.prod->idx), q->rx.avail,
-			 q->rx.released + q->rx.mask + 1);
-	/* partner: smp_load_acquire in step(); the text is complete */
-	smp_store_release(&link->faulted, true);
-	mos_link_kick(link);
 }
 
 static void refuse_peer(struct mos_link *link, u32 epoch, enum msr_fault fault)

@@ -32,6 +32,7 @@
 
 #include "bell.h"
 #include "debug.h"
+#include "kcompat.h"
 #include "queue.h"
 
 struct mos_link_ops {
@@ -94,7 +95,11 @@ void mos_link_stop(struct mos_link *link);
 void mos_link_uninit(struct mos_link *link);
 
 /* Something may have changed: look soon. Any context. */
-void mos_link_kick(struct mos_link *link);
+static inline void mos_link_kick(struct mos_link *link)
+{
+	mod_delayed_work(system_percpu_wq, &link->work, 0);
+}
+
 /* The peer's OS is known to be gone, whatever its section says. Process context. */
 void mos_link_peer_gone(struct mos_link *link);
 

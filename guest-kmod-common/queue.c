@@ -1,10 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A queue's part in a link that is up: bells after publishing and releasing, sleep until
- * there is room or something to read.
+ * A queue's part in a link: bells after publishing and releasing, sleep until there is room or
+ * something to read, the report of a peer that breaks the ring's rules. Of the link this uses what
+ * link.h has, and calls nothing of link.c, which calls this.
  */
 #include "link.h"
 #include "queue.h"
+
+static const char *channel_name(u32 channel)
+{
+	return channel == MSR_CHAN_ROCE ? "roce" : "eth";
+}
+
+bool mos_queue_usable(const struct mos_queue *q)
+{
+	return mos_link_usable(q->link);
+}
+
+void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
+		     const struct msr_desc *d)
+{
+	struct mos_link *link = q->link;
+	const char *name = channel_name(q->info.channel);
+	size_t size = sizeof(link->fault_text);
+
+	if (atomic_cmpxchg(&link->fault_claimed, 0, 1))
+		return;
+	link->fault = result == MSR_BAD_DESC ? MSR_FAULT_DESC : MSR_FAULT_INDEX;
+	if (d)
+		snprintf(link->fault_text, size,
+			 "%s queue %u: descriptor type %u flags %#x off %u len %u hdr_len %u is not valid for a data area of %u bytes",
+			 name, q->info.index, d->type, d->flags, d->off, d->len, d->hdr_len,
+			 q->rx.data_size);
+	else if (to_ring)
+		snprintf(link->fault_text, size,
+			 "%s queue %u: consumer index is %u, must lie in %u..%u", name,
+			 q->info.index, msr_load(&q->tx.cons->idx), q->tx.tail, q->tx.published);
+	else
+		snprintf(link->fault_text, size,
+			 "%s queue %u: producer index is %u, must lie in %u..%u",
+			 name, q->info.index, msr_load(&q->rx.prod->idx), q->rx.avail,
+			 q->rx.released + q->rx.mask + 1);
+	/* partner: smp_load_acquire in step(); the text is complete */
+	smp_store_release(&link->faulted, true);
+	mos_link_kick(link);
+}
 
 void mos_queue_publish(struct mos_queue *q)
 {
@@ -47,6 +87,16 @@ void mos_queue_count_unsent(struct mos_queue *q)
 	/* a peer whose index breaks the rules may have taken any of them */
 	if (msr_tx_reclaim(&q->tx) == MSR_OK)
 		mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, q->tx.head - q->tx.tail);
+}
+
+void mos_queue_count_unread(struct mos_queue *q)
+{
+	u32 arrived = msr_load(&q->rx.prod->idx) - q->rx.released;
+
+	lockdep_assert_held(&q->link->lock);
+	/* more than fit are none */
+	if (arrived <= q->rx.mask + 1)
+		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, arrived);
 }
 
 void mos_queue_release(struct mos_queue *q, u32 n)

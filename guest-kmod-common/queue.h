@@ -41,10 +41,10 @@ struct mos_queue {
 	u64 from_ring[MOS_NR_STATS];		/* same */
 };
 
-/* link.c. As mos_link_usable(), for mos_queue_poll(): struct mos_link is not known here. */
+/* As mos_link_usable(), for mos_queue_poll(): struct mos_link is not known here. */
 bool mos_queue_usable(const struct mos_queue *q);
 /*
- * link.c. The peer broke a rule of the ring: @result says which. The link goes down soon. Any
+ * The peer broke a rule of the ring: @result says which. The link goes down soon. Any
  * context; holder of the to-ring lock (@d NULL, the fault is in q->tx) or the poll (@d: the
  * descriptor, or NULL).
  */
@@ -70,6 +70,8 @@ void mos_queue_count_unsent(struct mos_queue *q);
 
 /* ---- from ring; the queue's poll ---- */
 
+/* The link is down, no poll runs any more: counts as dropped what has arrived. link->lock. */
+void mos_queue_count_unread(struct mos_queue *q);
 /* Gives @n descriptors back, wakes the peer if it waits for room. */
 void mos_queue_release(struct mos_queue *q, u32 n);
 /*

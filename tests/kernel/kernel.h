@@ -108,6 +108,14 @@ static inline unsigned long roundup_pow_of_two(unsigned long n)
 #define smp_store_release(p, v)	WRITE_ONCE(*(p), v)
 #define smp_mb()		__sync_synchronize()
 static inline bool xchg(bool *p, bool v) { bool old = *p; *p = v; return old; }
+static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
+{
+	int was = v->counter;
+
+	if (was == old)
+		v->counter = new;
+	return was;
+}
 
 #define GFP_KERNEL		0u
 #define GFP_KERNEL_ACCOUNT	0u
@@ -201,6 +209,14 @@ struct hrtimer { int unused; };
 struct notifier_block { int priority; };
 struct work_struct { int unused; };
 struct delayed_work { int unused; };
+#define system_wq		NULL
+/* mos_link_kick(): that is a fault, and nobody here breaks the rules of the ring. */
+static inline void mod_delayed_work(void *wq, struct delayed_work *work, unsigned long delay)
+{
+	(void)wq;
+	(void)work;
+	KERNEL_MUST(delay);
+}
 struct ida { int unused; };
 
 struct kref { int n; };

@@ -296,22 +296,6 @@ static struct mos_queue *queue(struct nic *nic)
 	return nic->front.chan.q;
 }
 
-/* In the kernel these are link.c's. */
-bool mos_queue_usable(const struct mos_queue *q)
-{
-	return mos_link_usable(q->link);
-}
-
-/* Nobody here breaks the rules of the ring. */
-void mos_queue_fault(struct mos_queue *q, enum msr_result result, bool to_ring,
-		     const struct msr_desc *d)
-{
-	(void)q;
-	(void)to_ring;
-	(void)d;
-	KERNEL_MUST(result == MSR_OK);
-}
-
 void mos_bell_ring(struct mos_bell *bell, unsigned int n)
 {
 	(void)n;
