@@ -127,13 +127,13 @@ static int bind_device(struct platform_device *pdev)
 	err = init_link(mnet);
 	if (err)
 		goto err_free;
-	err = mnet_netdev_create(mnet);
+	err = mnet_health_start(mnet);
 	if (err)
 		goto err_link;
 	err = mnet_uplink_start(mnet);
 	if (err)
-		goto err_netdev;
-	err = mnet_health_start(mnet);
+		goto err_health;
+	err = mnet_netdev_create(mnet);
 	if (err)
 		goto err_uplink;
 	mos_link_start(&mnet->link);
@@ -143,12 +143,8 @@ static int bind_device(struct platform_device *pdev)
 
 err_uplink:
 	mnet_uplink_stop(mnet);
-err_netdev:
-	unregister_netdev(mnet->netdev);
-	mnet_roce_drain(&mnet->roce);
-	mos_link_uninit(&mnet->link);
-	mnet_netdev_destroy(mnet);
-	goto err_free;
+err_health:
+	mnet_health_stop(mnet);
 err_link:
 	mos_link_uninit(&mnet->link);
 err_free:
@@ -166,12 +162,13 @@ static void mnet_remove(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
 
-	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
-	mnet_uplink_stop(mnet);
 	unregister_netdev(mnet->netdev);
 	mnet_roce_drain(&mnet->roce);
+	mnet_uplink_stop(mnet);
+	mnet_health_stop(mnet);
 	mos_link_uninit(&mnet->link);
+	/* the link's bells use it until then */
 	mnet_netdev_destroy(mnet);
 	kfree(mnet);
 }
@@ -181,6 +178,7 @@ static void mnet_shutdown(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
 
+	/* first: a kernel that goes down looks for no request to power off */
 	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
 }

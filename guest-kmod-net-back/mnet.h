@@ -87,7 +87,7 @@ void mnet_checkpoint(struct mnet *mnet);
 int mnet_health_start(struct mnet *mnet);
 void mnet_health_stop(struct mnet *mnet);
 
-/* uplink.c: process context, not under RTNL; mnet->netdev is registered */
+/* uplink.c: process context, not under RTNL; from before mnet->netdev is there until it is not */
 int mnet_uplink_start(struct mnet *mnet);
 void mnet_uplink_stop(struct mnet *mnet);
 

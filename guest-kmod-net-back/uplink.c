@@ -59,6 +59,9 @@ static void tell(struct mnet *mnet)
 	u32 state;
 
 	ASSERT_RTNL();
+	/* not there yet */
+	if (!mnet->netdev)
+		return;
 	state = uplink_state(mnet);
 	if (state == mnet->uplink)
 		return;
@@ -115,21 +118,20 @@ int mnet_uplink_start(struct mnet *mnet)
 {
 	int err;
 
-	rtnl_lock();
-	the_one = mnet;
-	rtnl_unlock();
 	mnet->netdevs.notifier_call = netdev_changed;
 	err = register_netdevice_notifier(&mnet->netdevs);
 	if (err)
-		mnet_uplink_stop(mnet);
-	return err;
+		return err;
+	rtnl_lock();
+	the_one = mnet;
+	rtnl_unlock();
+	return 0;
 }
 
 void mnet_uplink_stop(struct mnet *mnet)
 {
-	if (mnet->netdevs.notifier_call)
-		unregister_netdevice_notifier(&mnet->netdevs);
 	rtnl_lock();
 	the_one = NULL;
 	rtnl_unlock();
+	unregister_netdevice_notifier(&mnet->netdevs);
 }
