@@ -3,9 +3,11 @@
  * Health of the back's kernel, as the device is told of it: a heartbeat, and a panic. With each
  * beat goes a look whether the device asks the back to shut down, as a power button would.
  *
- * The heartbeat is written by a work item: it stops when interrupts are off, softirqs do not end or
- * the scheduler is dead. Whether a crash kernel is loaded goes along, for panic() jumps into one
- * before it calls its notifiers, and the device then waits for that kernel's reset.
+ * The heartbeat is written by a work item, on each CPU in turn: it stops when one of them does
+ * nothing else for as long as the device waits. Interrupts are off there, softirqs do not end, or a
+ * task does not give the CPU up: one of a higher class, or one in a kernel without preemption.
+ * Whether a crash kernel is loaded goes along, for panic() jumps into one before it calls its
+ * notifiers, and the device then waits for that kernel's reset.
  */
 #include <linux/cpu.h>
 #include <linux/kexec.h>
