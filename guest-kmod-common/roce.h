@@ -139,8 +139,11 @@ enum mos_op_flags {
 
 #define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | \
 			 MOP_FLUSH)
-/* Kinds of requests that are answered by more than an acknowledgement and hold resources for it */
-#define MOP_ANSWERED	(MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
+/*
+ * Kinds of requests that get a response of their own, which an acknowledgement cannot stand for,
+ * and hold resources for it
+ */
+#define MOP_WITH_RESPONSE (MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
 
 struct mos_op_info {
 	u32	flags;		/* enum mos_op_flags */

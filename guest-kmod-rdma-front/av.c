@@ -72,7 +72,7 @@ int mrdma_av_init(struct mrdma_dev *dev, const struct rdma_ah_attr *attr, u32 lq
 {
 	const struct ib_global_route *grh = &attr->grh;
 	struct udphdr udp = { .dest = htons(MOS_ROCE_PORT) };
-	u16 vlan = 0xffff, proto;
+	u16 vlan = MRDMA_NO_VLAN, proto;
 	struct ethhdr eth;
 	bool mcast;
 	int err;

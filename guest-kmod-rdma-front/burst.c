@@ -7,6 +7,7 @@
 #include <net/ipv6.h>
 
 #include "burst.h"
+#include "mrdma.h"
 
 /* Piece @i of a burst: the first packet, those between, the last. */
 bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_seg *p)
@@ -72,8 +73,8 @@ u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3)
 	__be16 tci;
 
 	if (l3 == ETH_HLEN)
-		return 0xffff;
+		return MRDMA_NO_VLAN;
 	memcpy(&tci, hdr + ETH_HLEN, sizeof(tci));
 	/* a tag for the priority's sake names no VLAN */
-	return ntohs(tci) & VLAN_VID_MASK ?: 0xffff;
+	return ntohs(tci) & VLAN_VID_MASK ?: MRDMA_NO_VLAN;
 }

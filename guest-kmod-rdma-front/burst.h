@@ -48,7 +48,7 @@ struct mrdma_seg {
 bool mrdma_burst_seg(const struct mrdma_burst *b, unsigned int i, struct mrdma_seg *p);
 /* As a GID: where a packet goes, by its IP header. */
 void mrdma_hdr_dgid(const u8 *ip, bool ipv6, union ib_gid *gid);
-/* The VLAN of a packet whose IP header is at @l3; 0xffff: none */
+/* The VLAN of a packet whose IP header is at @l3; MRDMA_NO_VLAN: none */
 u16 mrdma_hdr_vlan(const u8 *hdr, u8 l3);
 
 #endif /* MRDMA_BURST_H */

@@ -144,7 +144,7 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_seg *p)
  * The request that an answer with number @psn belongs to, now the oldest one: those in front of it
  * are done when it is answered. NULL: none that is waiting for such an answer.
  */
-static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
+static struct mrdma_swqe *find_request(struct mrdma_qp *qp, u32 psn)
 {
 	struct mrdma_sq *sq = &qp->sq;
 	struct mrdma_req *req = &qp->req;
@@ -177,7 +177,7 @@ static struct mrdma_swqe *find_answered(struct mrdma_qp *qp, u32 psn)
 }
 
 /* Answers up to @psn have been taken; @end: they were all to what was asked for. */
-static void answered(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npkts, bool end)
+static void answers_taken(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npkts, bool end)
 {
 	struct mrdma_req *req = &qp->req;
 
@@ -203,7 +203,7 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 	u32 skip, off, want, end_psn;
 	bool last, end;
 
-	w = find_answered(qp, p->psn);
+	w = find_request(qp, p->psn);
 	if (!w)
 		return false;
 	if (mos_psn_cmp(p->psn, req->una) > 0) {
@@ -225,7 +225,7 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 			mrdma_sq_fail(qp, IB_WC_BAD_RESP_ERR);
 			return false;
 		}
-		answered(qp, w, end_psn, 1, true);
+		answers_taken(qp, w, end_psn, 1, true);
 		return true;
 	}
 	off = mos_psn_diff(p->psn, w->first_psn) * qp->mtu;
@@ -253,7 +253,7 @@ static bool comp_read(struct mrdma_qp *qp, struct mrdma_seg *p)
 		mrdma_sq_fail(qp, IB_WC_LOC_PROT_ERR);
 		return false;
 	}
-	answered(qp, w, end_psn, p->npkts, end);
+	answers_taken(qp, w, end_psn, p->npkts, end);
 	return true;
 }
 
@@ -264,7 +264,7 @@ static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	struct mrdma_swqe *w;
 	u64 orig;
 
-	w = find_answered(qp, p->psn);
+	w = find_request(qp, p->psn);
 	if (!w)
 		return;
 	if (p->psn != req->una) {
@@ -283,7 +283,7 @@ static void comp_atomic(struct mrdma_qp *qp, const struct mrdma_seg *p)
 		mrdma_sq_fail(qp, IB_WC_LOC_PROT_ERR);
 		return;
 	}
-	answered(qp, w, p->psn, 1, true);
+	answers_taken(qp, w, p->psn, 1, true);
 }
 
 void mrdma_comp_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)

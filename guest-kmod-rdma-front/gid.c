@@ -63,7 +63,7 @@ static void put_mac(struct mrdma_dev *dev, int slot)
 struct way {
 	struct net_device	*netdev;	/* the vNIC */
 	const char		*why;		/* reason not to offer the GID, or NULL */
-	u16			vlan;		/* 0xffff: none */
+	u16			vlan;		/* MRDMA_NO_VLAN: none */
 };
 
 static bool is_ipvlan(const struct net_device *netdev)
@@ -78,7 +78,7 @@ static int check_step(struct net_device *step, struct way *way)
 	if (is_vlan_dev(step)) {
 		if (vlan_dev_vlan_proto(step) != htons(ETH_P_8021Q))
 			way->why = "its packets have a tag of 802.1ad";
-		else if (way->vlan != 0xffff)
+		else if (way->vlan != MRDMA_NO_VLAN)
 			way->why = "its packets have two VLAN tags";
 		way->vlan = vlan_dev_vlan_id(step);
 	} else if (step->flags & IFF_NOARP) {
@@ -104,7 +104,7 @@ static int check_lower(struct net_device *lower, struct netdev_nested_priv *priv
 
 static const char *why_not(struct mrdma_dev *dev, const struct ib_gid_attr *attr, u16 vlan)
 {
-	struct way way = { .netdev = dev->netdev, .vlan = 0xffff };
+	struct way way = { .netdev = dev->netdev, .vlan = MRDMA_NO_VLAN };
 	struct netdev_nested_priv priv = { .data = &way };
 	struct net_device *ndev;
 

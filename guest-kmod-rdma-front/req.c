@@ -333,7 +333,7 @@ static enum step send_data(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdm
 		sent(qp, tx, pkts);
 	else
 		req->psn = mos_psn_add(req->psn, pkts);
-	*budget -= min(*budget, bytes + 1024);
+	mrdma_tx_charge(budget, bytes);
 	if (!end) {
 		req->off += bytes;
 		return STEP_ON;
@@ -376,7 +376,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	/* longer than the port's MTU is neither sent nor an error (IBTA volume 1, C10-93.1.1) */
 	if (w->length > ib_mtu_enum_to_int(mrdma_active_mtu(dev))) {
 		mrdma_count(dev, MRDMA_CNT_NOT_SENT, 1);
-		*budget -= min(*budget, 1024u);
+		mrdma_tx_charge(budget, 0);
 		done_unanswered(qp, dev);
 		return STEP_ON;
 	}
@@ -394,7 +394,7 @@ static enum step send_ud(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma_
 	if (!send_burst(qp, tx, w, 0, &t, &step))
 		return step;
 	qp->req.psn = mos_psn_add(qp->req.psn, 1);
-	*budget -= min(*budget, w->length + 1024);
+	mrdma_tx_charge(budget, w->length);
 	done_unanswered(qp, dev);
 	return STEP_ON;
 }
@@ -405,7 +405,7 @@ static enum step send_raw(struct mrdma_qp *qp, struct mrdma_tx *tx, struct mrdma
 	w->status = mrdma_raw_send(qp, w);
 	if (w->status != IB_WC_SUCCESS)
 		return STEP_ON;
-	*budget -= min(*budget, w->length + 1024);
+	mrdma_tx_charge(budget, w->length);
 	done_unanswered(qp, tx->dev);
 	return STEP_ON;
 }
@@ -446,7 +446,7 @@ static enum step run_local(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 *budge
 	w->last_psn = mos_psn_add(w->first_psn, MOS_PSN_MASK);
 	sq->numbered++;
 	sq->cur++;
-	*budget -= min(*budget, 1024u);
+	mrdma_tx_charge(budget, 0);
 	mrdma_sq_done_local(qp);
 	return STEP_ON;
 }

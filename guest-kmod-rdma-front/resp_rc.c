@@ -259,8 +259,8 @@ static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	return MRDMA_PLACE_OK;
 }
 
-/* In order: a request that is answered by more than an acknowledgement. */
-static bool rx_answered(struct mrdma_qp *qp, const struct mrdma_seg *p, u32 *npkts)
+/* In order: a request of MOP_WITH_RESPONSE. */
+static bool rx_with_response(struct mrdma_qp *qp, const struct mrdma_seg *p, u32 *npkts)
 {
 	struct mrdma_resp *resp = &qp->resp;
 	enum mrdma_place placed = MRDMA_PLACE_REFUSED;
@@ -355,7 +355,7 @@ static void rx_duplicate(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	mrdma_count(mrdma_qp_dev(qp), MRDMA_CNT_DUP_REQ, 1);
 	/* the answer may have gone astray, and may again */
 	mrdma_follow_broken(mrdma_qp_dev(qp));
-	if (!(mos_op[p->op].flags & MOP_ANSWERED)) {
+	if (!(mos_op[p->op].flags & MOP_WITH_RESPONSE)) {
 		resp->ack_pending = true;
 		return;
 	}
@@ -399,8 +399,8 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_seg *p)
 		fail(qp, MOS_NAK_INVALID_REQ, IB_WC_LOC_QP_OP_ERR);
 		return false;
 	}
-	if (flags & MOP_ANSWERED) {
-		if (!rx_answered(qp, p, &npkts))
+	if (flags & MOP_WITH_RESPONSE) {
+		if (!rx_with_response(qp, p, &npkts))
 			return false;
 	} else {
 		enum mrdma_place placed = mrdma_place_data(qp, p);
@@ -418,7 +418,7 @@ static bool in_order(struct mrdma_qp *qp, const struct mrdma_seg *p)
 		resp->nak_pending = false;
 	if (flags & MOP_END)
 		resp->msn = (resp->msn + 1) & MOS_PSN_MASK;
-	if (!(flags & MOP_ANSWERED)) {
+	if (!(flags & MOP_WITH_RESPONSE)) {
 		resp->ack_psn = mos_psn_add(resp->psn, MOS_PSN_MASK);
 		if (p->ack_req)
 			resp->ack_pending = true;
@@ -519,7 +519,7 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 		return result;
 	}
 	job->off += bytes;
-	*budget -= min(*budget, bytes + 1024);
+	mrdma_tx_charge(budget, bytes);
 	if (end)
 		qp->resp.job_tail++;
 	return MRDMA_TX_OK;

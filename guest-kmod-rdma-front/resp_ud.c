@@ -14,7 +14,7 @@ static bool have_gid(struct mrdma_dev *dev, const union ib_gid *gid, struct net_
 		     u16 want)
 {
 	const struct ib_gid_attr *attr;
-	u16 vlan = 0xffff;
+	u16 vlan = MRDMA_NO_VLAN;
 	bool right;
 
 	attr = rdma_find_gid_by_port(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, ndev);
@@ -38,7 +38,7 @@ static bool own_address(struct mrdma_dev *dev, const struct mrdma_burst *b)
 	if (have_gid(dev, &gid, NULL, vlan))
 		return true;
 	rcu_read_lock();
-	if (vlan != 0xffff)
+	if (vlan != MRDMA_NO_VLAN)
 		ndev = __vlan_find_dev_deep_rcu(dev->netdev, htons(ETH_P_8021Q), vlan);
 	found = ndev && have_gid(dev, &gid, ndev, vlan);
 	rcu_read_unlock();
@@ -97,7 +97,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		.src_qp = be32_to_cpu(deth.sqp) & MOS_QPN_MASK,
 		.wc_flags = IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE | IB_WC_WITH_SMAC,
 		.port_num = 1,
-		.vlan_id = 0xffff,
+		.vlan_id = MRDMA_NO_VLAN,
 		.network_hdr_type = b->ipv6 ? RDMA_NETWORK_IPV6 : RDMA_NETWORK_IPV4,
 	};
 	memcpy(wc.smac, b->hdr + ETH_ALEN, ETH_ALEN);
@@ -107,7 +107,7 @@ void mrdma_ud_rx(struct mrdma_qp *qp, const struct mrdma_burst *b)
 		memcpy(&tci, b->hdr + ETH_HLEN, sizeof(tci));
 		wc.sl = ntohs(tci) >> VLAN_PRIO_SHIFT;
 		wc.vlan_id = mrdma_hdr_vlan(b->hdr, b->l3);
-		if (wc.vlan_id != 0xffff)
+		if (wc.vlan_id != MRDMA_NO_VLAN)
 			wc.wc_flags |= IB_WC_WITH_VLAN;
 	}
 	if (mos_op[p.op].flags & MOP_IMM) {

@@ -61,6 +61,14 @@ static inline void mrdma_tmpl_ops(struct mrdma_tmpl *t, const struct mrdma_op_se
 	}
 }
 
+/* Of a run's budget, in bytes: what a burst costs beside its payload, or a request by itself */
+#define MRDMA_BURST_COST	1024
+
+static inline void mrdma_tx_charge(u32 *budget, u32 payload)
+{
+	*budget -= min(*budget, payload + MRDMA_BURST_COST);
+}
+
 /* Largest payload of one burst on this path, bytes */
 u32 mrdma_tx_max(const struct mrdma_av *av);
 void mrdma_tx_begin(struct mrdma_tx *tx, struct mrdma_dev *dev);

@@ -116,7 +116,7 @@ static inline bool mrdma_wr_local(u32 opcode)
 	return opcode == IB_WR_LOCAL_INV || opcode == IB_WR_REG_MR || opcode == IB_WR_BIND_MW;
 }
 
-/* The responder answers it by more than an acknowledgement (MOP_ANSWERED) */
+/* The responder answers it by more than an acknowledgement (MOP_WITH_RESPONSE) */
 static inline bool mrdma_wr_has_response(u32 opcode)
 {
 	return opcode == IB_WR_RDMA_READ || opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
