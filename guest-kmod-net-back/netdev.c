@@ -4,6 +4,7 @@
  * ordinary configuration.
  */
 #include <linux/etherdevice.h>
+#include <linux/rtnetlink.h>
 #include <linux/platform_device.h>
 
 #include "mnet.h"
@@ -102,8 +103,13 @@ int mnet_netdev_create(struct mnet *mnet)
 	netif_napi_add(dev, &mnet->roce.napi, mnet_roce_poll);
 
 	err = register_netdev(dev);
-	if (err)
+	if (err) {
+		/* uplink.c looks at it under RTNL */
+		rtnl_lock();
+		mnet->netdev = NULL;
+		rtnl_unlock();
 		free_netdev(dev);
+	}
 	return err;
 }
 
