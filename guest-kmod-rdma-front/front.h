@@ -88,8 +88,6 @@ bool mrdma_netdev_uses_vnic(struct net_device *dev);
 /* The Ethernet queue with the link. With @keep the carrier stays on, and frames in the qdisc. */
 void mrdma_netdev_up(struct mrdma_front *front);
 void mrdma_netdev_down(struct mrdma_front *front, bool keep);
-/* The carrier goes with that of the back's NIC, while the link is up. Under link->lock */
-void mrdma_netdev_uplink(struct mrdma_front *front, bool down);
 
 /* chan.c; the netdev must be there */
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
@@ -106,7 +104,7 @@ void mrdma_chan_bell(struct mrdma_chan *ch);
 /* outage.c; process context. Link callbacks, under link->lock: */
 void mrdma_outage_begin(struct mrdma_front *front);
 void mrdma_outage_end(struct mrdma_front *front);
-/* Not under link->lock. The way to the wire is up again, or down. */
+/* Not under link->lock. The back's NIC has no carrier, or has it again. */
 void mrdma_outage_uplink(struct mrdma_front *front, bool down);
 /* Not under link->lock. */
 void mrdma_outage_moved(struct mrdma_front *front);

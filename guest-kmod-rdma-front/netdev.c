@@ -89,19 +89,6 @@ void mrdma_netdev_up(struct mrdma_front *front)
 	mos_eth_up(&front->eth);
 	if (!front->uplink_down)
 		netif_carrier_on(front->netdev);
-	else
-		netif_carrier_off(front->netdev);
-}
-
-void mrdma_netdev_uplink(struct mrdma_front *front, bool down)
-{
-	front->uplink_down = down;
-	if (!front->link.up)
-		return;
-	if (down)
-		netif_carrier_off(front->netdev);
-	else
-		netif_carrier_on(front->netdev);
 }
 
 void mrdma_netdev_down(struct mrdma_front *front, bool keep)

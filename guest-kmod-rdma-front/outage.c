@@ -12,6 +12,9 @@
  *               back's NIC and bridge may be later than its link. Then they are sent in vain, as on
  *               a pulled cable, and each time-out counts.
  *
+ * A back that starts has no carrier at first, so that its uplink's has to be gone when the grace time
+ * is over, too.
+ *
  * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
  * up connections with something unacknowledged send it again at once, and the neighbours are told.
  *
@@ -64,6 +67,11 @@ static void go_on(struct mrdma_front *front)
 		netdev_warn(front->netdev, "no back OS for %u ms: the carrier is off\n",
 			    jiffies_to_msecs(passed));
 		netif_carrier_off(front->netdev);
+	} else if (front->uplink_down && netif_carrier_ok(front->netdev)) {
+		if (passed < o->grace)
+			next = o->grace - passed;
+		else
+			netif_carrier_off(front->netdev);
 	}
 	if (mrdma_chan_path(&front->chan) != MRDMA_PATH_PROVEN) {
 		if (passed < o->wait) {
@@ -146,8 +154,10 @@ void mrdma_outage_end(struct mrdma_front *front)
 	mrdma_netdev_up(front);
 	mrdma_chan_up(&front->chan);
 	/* at the first start there was none */
-	if (!o->open)
+	if (!o->open) {
+		go_on(front);
 		return;
+	}
 	netdev_info(front->netdev, "traffic goes on after %u ms without a back OS\n",
 		    jiffies_to_msecs(jiffies - o->began));
 	o->open = false;
@@ -161,13 +171,15 @@ void mrdma_outage_uplink(struct mrdma_front *front, bool down)
 {
 	mutex_lock(&front->link.lock);
 	if (down != front->uplink_down) {
+		front->uplink_down = down;
 		netdev_info(front->netdev, "the back's uplink is %s\n", down ? "down" : "up");
-		mrdma_netdev_uplink(front, down);
-		/* it may be another port of a switch now */
 		if (!down && front->link.up) {
+			netif_carrier_on(front->netdev);
+			/* it may be another port of a switch now */
 			front->outage.announced = 0;
 			mod_delayed_work(system_dfl_wq, &front->outage.announce, HZ / 10);
 		}
+		go_on(front);
 	}
 	mutex_unlock(&front->link.lock);
 }
