@@ -12,8 +12,8 @@
  *               back's NIC and bridge may be later than its link. Then they are sent in vain, as on
  *               a pulled cable, and each time-out counts.
  *
- * A back that starts has no carrier at first, so that its uplink's has to be gone when the grace time
- * is over, too.
+ * A back that starts brings its NIC up after its link: the carrier of its uplink counts when the
+ * grace time is over, too.
  *
  * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
  * up connections with something unacknowledged send it again at once, and the neighbours are told.
