@@ -392,8 +392,8 @@ static struct pci_driver driver = {
 	.probe		= probe,
 	.remove		= remove,
 	.shutdown	= shutdown,
+	.dev_groups	= mrdma_control_groups,
 	.driver.pm	= pm_sleep_ptr(&pm_ops),
-	.driver.dev_groups = mrdma_control_groups,
 	/* mrdma_init looks at probe_result */
 	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
 };
