@@ -63,8 +63,8 @@ static bool look(MultiOSSched *now)
 
 /*
  * The time since the last look in which the thread was runnable without a CPU,
- * in ns. The host adds a wait when it ends, so one that lasts is what
- * the thread has neither run nor waited.
+ * in ns. The host adds a wait when it ends, so one of a back's vCPU that lasts
+ * is what its thread has neither run nor waited; others may have slept.
  */
 static uint64_t withheld_from(MultiOSSched *was)
 {
@@ -81,7 +81,7 @@ static uint64_t withheld_from(MultiOSSched *was)
     }
     waited = now.waited - old.waited;
     lasts = now.at - old.at - waited - (now.ran - old.ran);
-    if (lasts > TICK_MS * SCALE_MS && is_runnable(was->thread)) {
+    if (was->back && lasts > TICK_MS * SCALE_MS && is_runnable(was->thread)) {
         waited += lasts;
     }
     return waited;
@@ -196,11 +196,12 @@ void multios_heartbeat_loaded(MultiOSState *s)
     }
 }
 
-static void watch(MultiOSState *s, int thread)
+static void watch(MultiOSState *s, int thread, bool back)
 {
     g_autofree char *file = task_file(thread, "schedstat");
     MultiOSSched sched = {
         .thread = thread,
+        .back = back,
         .fd = qemu_open_old(file, O_RDONLY),
     };
 
@@ -213,9 +214,9 @@ void multios_heartbeat_watch(MultiOSState *s)
     CPUState *cs;
 
     s->sched = g_array_new(false, false, sizeof(MultiOSSched));
-    watch(s, qemu_get_thread_id());
+    watch(s, qemu_get_thread_id(), false);
     CPU_FOREACH(cs) {
-        watch(s, cs->thread_id);
+        watch(s, cs->thread_id, multios_vcpu_is_back(s, cs));
     }
 }
 

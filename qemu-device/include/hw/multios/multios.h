@@ -130,6 +130,7 @@ typedef struct MultiOSCheckpoint MultiOSCheckpoint;
 /* What the host's scheduler did with a thread. In ns */
 typedef struct MultiOSSched {
     int thread;
+    bool back; /* a vCPU of the back */
     int fd; /* of schedstat; -1: the host has none */
     int64_t at; /* the time of this look; 0: none yet */
     uint64_t ran;
