@@ -191,8 +191,7 @@ static void no_data(void **arg)
 		struct msr_desc d = pair_frame(0, MSR_MIN_FRAME);
 
 		assert_non_null(msr_tx_reserve(&p.tx, 0, &off, &result));
-		*msr_tx_slot(&p.tx) = d;
-		msr_tx_commit_slot(&p.tx);
+		msr_tx_commit(&p.tx, &d);
 	}
 	assert_null(msr_tx_reserve(&p.tx, 0, &off, &result));
 	assert_int_equal(p.tx.data_head, 0);
@@ -459,32 +458,6 @@ static void no_overlap(void **arg)
 	pair_uninit(&p);
 }
 
-/* Several at once, the good ones before a bad one included */
-static void burst(void **arg)
-{
-	struct msr_desc d[PAIR_RING_SIZE];
-	struct pair p;
-	__u32 n, i;
-
-	(void)arg;
-	pair_init_at(&p, UINT32_MAX - 5, 0);
-	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_EMPTY);
-	assert_int_equal(n, 0);
-	for (i = 0; i < 11; i++)
-		assert_int_equal(send(&p, 64 + i, (__u8)i), MSR_OK);
-	p.tx.desc[(UINT32_MAX - 5 + 9) & p.tx.mask].len = 0;
-	msr_tx_publish(&p.tx);
-	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_OK);
-	assert_int_equal(n, 8);
-	for (i = 0; i < 8; i++)
-		assert_int_equal(d[i].len, 64 + i);
-	msr_rx_release(&p.rx, n);
-	assert_int_equal(msr_rx_burst(&p.rx, d, 8, &n), MSR_BAD_DESC);
-	assert_int_equal(n, 1);
-	assert_int_equal(d[0].len, 64 + 8);
-	pair_uninit(&p);
-}
-
 /* A ring that was used comes back empty, and its data is left alone */
 static void reset(void **arg)
 {
@@ -526,7 +499,6 @@ int main(void)
 		cmocka_unit_test(data_bell),
 		cmocka_unit_test(space_bell),
 		cmocka_unit_test(no_overlap),
-		cmocka_unit_test(burst),
 		cmocka_unit_test(reset),
 	};
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

@@ -225,30 +225,14 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 }
 
 /*
- * Producer only, after msr_tx_reserve. Returns the slot, to be filled in place (all 32 bytes, the
- * data within the reservation) and taken over by msr_tx_commit_slot. Cheaper than msr_tx_commit,
- * whose copy waits for the narrow stores that made *@d.
- */
-static inline struct msr_desc *msr_tx_slot(struct msr_tx *tx)
-{
-	return &tx->desc[tx->head & tx->mask];
-}
-
-/* Producer only. The reserved slot is filled; the consumer sees it after msr_tx_publish. */
-static inline void msr_tx_commit_slot(struct msr_tx *tx)
-{
-	tx->data_head = tx->data_next;
-	tx->head++;
-}
-
-/*
- * Producer only. Fills the reserved slot; the data of @d lies within the reservation. The consumer
- * sees the descriptor after msr_tx_publish.
+ * Producer only, after msr_tx_reserve. Fills the reserved slot; the data of @d lies within the
+ * reservation. The consumer sees the descriptor after msr_tx_publish.
  */
 static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 {
-	*msr_tx_slot(tx) = *d;
-	msr_tx_commit_slot(tx);
+	tx->desc[tx->head & tx->mask] = *d;
+	tx->data_head = tx->data_next;
+	tx->head++;
 }
 
 /* Producer only. Shows all committed descriptors to the consumer. */
@@ -349,40 +333,6 @@ msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 	rx->next++;
 	if (!msr_check_desc(d, rx->channel, rx->data_size))
 		return MSR_BAD_DESC;
-	return MSR_OK;
-}
-
-/*
- * Consumer only. msr_rx_next for up to @max descriptors at once: all copies are made before the
- * first check, so that their cache misses overlap. *@n is the number of good ones in @d. MSR_OK: at
- * least one. MSR_BAD_DESC: the one behind them is bad.
- */
-static inline msr_must_check enum msr_result
-msr_rx_burst(struct msr_rx *rx, struct msr_desc *d, __u32 max, __u32 *n)
-{
-	enum msr_result result;
-	__u32 have, i;
-
-	*n = 0;
-	if (rx->next == rx->avail) {
-		result = msr_rx_fill(rx);
-		if (result != MSR_OK)
-			return result;
-	}
-	have = rx->avail - rx->next;
-	if (have > max)
-		have = max;
-	for (i = 0; i < have; i++)
-		msr_copy_desc(&d[i], &rx->desc[(rx->next + i) & rx->mask]);
-	for (i = 0; i < have; i++) {
-		if (msr_unlikely(!msr_check_desc(&d[i], rx->channel, rx->data_size))) {
-			rx->next += i + 1;
-			*n = i;
-			return MSR_BAD_DESC;
-		}
-	}
-	rx->next += have;
-	*n = have;
 	return MSR_OK;
 }
 

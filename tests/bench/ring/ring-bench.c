@@ -30,6 +30,7 @@
 #define MAX_BURST	32
 #define MAX_ROUNDS	1001
 #define FRAME_LEN	64
+#define RELEASE_BATCH	16	/* MOS_RELEASE_BATCH */
 
 struct plain {
 	_Alignas(64) _Atomic uint32_t head;
@@ -148,7 +149,11 @@ static void msr_reset(void)
 	msr_rx_attach(&rx, section[0], &info);
 }
 
-static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool bell)
+/*
+ * The calls of the modules: for each descriptor as mos_eth_xmit() or mrdma_tx_send() and their
+ * commit, for each burst as mos_queue_publish().
+ */
+static __attribute__((always_inline)) inline void msr_send(uint32_t burst)
 {
 	struct msr_tx t = tx;	/* as a driver holds it: private to its core */
 	unsigned int spins = 0;
@@ -157,6 +162,7 @@ static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool 
 	for (n = 0; n < count; n += burst) {
 		for (i = 0; i < burst; i++) {
 			enum msr_result result;
+			struct msr_desc d;
 			uint32_t off;
 
 			while (msr_unlikely(!msr_tx_reserve(&t, FRAME_LEN, &off, &result))) {
@@ -165,12 +171,11 @@ static __attribute__((always_inline)) inline void msr_send(uint32_t burst, bool 
 				msr_tx_publish(&t);
 				idle(&spins);
 			}
-			fill(msr_tx_slot(&t), off, n + i);
-			msr_tx_commit_slot(&t);
+			fill(&d, off, n + i);
+			msr_tx_commit(&t, &d);
 		}
 		msr_tx_publish(&t);
-		if (bell)
-			bells += msr_tx_need_bell(&t);
+		bells += msr_tx_need_bell(&t);
 	}
 	if (bells)
 		fprintf(stderr, "ring-bench: %u bells for a consumer that never sleeps\n", bells);
@@ -182,42 +187,32 @@ static void broken(enum msr_result result)
 	_exit(1);
 }
 
-static __attribute__((always_inline)) inline void msr_receive(uint32_t burst, bool check, bool bell)
+/* As mos_queue_poll(), whatever the producer's burst, but for its sleep. */
+static void msr_receive(void)
 {
+	uint32_t n = 0, kept = 0, bells = 0;
 	struct msr_rx r = rx;
 	unsigned int spins = 0;
-	uint32_t n = 0, i, bells = 0;
 
 	while (n < count) {
-		struct msr_desc d[MAX_BURST];
 		enum msr_result result;
-		uint32_t have = 1;
+		struct msr_desc d;
 
-		if (check) {
-			result = burst == 1 ? msr_rx_next(&r, d)
-					    : msr_rx_burst(&r, d, burst, &have);
-		} else {
-			result = r.next == r.avail ? msr_rx_fill(&r) : MSR_OK;
-			if (result == MSR_OK) {
-				have = r.avail - r.next;
-				if (have > burst)
-					have = burst;
-				for (i = 0; i < have; i++)
-					msr_copy_desc(&d[i], &r.desc[r.next++ & r.mask]);
-			}
+		result = msr_rx_next(&r, &d);
+		if (result == MSR_OK) {
+			consume(&d, n++);
+			if (++kept < RELEASE_BATCH)
+				continue;
+		} else if (msr_unlikely(result != MSR_EMPTY)) {
+			broken(result);
 		}
-		if (result == MSR_EMPTY) {
+		if (!kept) {
 			idle(&spins);
 			continue;
 		}
-		if (msr_unlikely(result != MSR_OK))
-			broken(result);
-		for (i = 0; i < have; i++)
-			consume(&d[i], n + i);
-		n += have;
-		msr_rx_release(&r, have);
-		if (bell)
-			bells += msr_rx_need_bell(&r);
+		msr_rx_release(&r, kept);
+		bells += msr_rx_need_bell(&r);
+		kept = 0;
 	}
 	if (bells)
 		fprintf(stderr, "ring-bench: %u bells for a producer that never sleeps\n", bells);
@@ -312,12 +307,7 @@ static __attribute__((always_inline)) inline void rte_zc_receive(uint32_t burst)
 	static void name##_recv_32(void) { recv32; }
 
 BOTH(plain, plain_send(1), plain_receive(1), plain_send(32), plain_receive(32))
-BOTH(msr, msr_send(1, false), msr_receive(1, true, false),
-     msr_send(32, false), msr_receive(32, true, false))
-BOTH(raw, msr_send(1, false), msr_receive(1, false, false),
-     msr_send(32, false), msr_receive(32, false, false))
-BOTH(bell, msr_send(1, true), msr_receive(1, true, true),
-     msr_send(32, true), msr_receive(32, true, true))
+BOTH(msr, msr_send(1), msr_receive(), msr_send(32), msr_receive())
 #ifdef HAVE_RTE_RING
 BOTH(rte, rte_send(1), rte_receive(1), rte_send(32), rte_receive(32))
 BOTH(rte_zc, rte_zc_send(1), rte_zc_receive(1), rte_zc_send(32), rte_zc_receive(32))
@@ -325,7 +315,7 @@ BOTH(rte_zc, rte_zc_send(1), rte_zc_receive(1), rte_zc_send(32), rte_zc_receive(
 
 static struct variant {
 	const char *name;
-	int burst;
+	int burst;		/* the producer's */
 	void (*reset)(void);
 	void (*send)(void);
 	void (*receive)(void);
@@ -340,8 +330,6 @@ static struct variant {
 #endif
 	VARIANT("textbook SPSC", plain, plain_reset),
 	VARIANT("msr", msr, msr_reset),
-	VARIANT("msr, no descriptor check", raw, msr_reset),
-	VARIANT("msr, bell checks both ways", bell, msr_reset),
 };
 
 #define NR_VARIANTS (sizeof(variants) / sizeof(variants[0]))
@@ -506,8 +494,8 @@ int main(int argc, char **argv)
 
 	printf("%u elements of %zu bytes, capacity %u, %d rounds, CPUs %d -> %d, ns per element\n\n",
 	       count, sizeof(struct msr_desc), RING_SIZE, rounds, producer_cpu, consumer_cpu);
-	printf("| %-26s | burst |    min | median | min / rte_ring | median / rte_ring |\n", "queue");
-	printf("| -------------------------- | ----: | -----: | -----: | -------------: | ----------------: |\n");
+	printf("| %-20s | burst |    min | median | min / rte_ring | median / rte_ring |\n", "queue");
+	printf("| -------------------- | ----: | -----: | -----: | -------------: | ----------------: |\n");
 	for (v = 0; v < NR_VARIANTS; v++) {
 		const struct variant *ref = &variants[variants[v].burst == 32];
 		struct variant *x = &variants[v];
@@ -515,7 +503,7 @@ int main(int argc, char **argv)
 		if (!wanted(x))
 			continue;
 		qsort(x->ns, (size_t)rounds, sizeof(x->ns[0]), cmp);
-		printf("| %-26s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
+		printf("| %-20s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
 		       x->ns[rounds / 2]);
 		if (strcmp(ref->name, "rte_ring"))
 			printf(" %14s | %17s |\n", "-", "-");
