@@ -458,6 +458,25 @@ static void no_overlap(void **arg)
 	pair_uninit(&p);
 }
 
+/* Every byte of a descriptor reaches its slot */
+static void whole_descriptor(void **arg)
+{
+	enum msr_result result;
+	struct msr_desc d;
+	struct pair p;
+	__u8 *b = (__u8 *)&d;
+	__u32 off, i;
+
+	(void)arg;
+	pair_init_at(&p, 0, 0);
+	for (i = 0; i < sizeof(d); i++)
+		b[i] = (__u8)(0xa0 + i);
+	assert_non_null(msr_tx_reserve(&p.tx, MSR_MIN_FRAME, &off, &result));
+	msr_tx_commit(&p.tx, &d);
+	assert_memory_equal(&p.tx.desc[0], &d, sizeof(d));
+	pair_uninit(&p);
+}
+
 /* A ring that was used comes back empty, and its data is left alone */
 static void reset(void **arg)
 {
@@ -499,6 +518,7 @@ int main(void)
 		cmocka_unit_test(data_bell),
 		cmocka_unit_test(space_bell),
 		cmocka_unit_test(no_overlap),
+		cmocka_unit_test(whole_descriptor),
 		cmocka_unit_test(reset),
 	};
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

@@ -225,12 +225,32 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 }
 
 /*
+ * Puts a descriptor into a slot of the own section. The fields of @d have just been stored, each
+ * for itself: a load that is wider than those stores would wait until they are in the cache. So
+ * each field is loaded for itself, a frame's within those of a burst, and the slot is stored by
+ * words.
+ */
+static inline void msr_put_desc(struct msr_desc *to, const struct msr_desc *d)
+{
+	const struct msr_burst *b = &d->burst;
+	msr_word *slot = (msr_word *)to;
+
+	slot[0] = msr_load(&d->off) | (msr_word)msr_load(&d->len) << 32;
+	slot[1] = msr_load(&d->type) | (msr_word)msr_load(&d->flags) << 8 |
+		  (msr_word)msr_load(&d->hdr_len) << 16 | (msr_word)msr_load(&d->reserved) << 32;
+	slot[2] = msr_load(&b->nseg) | (msr_word)msr_load(&b->seg_len) << 16 |
+		  (msr_word)msr_load(&b->op_mid) << 32 | (msr_word)msr_load(&b->op_last) << 40 |
+		  (msr_word)msr_load(&b->ext_first) << 48 | (msr_word)msr_load(&b->ext_last) << 56;
+	slot[3] = msr_load(&b->reserved[0]) | (msr_word)msr_load(&b->reserved[1]) << 32;
+}
+
+/*
  * Producer only, after msr_tx_reserve. Fills the reserved slot; the data of @d lies within the
  * reservation. The consumer sees the descriptor after msr_tx_publish.
  */
 static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 {
-	tx->desc[tx->head & tx->mask] = *d;
+	msr_put_desc(&tx->desc[tx->head & tx->mask], d);
 	tx->data_head = tx->data_next;
 	tx->head++;
 }
