@@ -12,6 +12,7 @@
 #ifdef __KERNEL__
 
 #include <linux/compiler.h>
+#include <linux/prefetch.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/barrier.h>
@@ -21,6 +22,7 @@
 #define msr_load(p)		READ_ONCE(*(p))
 #define msr_store(p, v)		WRITE_ONCE(*(p), v)
 #define msr_full_barrier()	virt_mb()
+#define msr_prefetch_write(p)	prefetchw(p)
 
 #else
 
@@ -34,6 +36,8 @@
 #define msr_load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
 #define msr_store(p, v)		__atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define msr_full_barrier()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* the compiler's builtin makes it a prefetch for reading unless it is told of the processor */
+#define msr_prefetch_write(p)	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)(p)))
 
 #endif
 

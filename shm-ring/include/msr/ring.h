@@ -56,6 +56,9 @@ struct msr_rx {
 /* Slots that the consumer looks ahead: enough cache misses in flight to hide the checks */
 #define MSR_PREFETCH	16
 
+/* Free slots that the producer looks ahead: they are the processor's when they are filled */
+#define MSR_PREFETCH_FREE	8
+
 /* Outcomes other than "done" */
 enum msr_result {
 	MSR_OK		= 0,
@@ -253,6 +256,9 @@ static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 	msr_put_desc(&tx->desc[tx->head & tx->mask], d);
 	tx->data_head = tx->data_next;
 	tx->head++;
+	/* free slots only: one that is in use has its line at the consumer */
+	if ((__u32)(tx->head - tx->tail) + MSR_PREFETCH_FREE <= tx->mask)
+		msr_prefetch_write(&tx->desc[(tx->head + MSR_PREFETCH_FREE) & tx->mask]);
 }
 
 /* Producer only. Shows all committed descriptors to the consumer. */
