@@ -77,8 +77,9 @@ static void lay_out(struct mos_link *link)
 			q->info.data_log2 = min_t(u32, ilog2(share[channel] / nr),
 						  MSR_MAX_DATA_LOG2);
 			q->info.prod_off = off;
-			q->info.cons_off = off + MSR_CACHE_LINE;
-			off += 2 * MSR_CACHE_LINE;
+			off += sizeof(struct msr_prod);
+			q->info.cons_off = off;
+			off += sizeof(struct msr_cons);
 		}
 	}
 	off = ALIGN(off, MSR_PAGE);

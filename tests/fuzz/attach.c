@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				.ring_log2 = MSR_MIN_RING_LOG2,
 				.ring_off = MSR_PAGE,
 				.prod_off = 2 * MSR_PAGE,
-				.cons_off = 2 * MSR_PAGE + MSR_CACHE_LINE,
+				.cons_off = 2 * MSR_PAGE + sizeof(struct msr_prod),
 				.data_off = 3 * MSR_PAGE,
 				.data_log2 = MSR_MIN_DATA_LOG2,
 			};
@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			.ring_log2 = MSR_MIN_RING_LOG2,
 			.ring_off = MSR_PAGE,
 			.prod_off = 2 * MSR_PAGE,
-			.cons_off = 2 * MSR_PAGE + MSR_CACHE_LINE,
+			.cons_off = 2 * MSR_PAGE + sizeof(struct msr_prod),
 			.data_off = 3 * MSR_PAGE,
 			.data_log2 = MSR_MIN_DATA_LOG2,
 		};

@@ -358,7 +358,7 @@ static void create_rings(struct nic *nic, u32 ring_log2)
 	q->info = (struct msr_queue_info){
 		.channel = MSR_CHAN_ROCE, .ring_log2 = ring_log2,
 		.data_log2 = max(ring_log2 + 14, (u32)MSR_MIN_DATA_LOG2),
-		.prod_off = MSR_PAGE, .cons_off = MSR_PAGE + MSR_CACHE_LINE,
+		.prod_off = MSR_PAGE, .cons_off = MSR_PAGE + sizeof(struct msr_prod),
 		.ring_off = ring_off, .data_off = data_off,
 	};
 	nic->section_size = data_off + data_bytes(q);

@@ -202,9 +202,9 @@ static void start(struct side *s)
 		i->ring_off = off;
 		off += (uint32_t)sizeof(struct msr_desc) << RING_LOG2;
 		i->prod_off = off;
-		off += MSR_CACHE_LINE;
+		off += sizeof(struct msr_prod);
 		i->cons_off = off;
-		off += MSR_CACHE_LINE;
+		off += sizeof(struct msr_cons);
 		i->data_off = off;
 		i->data_log2 = MSR_MIN_DATA_LOG2;
 		off += 1u << MSR_MIN_DATA_LOG2;

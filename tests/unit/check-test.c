@@ -151,10 +151,10 @@ static void queue(void **arg)
 	}
 	QUEUE_ACCEPTED(q.ring_off = (__u32)SECTION - ring_bytes);
 	QUEUE_REFUSED(q.ring_off = (__u32)SECTION - ring_bytes + MSR_CACHE_LINE);
-	QUEUE_ACCEPTED(q.prod_off = (__u32)SECTION - MSR_CACHE_LINE);
-	QUEUE_REFUSED(q.prod_off = (__u32)SECTION);
-	QUEUE_ACCEPTED(q.cons_off = (__u32)SECTION - MSR_CACHE_LINE);
-	QUEUE_REFUSED(q.cons_off = (__u32)SECTION);
+	QUEUE_ACCEPTED(q.prod_off = (__u32)(SECTION - sizeof(struct msr_prod)));
+	QUEUE_REFUSED(q.prod_off = (__u32)SECTION - MSR_CACHE_LINE);
+	QUEUE_ACCEPTED(q.cons_off = (__u32)(SECTION - sizeof(struct msr_cons)));
+	QUEUE_REFUSED(q.cons_off = (__u32)SECTION - MSR_CACHE_LINE);
 	QUEUE_ACCEPTED(q.data_off = (__u32)SECTION - PAIR_DATA_SIZE);
 	QUEUE_REFUSED(q.data_off = (__u32)SECTION - PAIR_DATA_SIZE + MSR_CACHE_LINE);
 	QUEUE_REFUSED(q.ring_off = (__u32)-MSR_CACHE_LINE);

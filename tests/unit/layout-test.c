@@ -121,13 +121,15 @@ static void structs(void **state)
 	END;
 	BEGIN(msr_prod);
 	FIELD(msr_prod, idx);
+	FIELD(msr_prod, reserved0);
 	FIELD(msr_prod, space_event);
-	FIELD(msr_prod, reserved);
+	FIELD(msr_prod, reserved1);
 	END;
 	BEGIN(msr_cons);
 	FIELD(msr_cons, idx);
+	FIELD(msr_cons, reserved0);
 	FIELD(msr_cons, data_event);
-	FIELD(msr_cons, reserved);
+	FIELD(msr_cons, reserved1);
 	END;
 	BEGIN(msr_desc);
 	FIELD(msr_desc, off);

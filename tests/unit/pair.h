@@ -31,7 +31,7 @@ static inline struct msr_queue_info pair_info(__u32 channel)
 		.ring_log2 = PAIR_RING_LOG2,
 		.ring_off = MSR_PAGE,
 		.prod_off = 2 * MSR_PAGE,
-		.cons_off = 2 * MSR_PAGE + MSR_CACHE_LINE,
+		.cons_off = 2 * MSR_PAGE + sizeof(struct msr_prod),
 		.data_off = 3 * MSR_PAGE,
 		.data_log2 = PAIR_DATA_LOG2,
 	};

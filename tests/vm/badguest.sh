@@ -123,7 +123,7 @@ for liar in back front; do
 		check "the $liar's section, $kind, with no module behind it" scribble $liar $kind
 		sleep 1.2
 		check "$kind: both systems are alive" alive || tap_abort "a system is gone"
-		[[ $kind != version ]] || check "version: the $victim says so" eval 'log_since $victim | grep -E "layout version 3 in the '$liar'"'
+		[[ $kind != version ]] || check "version: the $victim says so" eval 'log_since $victim | grep -E "layout version 4 in the '$liar'"'
 		check "$kind: loading in the $liar, traffic goes on" eval 'load $liar && reachable' || tap_abort "no traffic after $kind"
 	done
 

@@ -99,7 +99,8 @@ static inline void msr_tx_init(struct msr_tx *tx, void *section,
 	tx->data = base + info->data_off;
 	tx->mask = (1u << info->ring_log2) - 1;
 	tx->data_mask = (1u << info->data_log2) - 1;
-	memset(tx->prod->reserved, 0, sizeof(tx->prod->reserved));
+	memset(tx->prod->reserved0, 0, sizeof(tx->prod->reserved0));
+	memset(tx->prod->reserved1, 0, sizeof(tx->prod->reserved1));
 	msr_store(&tx->prod->idx, 0);
 	/* an event that lies 2^31 back is not passed for as long */
 	msr_store(&tx->prod->space_event, 1u << 31);
@@ -112,13 +113,14 @@ static inline void msr_tx_attach(struct msr_tx *tx, const void *peer_section,
 	tx->cons = (const struct msr_cons *)((const __u8 *)peer_section + peer->cons_off);
 }
 
-/* Consumer: clear the own index line. Only while the own epoch is 0. */
+/* Consumer: clear the own index lines. Only while the own epoch is 0. */
 static inline void msr_rx_init(struct msr_rx *rx, void *section,
 			       const struct msr_queue_info *info)
 {
 	memset(rx, 0, sizeof(*rx));
 	rx->cons = (struct msr_cons *)((__u8 *)section + info->cons_off);
-	memset(rx->cons->reserved, 0, sizeof(rx->cons->reserved));
+	memset(rx->cons->reserved0, 0, sizeof(rx->cons->reserved0));
+	memset(rx->cons->reserved1, 0, sizeof(rx->cons->reserved1));
 	msr_store(&rx->cons->idx, 0);
 	msr_store(&rx->cons->data_event, 1u << 31);
 }

@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #define MSR_MAGIC		0x31525348534f4dULL	/* "MOSHSR1" */
-#define MSR_VERSION		2
+#define MSR_VERSION		3
 
 #define MSR_CACHE_LINE		64
 #define MSR_PAGE		4096
@@ -97,7 +97,7 @@ struct msr_section {
 	__u32	version;
 	__u32	role;		/* enum msr_role */
 	__u64	segment_size;	/* bytes, both sections */
-	__u32	features;	/* MSR_FEATURE_*; none defined in version 2 */
+	__u32	features;	/* MSR_FEATURE_*; none defined in version 3 */
 	__u32	nr_queues;
 	__u32	reserved0[8];
 
@@ -123,18 +123,23 @@ enum msr_fault {
 	MSR_FAULT_DESC		= 3,	/* a descriptor points outside its data area */
 };
 
-/* Producer's line of a ring, in the producer's section. Indices run free. */
+/*
+ * Producer's lines of a ring, in the producer's section. Indices run free. The event has a line of
+ * its own: the peer reads it after each store of its index, and it changes only before a sleep.
+ */
 struct msr_prod {
 	__u32	idx;		/* descriptors published */
+	__u32	reserved0[15];
 	__u32	space_event;	/* ring my bell when cons.idx passes this */
-	__u32	reserved[14];
+	__u32	reserved1[15];
 };
 
-/* Consumer's line of a ring, in the consumer's section. */
+/* Consumer's lines of a ring, in the consumer's section. As above. */
 struct msr_cons {
 	__u32	idx;		/* descriptors released: slot and data are the producer's again */
+	__u32	reserved0[15];
 	__u32	data_event;	/* ring my bell when prod.idx passes this */
-	__u32	reserved[14];
+	__u32	reserved1[15];
 };
 
 enum msr_desc_type {
@@ -225,8 +230,8 @@ struct msr_desc {
 MSR_ASSERT(desc, sizeof(struct msr_desc) == 32);
 MSR_ASSERT(frame, sizeof(struct msr_frame) == 16);
 MSR_ASSERT(burst, sizeof(struct msr_burst) == 16);
-MSR_ASSERT(prod, sizeof(struct msr_prod) == MSR_CACHE_LINE);
-MSR_ASSERT(cons, sizeof(struct msr_cons) == MSR_CACHE_LINE);
+MSR_ASSERT(prod, sizeof(struct msr_prod) == 2 * MSR_CACHE_LINE);
+MSR_ASSERT(cons, sizeof(struct msr_cons) == 2 * MSR_CACHE_LINE);
 MSR_ASSERT(qinfo, sizeof(struct msr_queue_info) == MSR_CACHE_LINE);
 MSR_ASSERT(epoch, __builtin_offsetof(struct msr_section, epoch) == 64);
 MSR_ASSERT(bell, __builtin_offsetof(struct msr_section, bell) == 128);

@@ -135,8 +135,8 @@ static const struct msr_queue_info info = {
 	.channel = MSR_CHAN_ETH,
 	.ring_log2 = RING_LOG2,
 	.ring_off = MSR_PAGE,
-	.prod_off = 2048,
-	.cons_off = 2112,
+	.prod_off = MSR_PAGE - sizeof(struct msr_prod) - sizeof(struct msr_cons),
+	.cons_off = MSR_PAGE - sizeof(struct msr_cons),
 	.data_off = MSR_PAGE + RING_SIZE * sizeof(struct msr_desc),
 	.data_log2 = DATA_LOG2,
 };

@@ -94,7 +94,7 @@ static bool pick_queue(struct victim *v)
 	v->index = r32() % nr;
 	q = v->s->queue[v->index];
 	if (q.ring_log2 > MSR_MAX_RING_LOG2 || q.data_log2 > MSR_MAX_DATA_LOG2 ||
-	    q.prod_off > v->len - 64 || q.cons_off > v->len - 64 ||
+	    q.prod_off > v->len - sizeof(*v->prod) || q.cons_off > v->len - sizeof(*v->cons) ||
 	    q.ring_off > v->len - (32u << q.ring_log2) || q.data_off > v->len - (1u << q.data_log2))
 		return false;
 	v->prod = (void *)v->s + q.prod_off;
