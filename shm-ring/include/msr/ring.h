@@ -225,8 +225,7 @@ static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
  */
 static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 {
-	tx->data_next -= ((len + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u)) -
-			 ((used + MSR_CACHE_LINE - 1) & ~(MSR_CACHE_LINE - 1u));
+	tx->data_next -= msr_round_up(len) - msr_round_up(used);
 }
 
 /*
