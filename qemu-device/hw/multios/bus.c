@@ -228,6 +228,8 @@ static void bus_plug(HotplugHandler *h, DeviceState *dev, Error **errp)
     if (!fit_for_back(s, d, errp)) {
         return;
     }
+    /* its slot is empty in there */
+    multios_checkpoint_drop(s);
     hotplug_handler_plug(slot_of(dev), dev, errp);
     if (IS_PCI_BRIDGE(d)) {
         take_hotplug(s, d);
@@ -242,6 +244,7 @@ static void bus_unplug_request(HotplugHandler *h, DeviceState *dev,
 
 static void bus_unplug(HotplugHandler *h, DeviceState *dev, Error **errp)
 {
+    multios_checkpoint_drop(MULTIOS(h));
     hotplug_handler_unplug(slot_of(dev), dev, errp);
 }
 

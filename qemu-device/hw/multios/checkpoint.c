@@ -54,6 +54,7 @@ struct MultiOSCheckpoint {
     KeptRange low;
     GArray *configs;   /* of Config */
     GByteArray **states; /* STATES for each vCPU */
+    GByteArray *uart;    /* NULL: there is none */
     uint8_t ioapic_select;
     uint32_t ioapic_reg[0x40];
 };
@@ -62,6 +63,7 @@ bool multios_checkpoint_wanted(MultiOSState *s)
 {
     return s->standby && s->state == MULTIOS_BACK_RUNNING &&
            s->started_boot == s->boot->nth &&
+           s->checkpoint_refused != s->generation &&
            (!s->checkpoint || s->checkpoint->boot != s->boot->nth);
 }
 
@@ -78,8 +80,9 @@ static uint8_t *host_memory(hwaddr base, uint64_t size)
     return host;
 }
 
-/* Returns the bytes that were kept. */
-static uint64_t keep_range(KeptRange *r, hwaddr base, uint64_t size)
+/* Returns false if there is no memory for it. Adds the bytes to *@bytes. */
+static bool keep_range(KeptRange *r, hwaddr base, uint64_t size,
+                       uint64_t *bytes)
 {
     const uint8_t *host = host_memory(base, size);
     uint64_t n = 0;
@@ -94,14 +97,18 @@ static uint64_t keep_range(KeptRange *r, hwaddr base, uint64_t size)
             n++;
         }
     }
-    to = r->data = g_malloc(n * PAGE);
+    to = r->data = g_try_malloc(n * PAGE);
+    if (n && !to) {
+        return false;
+    }
     for (uint64_t i = 0; i < r->pages; i++) {
         if (test_bit(i, r->filled)) {
             memcpy(to, host + i * PAGE, PAGE);
             to += PAGE;
         }
     }
-    return n * PAGE;
+    *bytes += n * PAGE;
+    return true;
 }
 
 /* Writes the pages that differ. Returns their number. */
@@ -144,13 +151,13 @@ static void *opaque_of(CPUState *cs, unsigned state)
 }
 
 /* Returns NULL if the state cannot be saved. */
-static GByteArray *keep_state(CPUState *cs, unsigned state)
+static GByteArray *keep_state(const VMStateDescription *vmsd, void *opaque)
 {
     QIOChannelBuffer *channel = qio_channel_buffer_new(4 * KiB);
     QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(channel));
     GByteArray *bytes = NULL;
 
-    if (!vmstate_save_state(f, vmsd_of(state), opaque_of(cs, state), NULL) &&
+    if (!vmstate_save_state(f, vmsd, opaque, NULL) &&
         !qemu_fflush(f)) {
         bytes = g_byte_array_new();
         g_byte_array_append(bytes, channel->data, channel->usage);
@@ -160,7 +167,8 @@ static GByteArray *keep_state(CPUState *cs, unsigned state)
     return bytes;
 }
 
-static bool put_state(CPUState *cs, unsigned state, const GByteArray *bytes)
+static bool put_state(const VMStateDescription *vmsd, void *opaque,
+                      const GByteArray *bytes)
 {
     QIOChannelBuffer *channel = qio_channel_buffer_new(bytes->len);
     QEMUFile *f;
@@ -169,25 +177,31 @@ static bool put_state(CPUState *cs, unsigned state, const GByteArray *bytes)
     memcpy(channel->data, bytes->data, bytes->len);
     channel->usage = bytes->len;
     f = qemu_file_new_input(QIO_CHANNEL(channel));
-    ok = multios_load_state(f, vmsd_of(state), opaque_of(cs, state)) >= 0;
+    ok = multios_load_state(f, vmsd, opaque) >= 0;
     qemu_fclose(f);
     object_unref(OBJECT(channel));
     return ok;
 }
 
+typedef struct PutVcpu {
+    MultiOSState *s;
+    GByteArray **states;
+    bool ok;
+} PutVcpu;
+
+/*
+ * Into a vCPU that was reset: a part that was not in use when the state was
+ * kept is not in it, and must not stay as the dead kernel left it.
+ */
 static void put_vcpu(CPUState *cs, run_on_cpu_data data)
 {
-    GByteArray **states = data.host_ptr;
+    PutVcpu *put = data.host_ptr;
 
-    cpu_synchronize_state(cs);
+    multios_vcpu_reset(put->s, cs);
     for (unsigned i = 0; i < STATES; i++) {
-        if (!put_state(cs, i, states[i])) {
-            /* it was saved by this very QEMU */
-            error_report("multios: a standby vCPU's %s cannot be loaded",
-                         vmsd_of(i)->name);
-        }
+        put->ok &= put_state(vmsd_of(i), opaque_of(cs, i), put->states[i]);
     }
-    /* joins the others' TSC, see reset_work() in vcpus.c */
+    /* joins the others' TSC, see multios_vcpu_reset() */
     X86_CPU(cs)->env.tsc = 0;
     cpu_synchronize_post_init(cs);
 }
@@ -263,6 +277,9 @@ static void checkpoint_free(MultiOSState *s, MultiOSCheckpoint *c)
         }
     }
     g_free(c->states);
+    if (c->uart) {
+        g_byte_array_free(c->uart, true);
+    }
     range_free(&c->segment);
     range_free(&c->low);
     g_free(c);
@@ -281,7 +298,8 @@ static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
 {
     PCIDevice *busy;
     int64_t begin = get_clock();
-    uint64_t bytes;
+    uint64_t bytes = 0;
+    bool room;
 
     pci_for_each_device_under_bus(s->bus, keep_config, c);
     busy = busy_device(c);
@@ -296,7 +314,8 @@ static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
 
         cpu_synchronize_state(cs);
         for (unsigned n = 0; n < STATES; n++) {
-            c->states[i * STATES + n] = keep_state(cs, n);
+            c->states[i * STATES + n] = keep_state(vmsd_of(n),
+                                                   opaque_of(cs, n));
             if (!c->states[i * STATES + n]) {
                 warn_report("multios: no standby state: %s of a vCPU cannot be "
                             "saved", vmsd_of(n)->name);
@@ -304,13 +323,22 @@ static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
             }
         }
     }
+    if (s->uart) {
+        c->uart = keep_state(qdev_get_vmsd(s->uart), s->uart);
+    }
     memcpy(c->ioapic_reg, s->ioapic_reg, sizeof(c->ioapic_reg));
     c->ioapic_select = s->ioapic_select;
     /* Nobody writes there: vCPUs are held, and no device has a driver. */
     bql_unlock();
-    bytes = keep_range(&c->segment, s->back_base, s->back_mem);
-    bytes += keep_range(&c->low, MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE);
+    room = keep_range(&c->segment, s->back_base, s->back_mem, &bytes) &&
+           keep_range(&c->low, MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE, &bytes);
     bql_lock();
+    if (!room) {
+        warn_report("multios: no standby state: there is no memory for a copy "
+                    "of the back's (back-mem is %" PRIu64 " MiB)",
+                    s->back_mem / MiB);
+        return false;
+    }
     trace_multios_checkpoint_taken(bytes, (get_clock() - begin) / SCALE_US);
     return true;
 }
@@ -322,11 +350,17 @@ void multios_checkpoint_take(MultiOSState *s)
     c->boot = s->started_boot;
     c->configs = g_array_new(false, false, sizeof(Config));
     c->states = g_new0(GByteArray *, s->back_vcpus * STATES);
+    multios_checkpoint_drop(s); /* of another boot */
     multios_vcpus_hold(s);
+    if (qatomic_read(&s->pending) & MULTIOS_DO_BY_BACK) {
+        /* It has ended meanwhile, or crashed: that is seen to next. */
+        checkpoint_free(s, c);
+        return;
+    }
     if (keep(s, c)) {
-        multios_checkpoint_drop(s);
         s->checkpoint = c;
     } else {
+        s->checkpoint_refused = s->generation;
         checkpoint_free(s, c);
     }
     multios_vcpus_release(s);
@@ -335,6 +369,7 @@ void multios_checkpoint_take(MultiOSState *s)
 bool multios_checkpoint_restore(MultiOSState *s)
 {
     MultiOSCheckpoint *c = s->checkpoint;
+    PutVcpu put = { .s = s, .ok = true };
     int64_t begin = get_clock();
     uint64_t pages;
 
@@ -351,8 +386,18 @@ bool multios_checkpoint_restore(MultiOSState *s)
     memcpy(s->ioapic_reg, c->ioapic_reg, sizeof(s->ioapic_reg));
     s->ioapic_select = c->ioapic_select;
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        run_on_cpu(multios_vcpu(s, i), put_vcpu,
-                   RUN_ON_CPU_HOST_PTR(c->states + i * STATES));
+        put.states = c->states + i * STATES;
+        run_on_cpu(multios_vcpu(s, i), put_vcpu, RUN_ON_CPU_HOST_PTR(&put));
+    }
+    if (c->uart) {
+        put.ok &= put_state(qdev_get_vmsd(s->uart), s->uart, c->uart);
+    }
+    if (!put.ok) {
+        warn_report("multios: the standby state cannot be loaded: the back "
+                    "boots");
+        multios_checkpoint_drop(s);
+        multios_bus_reset(s);
+        return false;
     }
     trace_multios_checkpoint_restored(pages, (get_clock() - begin) / SCALE_US);
     return true;

@@ -22,6 +22,9 @@
 /* A timer that is so late tells of a QEMU that did not run. In ms */
 #define LATE_MS 20
 
+/* Until the first write of a back that did not boot. In ms */
+#define AWAIT_MS 10000
+
 /* Of a running thread the host's figures are as old as its last tick. In ms */
 #define TICK_MS 20
 
@@ -141,6 +144,14 @@ void multios_heartbeat_dump(MultiOSState *s)
     if (s->dump_limit) {
         withheld(s);
         set_deadline(s, s->dump_limit * 1000LL);
+    }
+}
+
+void multios_heartbeat_await(MultiOSState *s)
+{
+    if (s->heartbeat_ms) {
+        withheld(s);
+        set_deadline(s, MAX(AWAIT_MS, 2LL * s->heartbeat_ms));
     }
 }
 

@@ -23,14 +23,19 @@
 #include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
 #include "hw/pci/msix.h"
+#include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "net/net.h"
 #include "system/runstate.h"
 
-/* Is the machine's state being saved or loaded, or has it gone elsewhere? */
+/*
+ * Is the machine's state being saved or loaded, or has it gone elsewhere? One
+ * that is paused may be saved at any time while a migration runs.
+ */
 bool multios_migration_freezes(void)
 {
-    return runstate_check(RUN_STATE_INMIGRATE) ||
+    return (migration_is_running() && !runstate_is_running()) ||
+           runstate_check(RUN_STATE_INMIGRATE) ||
            runstate_check(RUN_STATE_FINISH_MIGRATE) ||
            runstate_check(RUN_STATE_POSTMIGRATE) ||
            runstate_check(RUN_STATE_SAVE_VM) ||
@@ -41,7 +46,9 @@ bool multios_migration_freezes(void)
 void multios_migration_change(MultiOSState *s, bool begins)
 {
     s->changing = begins;
-    if (!begins) {
+    if (begins) {
+        qemu_thread_get_self(&s->changer);
+    } else {
         qemu_cond_broadcast(&s->unchanging);
     }
 }
@@ -51,8 +58,8 @@ static void run_state_changed(void *opaque, bool running, RunState state)
     MultiOSState *s = opaque;
 
     if (!running) {
-        /* Only another thread can find the main loop in a change. */
-        while (s->changing) {
+        /* The main loop itself is in one if the reset of a disk polls. */
+        while (s->changing && !qemu_thread_is_self(&s->changer)) {
             qemu_cond_wait_bql(&s->unchanging);
         }
         return;
@@ -184,6 +191,9 @@ static int post_load(void *opaque, int version_id)
     }
     /* it is of another machine, or of a time that is yet to come */
     multios_checkpoint_drop(s);
+    s->checkpoint_busy = false;
+    s->pending &= ~MULTIOS_DO_CHECKPOINT;
+    s->started_boot = 0; /* not known, and so none is taken */
     s->loaded = true;
     return 0;
 }

@@ -38,6 +38,9 @@
 #define RESTART_GAP_MIN 1000
 #define RESTART_GAP_MAX 30000
 
+/* A standby state is good after so long, if no heartbeat tells. In ms */
+#define STANDBY_PROVEN  10000
+
 /* See note_start(). In ms */
 #define START_KEPT      60000
 
@@ -110,10 +113,12 @@ static void stop_back(MultiOSState *s, enum multios_back_state state)
 static void start_back(MultiOSState *s)
 {
     int64_t begin = get_clock(), held, loaded;
+    int64_t begin_ms = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
     bool restored;
 
-    if (s->start.standby && !s->start.has_alive_ms && s->heartbeat_ms &&
-        s->checkpoint) {
+    if (s->checkpoint && s->start.standby &&
+        (s->heartbeat_ms ? !s->start.has_alive_ms : begin_ms - s->started_at <
+                                                    STANDBY_PROVEN)) {
         warn_report("multios: the back did not come up from its standby state: "
                     "it boots");
         multios_checkpoint_drop(s);
@@ -131,6 +136,9 @@ static void start_back(MultiOSState *s)
     loaded = get_clock();
     s->generation++;
     s->started_at = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL);
+    if (restored) {
+        multios_heartbeat_await(s);
+    }
     multios_vcpus_release(s);
     s->start = (MultiOSBackStart) {
         .standby = restored,
@@ -317,7 +325,8 @@ void multios_make_changes(MultiOSState *s)
     while ((what = qatomic_xchg(&s->pending, 0))) {
         if (what & MULTIOS_DO_CHECKPOINT) {
             /* with anything else there is nothing to be kept */
-            if (what == MULTIOS_DO_CHECKPOINT) {
+            if (what == MULTIOS_DO_CHECKPOINT &&
+                multios_checkpoint_wanted(s)) {
                 multios_checkpoint_take(s);
             }
             s->checkpoint_busy = false;

@@ -224,9 +224,9 @@ static void set_boot_state(MultiOSState *s, CPUX86State *env)
     env->eflags = 2; /* interrupts off */
 }
 
-static void reset_work(CPUState *cs, run_on_cpu_data data)
+/* In the vCPU's thread. */
+void multios_vcpu_reset(MultiOSState *s, CPUState *cs)
 {
-    MultiOSState *s = data.host_ptr;
     X86CPU *cpu = X86_CPU(cs);
     bool boot = cs->cpu_index == s->first_back_cpu;
 
@@ -247,6 +247,15 @@ static void reset_work(CPUState *cs, run_on_cpu_data data)
      */
     apic_designate_bsp(cpu->apic_state, boot);
     x86_cpu_after_reset(cpu);
+}
+
+static void reset_work(CPUState *cs, run_on_cpu_data data)
+{
+    MultiOSState *s = data.host_ptr;
+    X86CPU *cpu = X86_CPU(cs);
+    bool boot = cs->cpu_index == s->first_back_cpu;
+
+    multios_vcpu_reset(s, cs);
     cpu->env.mtrr_deftype = MTRR_DEFTYPE;
     if (boot) {
         set_boot_state(s, &cpu->env);

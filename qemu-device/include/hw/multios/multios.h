@@ -186,6 +186,7 @@ struct MultiOSState {
     MultiOSCheckpoint *checkpoint; /* NULL: none */
     unsigned started_boot;   /* nth of the boot that runs */
     bool checkpoint_busy;    /* the back waits for one to be taken */
+    uint32_t checkpoint_refused; /* the start whose state was not kept */
 
     /* life cycle, protected by the BQL */
     enum multios_back_state state;
@@ -207,7 +208,8 @@ struct MultiOSState {
     int64_t start_again;     /* see note_start() */
 
     /* migration.c, protected by the BQL */
-    bool changing;           /* make_changes() is under way */
+    bool changing;           /* make_changes() is under way, in this thread: */
+    QemuThread changer;
     QemuCond unchanging;
     bool loaded;             /* the machine's state, and it does not run yet */
     uint8_t *held;           /* of each back vCPU, in the stream */
@@ -226,6 +228,7 @@ struct MultiOSState {
     /* back's view */
     BusState *sysbus;
     DeviceState *pcihost;
+    DeviceState *uart;       /* NULL: none */
     PCIBus *bus;
     MemoryRegion ecam, mm32, mm64;
     AddressSpace dma_as; /* of the devices on the bus */
@@ -298,6 +301,8 @@ void multios_heartbeat_loaded(MultiOSState *s);
 void multios_heartbeat(MultiOSState *s, uint64_t val);
 void multios_heartbeat_stop(MultiOSState *s);
 void multios_heartbeat_dump(MultiOSState *s);
+/* The back's kernel goes on from where it was, and has a while to beat. */
+void multios_heartbeat_await(MultiOSState *s);
 bool multios_heartbeat_expected(MultiOSState *s);
 
 /* segments.c: where the back and the shared segment are */
@@ -364,6 +369,7 @@ void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held);
 void multios_vcpus_hold(MultiOSState *s);
 /* Resets them for a boot; they stay held. */
 void multios_vcpus_boot(MultiOSState *s);
+void multios_vcpu_reset(MultiOSState *s, CPUState *cs);
 void multios_vcpus_release(MultiOSState *s);
 CPUState *multios_vcpu(MultiOSState *s, unsigned nth);
 
