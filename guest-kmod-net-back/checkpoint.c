@@ -23,7 +23,7 @@ MODULE_PARM_DESC(checkpoint, "let the device keep this state, to start the back 
 /* In stop_machine(): all other CPUs wait with interrupts off. */
 static int wait_until_taken(void *data)
 {
-	void __iomem *reg = data;
+	void __iomem *reg = (void __iomem __force *)data;
 
 	writel(MULTIOS_CHECKPOINT_WANTED, reg);
 	while (readl(reg) & MULTIOS_CHECKPOINT_BUSY)
