@@ -53,7 +53,6 @@ static u32 uplink_state(struct mnet *mnet)
 	return dev && has_carrier(dev) ? MULTIOS_UPLINK_UP : MULTIOS_UPLINK_DOWN;
 }
 
-/* What the back before this one has told holds until this one knows. */
 static void tell(struct mnet *mnet)
 {
 	u32 state;
@@ -118,6 +117,8 @@ int mnet_uplink_start(struct mnet *mnet)
 {
 	int err;
 
+	/* as the back before this one has said */
+	mnet->uplink = readl(mnet->regs + MULTIOS_REG_UPLINK);
 	mnet->netdevs.notifier_call = netdev_changed;
 	err = register_netdevice_notifier(&mnet->netdevs);
 	if (err)

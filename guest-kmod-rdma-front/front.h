@@ -49,6 +49,7 @@ struct mrdma_outage {
 	unsigned long wait;		/* jiffies */
 	struct delayed_work announce;
 	unsigned int announced;		/* how often since the link is up; the work only */
+	struct delayed_work uplink;	/* a look at the carrier of the back's NIC */
 };
 
 struct mrdma_front {
@@ -104,8 +105,8 @@ void mrdma_chan_bell(struct mrdma_chan *ch);
 /* outage.c; process context. Link callbacks, under link->lock: */
 void mrdma_outage_begin(struct mrdma_front *front);
 void mrdma_outage_end(struct mrdma_front *front);
-/* Not under link->lock. The back's NIC has no carrier, or has it again. */
-void mrdma_outage_uplink(struct mrdma_front *front, bool down);
+/* Any context: the carrier of the back's NIC may have changed. */
+void mrdma_outage_look(struct mrdma_front *front);
 /* Not under link->lock. */
 void mrdma_outage_moved(struct mrdma_front *front);
 void mrdma_outage_init(struct mrdma_front *front);

@@ -94,16 +94,6 @@ static irqreturn_t hard_interrupt(int irq, void *data)
 	return status & MULTIOS_IRQ_ALL ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
-static bool follow_uplink = true;
-module_param(follow_uplink, bool, 0644);
-MODULE_PARM_DESC(follow_uplink, "without carrier of the back's NIC this one has none either (default Y)");
-
-static bool uplink_is_down(struct mrdma_front *front)
-{
-	return READ_ONCE(follow_uplink) &&
-	       readl(front->regs + MULTIOS_REG_UPLINK) == MULTIOS_UPLINK_DOWN;
-}
-
 static irqreturn_t thread_interrupt(int irq, void *data)
 {
 	struct mrdma_front *front = data;
@@ -124,7 +114,7 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 		front->back_generation = generation;
 	}
 	mutex_unlock(&front->state_lock);
-	mrdma_outage_uplink(front, uplink_is_down(front));
+	mrdma_outage_look(front);
 	if (xchg(&front->resumed, false)) {
 		dev_info(&front->pdev->dev, "the machine goes on from a saved state or on another host\n");
 		mrdma_outage_moved(front);
@@ -279,7 +269,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	front->back_state = readl(front->regs + MULTIOS_REG_BACK_STATE);
 	front->back_generation = readl(front->regs + MULTIOS_REG_BACK_GENERATION);
 	mutex_unlock(&front->state_lock);
-	mrdma_outage_uplink(front, uplink_is_down(front));
+	mrdma_outage_look(front);
 	mos_link_start(&front->link);
 	writel(MULTIOS_IRQ_ALL, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	if (front->back_state == MULTIOS_BACK_OFF)
@@ -371,6 +361,7 @@ static int restore(struct device *dev)
 	if (front->back_state == MULTIOS_BACK_OFF)
 		writel(MULTIOS_CTL_START, front->regs + MULTIOS_REG_BACK_CTL);
 	mutex_unlock(&front->state_lock);
+	mrdma_outage_look(front);
 	return thaw(dev);
 }
 

@@ -24,6 +24,7 @@
 #include <linux/moduleparam.h>
 #include <linux/rtnetlink.h>
 
+#include "../guest-kmod-common/regs.h"
 #include "chan.h"
 #include "front.h"
 #include "kcompat.h"
@@ -50,6 +51,10 @@ static unsigned int outage_ms = 30000;
 module_param_cb(outage_ms, &ms_ops, &outage_ms, 0644);
 __MODULE_PARM_TYPE(outage_ms, "uint");
 MODULE_PARM_DESC(outage_ms, "time for which reliable connections wait for the back OS without counting retries, 0 to 3600000 ms (default 30000)");
+
+static bool follow_uplink = true;
+module_param(follow_uplink, bool, 0644);
+MODULE_PARM_DESC(follow_uplink, "without carrier of the back's NIC this one has none either, from the next change on (default Y)");
 
 /*
  * The end of the grace time, and of the patience with the back, if they are due. The first packets
@@ -167,8 +172,13 @@ void mrdma_outage_end(struct mrdma_front *front)
 	go_on(front);
 }
 
-void mrdma_outage_uplink(struct mrdma_front *front, bool down)
+static void uplink_work(struct work_struct *work)
 {
+	struct mrdma_front *front = container_of(to_delayed_work(work), struct mrdma_front,
+						 outage.uplink);
+	bool down = READ_ONCE(follow_uplink) &&
+		    readl(front->regs + MULTIOS_REG_UPLINK) == MULTIOS_UPLINK_DOWN;
+
 	mutex_lock(&front->link.lock);
 	if (down != front->uplink_down) {
 		front->uplink_down = down;
@@ -182,6 +192,12 @@ void mrdma_outage_uplink(struct mrdma_front *front, bool down)
 		go_on(front);
 	}
 	mutex_unlock(&front->link.lock);
+}
+
+/* A back that changes it all the time is looked at ten times a second. */
+void mrdma_outage_look(struct mrdma_front *front)
+{
+	queue_delayed_work(system_dfl_wq, &front->outage.uplink, HZ / 10);
 }
 
 void mrdma_outage_moved(struct mrdma_front *front)
@@ -205,10 +221,12 @@ void mrdma_outage_init(struct mrdma_front *front)
 {
 	INIT_DELAYED_WORK(&front->outage.work, outage_work);
 	INIT_DELAYED_WORK(&front->outage.announce, announce_work);
+	INIT_DELAYED_WORK(&front->outage.uplink, uplink_work);
 }
 
 void mrdma_outage_stop(struct mrdma_front *front)
 {
+	cancel_delayed_work_sync(&front->outage.uplink);
 	cancel_delayed_work_sync(&front->outage.work);
 	cancel_delayed_work_sync(&front->outage.announce);
 	mrdma_chan_give_up(&front->chan);

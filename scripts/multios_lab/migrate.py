@@ -49,8 +49,7 @@ def migrate(state: State, trace: Trace, through: str, seconds: float) -> dict[st
             state.end_vm(new.name)
             drop_files(state, prefix)
             state.write_config(config)
-            if through:
-                go_on(state)
+            go_on(state)
         if isinstance(err, LabError) and said:
             raise LabError(f"{err}; the new QEMU said: {said}") from err
         raise
@@ -102,7 +101,7 @@ def finished(state: State, vm: str, seconds: float) -> dict[str, Any]:
 
 
 def go_on(state: State) -> None:
-    """The machine was saved and nobody took it over."""
+    """The machine goes on where it was: nobody took it over."""
     with contextlib.suppress(LabError):
         if qmp.command(state, VM, "query-status")["status"] == "postmigrate":
             qmp.command(state, VM, "cont")

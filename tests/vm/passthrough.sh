@@ -6,7 +6,7 @@
 # virtio-net by vhost-net. Under KVM in an outer machine (emulated: CPU with SVM, IOMMU, SR-IOV NIC igb), whose stock kernel
 # is host and peer. Traffic of the front through them; what they are told that they may reach; what comes of it when they are
 # told to write to the front's memory; their reset when the back panics and when it is stopped.
-# CASE is IRQCHIP-BACKVCPUS-NIC with NIC vfio, whole (the physical function) or vhost: default on-1-vfio split-1-vhost, with
+# CASE is IRQCHIP-BACKVCPUS-NIC with NIC vfio, whole (the physical function) or vhost: default on-1-vfio, with
 # VM_LONG=1 all.
 #
 # Logs: build/passthrough/. The output is TAP (tests/lib-tap.sh).
@@ -132,7 +132,7 @@ for arg; do
 	cases+=("$arg")
 done
 if ((!${#cases[@]})); then
-	cases=(on-1-vfio split-1-vhost)
+	cases=(on-1-vfio)
 	[[ ${VM_LONG:-0} == 0 ]] || cases=({on,split}-{1,2}-{vfio,whole,vhost})
 fi
 need_host

@@ -54,7 +54,6 @@ struct MultiOSCheckpoint {
     KeptRange low;
     GArray *configs;   /* of Config */
     GByteArray **states; /* STATES for each vCPU */
-    GByteArray *uart;    /* NULL: there is none */
     uint8_t ioapic_select;
     uint32_t ioapic_reg[0x40];
 };
@@ -277,9 +276,6 @@ static void checkpoint_free(MultiOSState *s, MultiOSCheckpoint *c)
         }
     }
     g_free(c->states);
-    if (c->uart) {
-        g_byte_array_free(c->uart, true);
-    }
     range_free(&c->segment);
     range_free(&c->low);
     g_free(c);
@@ -322,9 +318,6 @@ static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
                 return false;
             }
         }
-    }
-    if (s->uart) {
-        c->uart = keep_state(qdev_get_vmsd(s->uart), s->uart);
     }
     memcpy(c->ioapic_reg, s->ioapic_reg, sizeof(c->ioapic_reg));
     c->ioapic_select = s->ioapic_select;
@@ -388,9 +381,6 @@ bool multios_checkpoint_restore(MultiOSState *s)
     for (unsigned i = 0; i < s->back_vcpus; i++) {
         put.states = c->states + i * STATES;
         run_on_cpu(multios_vcpu(s, i), put_vcpu, RUN_ON_CPU_HOST_PTR(&put));
-    }
-    if (c->uart) {
-        put.ok &= put_state(qdev_get_vmsd(s->uart), s->uart, c->uart);
     }
     if (!put.ok) {
         warn_report("multios: the standby state cannot be loaded: the back "

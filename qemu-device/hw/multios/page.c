@@ -279,7 +279,6 @@ static bool uart_init(MultiOSState *s, Error **errp)
     if (!qdev_realize_and_unref(dev, s->sysbus, errp)) {
         return false;
     }
-    s->uart = dev;
     sysbus_mmio_map(SYS_BUS_DEVICE(dev), 0, MULTIOS_UART_BASE);
     return true;
 }

@@ -228,7 +228,6 @@ struct MultiOSState {
     /* back's view */
     BusState *sysbus;
     DeviceState *pcihost;
-    DeviceState *uart;       /* NULL: none */
     PCIBus *bus;
     MemoryRegion ecam, mm32, mm64;
     AddressSpace dma_as; /* of the devices on the bus */
