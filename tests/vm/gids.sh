@@ -129,7 +129,7 @@ check "MTU 700: path MTU 1024 is refused" too_long
 on front "ip link set $front_dev mtu 1500"
 renamed() {
 	on front "ip link set $front_dev down && ip link set $front_dev name other0 && ip link set other0 up && rdma link show | grep 'netdev other0'" &&
-		on front "ip link set other0 down; ip link property del dev other0 altname $front_dev; ip link set other0 name $front_dev && ip link set $front_dev up && ip addr replace $front_ip6/64 dev $front_dev nodad" &&
+		on front "udevadm settle -t 10; ip link set other0 down; ip link property del dev other0 altname $front_dev; ip link set other0 name $front_dev && ip link set $front_dev up && ip addr replace $front_ip6/64 dev $front_dev nodad" &&
 		reachable && pingpong rc peer front $peer_ip $front_ip
 }
 check "the netdev has another name, and its own again" renamed
