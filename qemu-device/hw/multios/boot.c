@@ -21,7 +21,9 @@
 #include "qemu/cutils.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
+#include "qapi/clone-visitor.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-multios.h"
 #include "hw/i386/x86.h"
 #include "hw/multios/compat.h"
 #include "hw/multios/multios.h"
@@ -209,12 +211,12 @@ static bool add_cmdline(MultiOSState *s, MultiOSBoot *b, const uint8_t *img,
     /* The user's behind ours: they may end with " -- " and init's arguments. */
     g_string_append_c(cmd, ' ');
     own = cmd->len;
-    g_string_append(cmd, b->append ?: "");
+    g_string_append(cmd, b->names->append ?: "");
     if (cmd->len > limit) {
         error_setg(errp, "multios: back-append has %zu characters, it must "
                    "have at most %zu: %s takes %u and %zu are the device's",
                    cmd->len - own, limit > own ? limit - own : 0,
-                   b->kernel, limit, own);
+                   b->names->kernel, limit, own);
         return false;
     }
     add_blob(b, s->back_base + MULTIOS_OFF_CMDLINE, cmd->str, cmd->len + 1);
@@ -247,25 +249,25 @@ static bool add_initrd(MultiOSState *s, MultiOSBoot *b, uint8_t *bp,
     gsize len;
     hwaddr addr;
 
-    if (!b->initrd || !*b->initrd) {
+    if (!b->names->initrd || !*b->names->initrd) {
         return true;
     }
-    if (!read_file(b->initrd, &data, &len, &gerr)) {
+    if (!read_file(b->names->initrd, &data, &len, &gerr)) {
         error_setg(errp, "multios: back-initrd=%s cannot be read: %s; it must "
-                   "be an initramfs for the back kernel", b->initrd,
+                   "be an initramfs for the back kernel", b->names->initrd,
                    gerr->message);
         g_error_free(gerr);
         return false;
     }
     if (!len) {
         error_setg(errp, "multios: back-initrd=%s is empty, it must be an "
-                   "initramfs for the back kernel", b->initrd);
+                   "initramfs for the back kernel", b->names->initrd);
         return false;
     }
     if (len > end - lowest) {
         error_setg(errp, "multios: back-initrd=%s has %zu KiB, it must have at "
                    "most %" PRIu64 " KiB: that is what the kernel leaves of "
-                   "back-mem (%" PRIu64 " MiB)", b->initrd, len / KiB,
+                   "back-mem (%" PRIu64 " MiB)", b->names->initrd, len / KiB,
                    (end - lowest) / KiB, s->back_mem / MiB);
         error_append_hint(errp, "Use a larger back-mem\n");
         return false;
@@ -286,9 +288,7 @@ static void boot_free(MultiOSBoot *b)
         g_free(g_array_index(b->blobs, MultiOSBlob, i).buffer);
     }
     g_array_free(b->blobs, true);
-    g_free(b->kernel);
-    g_free(b->initrd);
-    g_free(b->append);
+    qapi_free_MultiOSBackBoot(b->names);
     g_free(b);
 }
 
@@ -309,21 +309,21 @@ static bool lay_out(MultiOSState *s, MultiOSBoot *b, Error **errp)
     uint64_t init_size;
     hwaddr load;
 
-    if (!b->kernel || !*b->kernel) {
+    if (!b->names->kernel || !*b->names->kernel) {
         error_setg(errp, "multios: back-kernel is missing, it must name the "
                    "bzImage that the back boots (such as /boot/vmlinuz-...)");
         return false;
     }
-    if (!read_file(b->kernel, &img, &len, &gerr)) {
+    if (!read_file(b->names->kernel, &img, &len, &gerr)) {
         error_setg(errp, "multios: back-kernel=%s cannot be read: %s; it must "
-                   "be a bzImage", b->kernel, gerr->message);
+                   "be a bzImage", b->names->kernel, gerr->message);
         g_error_free(gerr);
         return false;
     }
     why = why_not_bootable(img, len);
     if (why) {
         error_setg(errp, "multios: back-kernel=%s must be an x86-64 bzImage, "
-                   "but %s", b->kernel, why);
+                   "but %s", b->names->kernel, why);
         return false;
     }
 
@@ -335,7 +335,7 @@ static bool lay_out(MultiOSState *s, MultiOSBoot *b, Error **errp)
     if (load + init_size > base + s->back_mem) {
         error_setg(errp, "multios: back-kernel=%s needs %" PRIu64 " MiB, but "
                    "back-mem is %" PRIu64 " MiB: it must be at least %" PRIu64
-                   " MiB and room for the initrd", b->kernel,
+                   " MiB and room for the initrd", b->names->kernel,
                    DIV_ROUND_UP(init_size, MiB), s->back_mem / MiB,
                    ROUND_UP(load + init_size - base, MULTIOS_SEGMENT_ALIGN) /
                    MiB);
@@ -378,18 +378,16 @@ static bool lay_out(MultiOSState *s, MultiOSBoot *b, Error **errp)
     return true;
 }
 
-bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
-                      const char *append, Error **errp)
+bool multios_boot_set(MultiOSState *s, const MultiOSBackBoot *names,
+                      Error **errp)
 {
     g_autoptr(MultiOSBoot) b = g_new0(MultiOSBoot, 1);
     MultiOSBoot *old = s->boot;
     static unsigned nth;
 
     b->nth = ++nth;
+    b->names = QAPI_CLONE(MultiOSBackBoot, names);
     b->blobs = g_array_new(false, false, sizeof(MultiOSBlob));
-    b->kernel = g_strdup(kernel);
-    b->initrd = g_strdup(initrd);
-    b->append = g_strdup(append);
     if (!s->tsc_khz) {
         s->tsc_khz = measure_tsc_khz();
     }

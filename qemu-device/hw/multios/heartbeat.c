@@ -102,6 +102,14 @@ static uint64_t withheld(MultiOSState *s)
     return longest;
 }
 
+/* withheld() counts from here on. */
+static void look_at_all(MultiOSState *s)
+{
+    for (guint i = 0; i < s->sched->len; i++) {
+        look(&g_array_index(s->sched, MultiOSSched, i));
+    }
+}
+
 static void set_deadline(MultiOSState *s, int64_t ms)
 {
     s->beat_due = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + ms;
@@ -142,7 +150,7 @@ void multios_heartbeat_dump(MultiOSState *s)
     }
     multios_heartbeat_stop(s);
     if (s->dump_limit) {
-        withheld(s);
+        look_at_all(s);
         set_deadline(s, s->dump_limit * 1000LL);
     }
 }
@@ -150,7 +158,7 @@ void multios_heartbeat_dump(MultiOSState *s)
 void multios_heartbeat_await(MultiOSState *s)
 {
     if (s->heartbeat_ms) {
-        withheld(s);
+        look_at_all(s);
         set_deadline(s, MAX(AWAIT_MS, 2LL * s->heartbeat_ms));
     }
 }
@@ -185,7 +193,7 @@ void multios_heartbeat(MultiOSState *s, uint64_t val)
         multios_request(s, MULTIOS_DO_ALIVE);
     }
     s->crash_kernel = val & MULTIOS_BEAT_CRASH_KERNEL;
-    withheld(s);
+    look_at_all(s);
     set_deadline(s, s->heartbeat_ms);
 }
 
@@ -199,9 +207,7 @@ void multios_heartbeat_loaded(MultiOSState *s)
         timer_del(&s->heartbeat_timer);
         return;
     }
-    for (guint i = 0; i < s->sched->len; i++) {
-        g_array_index(s->sched, MultiOSSched, i).at = 0;
-    }
+    look_at_all(s);
     if (!s->dumps) {
         set_deadline(s, s->heartbeat_ms);
     }

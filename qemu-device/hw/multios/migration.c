@@ -42,7 +42,7 @@ bool multios_migration_freezes(void)
            runstate_check(RUN_STATE_RESTORE_VM);
 }
 
-/* Main loop, around make_changes(). */
+/* Main loop, around multios_make_changes(). */
 void multios_migration_change(MultiOSState *s, bool begins)
 {
     s->changing = begins;
@@ -171,7 +171,7 @@ static int pre_save(void *opaque)
     MultiOSState *s = opaque;
 
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        s->held[i] = multios_vcpu_is_held(s, i);
+        s->held[i] = multios_vcpu(s, i)->held;
     }
     return 0;
 }
@@ -187,7 +187,7 @@ static int post_load(void *opaque, int version_id)
         return -EINVAL;
     }
     for (unsigned i = 0; i < s->back_vcpus; i++) {
-        multios_vcpu_set_held(s, i, s->held[i]);
+        multios_vcpu(s, i)->held = s->held[i];
     }
     /* it is of another machine, or of a time that is yet to come */
     multios_checkpoint_drop(s);

@@ -596,8 +596,7 @@ static void multios_realize(PCIDevice *pdev, Error **errp)
     if (!check_machine(s, errp) || !parse_mac(s, errp) ||
         !parse_on_crash(s, errp) || !multios_heartbeat_init(s, errp) ||
         !multios_vcpus_init(s, errp) || !multios_segments_init(s, errp) ||
-        !multios_boot_set(s, s->back_kernel, s->back_initrd, s->back_append,
-                          errp) ||
+        !multios_boot_set(s, &s->boot_names, errp) ||
         !multios_bus_init(s, errp) || !multios_page_init(s, errp) ||
         !multios_takeover_init(s, errp) || !multios_migration_init(s, errp)) {
         return;

@@ -94,62 +94,43 @@ static void set_back_command(Object *obj, int value, Error **errp)
 
 /*
  * back-kernel, back-initrd, back-append: kept until realize, which reads the
- * files; from then on for the next start.
+ * files; from then on for the next start. @opaque is the member's offset.
  */
-static char *get_back_kernel(Object *obj, Error **errp)
+static MultiOSBackBoot *boot_names(MultiOSState *s)
 {
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->kernel : s->back_kernel);
+    return s->boot ? s->boot->names : &s->boot_names;
 }
 
-static void set_back_kernel(Object *obj, const char *value, Error **errp)
+static char **boot_name(MultiOSBackBoot *names, void *opaque)
+{
+    return (char **)((char *)names + (uintptr_t)opaque);
+}
+
+static void get_boot_name(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    visit_type_str(v, name, boot_name(boot_names(MULTIOS(obj)), opaque), errp);
+}
+
+static void set_boot_name(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
 {
     MultiOSState *s = MULTIOS(obj);
+    g_autofree char *value = NULL;
 
-    if (s->boot) {
-        multios_boot_set(s, value, s->boot->initrd, s->boot->append, errp);
-    } else {
-        g_free(s->back_kernel);
-        s->back_kernel = g_strdup(value);
+    if (!visit_type_str(v, name, &value, errp)) {
+        return;
     }
-}
-
-static char *get_back_initrd(Object *obj, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->initrd : s->back_initrd);
-}
-
-static void set_back_initrd(Object *obj, const char *value, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
     if (s->boot) {
-        multios_boot_set(s, s->boot->kernel, value, s->boot->append, errp);
+        MultiOSBackBoot names = *s->boot->names;
+
+        *boot_name(&names, opaque) = value;
+        multios_boot_set(s, &names, errp);
     } else {
-        g_free(s->back_initrd);
-        s->back_initrd = g_strdup(value);
-    }
-}
+        char **member = boot_name(&s->boot_names, opaque);
 
-static char *get_back_append(Object *obj, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    return g_strdup(s->boot ? s->boot->append : s->back_append);
-}
-
-static void set_back_append(Object *obj, const char *value, Error **errp)
-{
-    MultiOSState *s = MULTIOS(obj);
-
-    if (s->boot) {
-        multios_boot_set(s, s->boot->kernel, s->boot->initrd, value, errp);
-    } else {
-        g_free(s->back_append);
-        s->back_append = g_strdup(value);
+        g_free(*member);
+        *member = g_steal_pointer(&value);
     }
 }
 
@@ -157,15 +138,9 @@ static void set_back_append(Object *obj, const char *value, Error **errp)
 static void get_back_boot(Object *obj, Visitor *v, const char *name,
                           void *opaque, Error **errp)
 {
-    MultiOSState *s = MULTIOS(obj);
-    MultiOSBackBoot boot = {
-        .kernel = s->boot ? s->boot->kernel : s->back_kernel,
-        .initrd = s->boot ? s->boot->initrd : s->back_initrd,
-        .append = s->boot ? s->boot->append : s->back_append,
-    };
-    MultiOSBackBoot *p = &boot;
+    MultiOSBackBoot *names = boot_names(MULTIOS(obj));
 
-    visit_type_MultiOSBackBoot(v, name, &p, errp);
+    visit_type_MultiOSBackBoot(v, name, &names, errp);
 }
 
 static void set_back_boot(Object *obj, Visitor *v, const char *name,
@@ -181,9 +156,13 @@ static void set_back_boot(Object *obj, Visitor *v, const char *name,
         return;
     }
     if (visit_type_MultiOSBackBoot(v, name, &boot, errp)) {
-        multios_boot_set(s, boot->kernel ?: s->boot->kernel,
-                         boot->initrd ?: s->boot->initrd,
-                         boot->append ?: s->boot->append, errp);
+        const MultiOSBackBoot names = {
+            .kernel = boot->kernel ?: s->boot->names->kernel,
+            .initrd = boot->initrd ?: s->boot->names->initrd,
+            .append = boot->append ?: s->boot->names->append,
+        };
+
+        multios_boot_set(s, &names, errp);
     }
 }
 
@@ -200,21 +179,23 @@ static const Property properties[] = {
     DEFINE_PROP_SIZE("shared-mem", MultiOSState, shared_mem, 64 * MiB),
 };
 
+static void add_boot_name(ObjectClass *klass, const char *name, size_t member,
+                          const char *description)
+{
+    object_class_property_add(klass, name, "string", get_boot_name,
+                              set_boot_name, NULL, (void *)member);
+    object_class_property_set_description(klass, name, description);
+}
+
 void multios_properties_add(ObjectClass *klass)
 {
     device_class_set_props(DEVICE_CLASS(klass), properties);
-    object_class_property_add_str(klass, "back-kernel", get_back_kernel,
-                                  set_back_kernel);
-    object_class_property_set_description(klass, "back-kernel",
-                                          "bzImage of the back's next start");
-    object_class_property_add_str(klass, "back-initrd", get_back_initrd,
-                                  set_back_initrd);
-    object_class_property_set_description(klass, "back-initrd",
-                                          "its initramfs, empty: none");
-    object_class_property_add_str(klass, "back-append", get_back_append,
-                                  set_back_append);
-    object_class_property_set_description(klass, "back-append",
-                                          "its further kernel parameters");
+    add_boot_name(klass, "back-kernel", offsetof(MultiOSBackBoot, kernel),
+                  "bzImage of the back's next start");
+    add_boot_name(klass, "back-initrd", offsetof(MultiOSBackBoot, initrd),
+                  "its initramfs, empty: none");
+    add_boot_name(klass, "back-append", offsetof(MultiOSBackBoot, append),
+                  "its further kernel parameters");
     object_class_property_add(klass, "back-boot", "MultiOSBackBoot",
                               get_back_boot, set_back_boot, NULL, NULL);
     object_class_property_set_description(klass, "back-boot",

@@ -164,17 +164,6 @@ void multios_vcpus_held_by_reset(MultiOSState *s)
     }
 }
 
-bool multios_vcpu_is_held(MultiOSState *s, unsigned nth)
-{
-    return multios_vcpu(s, nth)->held;
-}
-
-/* With all vCPUs stopped. */
-void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held)
-{
-    multios_vcpu(s, nth)->held = held;
-}
-
 static void hold_work(CPUState *cs, run_on_cpu_data data)
 {
     cs->held = true;

@@ -117,9 +117,7 @@ typedef struct MultiOSBlob {
 
 /* The kernel of the next starts. */
 typedef struct MultiOSBoot {
-    char *kernel;
-    char *initrd; /* NULL or empty: none */
-    char *append; /* NULL or empty: none */
+    MultiOSBackBoot *names; /* initrd, append: NULL or empty is none */
     unsigned nth;  /* differs from that of any other */
     GArray *blobs; /* of MultiOSBlob */
     uint64_t entry;
@@ -155,9 +153,7 @@ struct MultiOSState {
     PCIDevice parent_obj;
 
     /* properties */
-    char *back_kernel; /* these three: until realize, then see boot */
-    char *back_initrd;
-    char *back_append;
+    MultiOSBackBoot boot_names; /* until realize, then see boot */
     char *back_console;
     char *mac_str;
     char *on_crash_str;
@@ -208,7 +204,7 @@ struct MultiOSState {
     int64_t start_again;     /* see note_start() */
 
     /* migration.c, protected by the BQL */
-    bool changing;           /* make_changes() is under way, in this thread: */
+    bool changing;           /* changes are being made, in this thread: */
     QemuThread changer;
     QemuCond unchanging;
     bool loaded;             /* the machine's state, and it does not run yet */
@@ -313,8 +309,8 @@ void multios_segments_end_ram(MultiOSState *s);
  * the main loop, reads the files for the next starts; if it fails, and so
  * returns false, these stay as they were.
  */
-bool multios_boot_set(MultiOSState *s, const char *kernel, const char *initrd,
-                      const char *append, Error **errp);
+bool multios_boot_set(MultiOSState *s, const MultiOSBackBoot *names,
+                      Error **errp);
 void multios_boot_load(MultiOSState *s);
 
 /*
@@ -363,8 +359,6 @@ bool multios_vcpus_init(MultiOSState *s, Error **errp);
 bool multios_vcpu_is_back(MultiOSState *s, CPUState *cs);
 uint32_t multios_vcpu_apic_id(MultiOSState *s, unsigned nth);
 void multios_vcpus_held_by_reset(MultiOSState *s);
-bool multios_vcpu_is_held(MultiOSState *s, unsigned nth);
-void multios_vcpu_set_held(MultiOSState *s, unsigned nth, bool held);
 void multios_vcpus_hold(MultiOSState *s);
 /* Resets them for a boot; they stay held. */
 void multios_vcpus_boot(MultiOSState *s);
