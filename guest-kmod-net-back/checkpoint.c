@@ -53,8 +53,7 @@ void mnet_checkpoint(struct mnet *mnet)
 {
 	void __iomem *reg = mnet->regs + MULTIOS_REG_CHECKPOINT;
 	struct device *dev = &mnet->pdev->dev;
-	u32 generation = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);
-	u32 now;
+	u32 generation, now;
 
 	if (!checkpoint)
 		return;
@@ -62,6 +61,7 @@ void mnet_checkpoint(struct mnet *mnet)
 		dev_info(dev, "the device keeps no standby state (back-standby=off)\n");
 		return;
 	}
+	generation = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);
 	stop_machine(wait_until_taken, (void __force *)reg, NULL);
 	now = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);
 	reseed(now);

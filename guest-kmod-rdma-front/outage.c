@@ -133,6 +133,12 @@ static void announce_work(struct work_struct *work)
 				   msecs_to_jiffies(pause_ms[o->announced++]));
 }
 
+static void announce_in(struct mrdma_outage *o, unsigned long delay)
+{
+	o->announced = 0;
+	mod_delayed_work(system_dfl_wq, &o->announce, delay);
+}
+
 void mrdma_outage_begin(struct mrdma_front *front)
 {
 	struct mrdma_outage *o = &front->outage;
@@ -167,8 +173,7 @@ void mrdma_outage_end(struct mrdma_front *front)
 		    jiffies_to_msecs(jiffies - o->began));
 	o->open = false;
 	o->ended = jiffies;
-	o->announced = 0;
-	mod_delayed_work(system_dfl_wq, &o->announce, HZ / 10);
+	announce_in(o, HZ / 10);
 	go_on(front);
 }
 
@@ -186,8 +191,7 @@ static void uplink_work(struct work_struct *work)
 		if (!down && front->link.up) {
 			netif_carrier_on(front->netdev);
 			/* it may be another port of a switch now */
-			front->outage.announced = 0;
-			mod_delayed_work(system_dfl_wq, &front->outage.announce, HZ / 10);
+			announce_in(&front->outage, HZ / 10);
 		}
 		go_on(front);
 	}
@@ -210,8 +214,7 @@ void mrdma_outage_moved(struct mrdma_front *front)
 		o->began = jiffies;
 		o->wait = msecs_to_jiffies(READ_ONCE(outage_ms));
 		mrdma_chan_moved(&front->chan);
-		o->announced = 0;
-		mod_delayed_work(system_dfl_wq, &o->announce, 0);
+		announce_in(o, 0);
 		go_on(front);
 	}
 	mutex_unlock(&front->link.lock);
