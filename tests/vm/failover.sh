@@ -44,9 +44,7 @@ dies() {
 	back_restarted "$before" || rc=1
 	under_way 200 || rc=1
 	note_outage "$how: $*" || rc=1
-	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
-	end_of front vcc 60 || rc=1
-	end_of peer vcs 30 || rc=1
+	traffic_end 60 || rc=1
 	[[ $(back_is reason) == "$reason" ]] || { echo "the reason is '$(back_is reason)', must be '$reason'"; rc=1; }
 	[[ $(back_is generation) == $((before + 1)) ]] || { echo "the back was started $(($(back_is generation) - before)) times"; rc=1; }
 	on front "dmesg | grep 'back OS is running (start $((before + 1)), the last run ended by a $word'" || rc=1

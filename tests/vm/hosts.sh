@@ -73,9 +73,7 @@ upper_readdressed() {
 		start_on front vcc "/tmp/verbs-check -w 40 -g $index -k -s 200 -t 16 -q 2 -z 20000 $* $peer_ip" && under_way 100 && before=$(path_updates) || return
 	on front "ip link set $device address $mac" || rc=1
 	under_way 100 || rc=1
-	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
-	end_of front vcc 40 || rc=1
-	end_of peer vcs 30 || rc=1
+	traffic_end 40 || rc=1
 	(($(path_updates) > before)) || { echo "no path was updated"; rc=1; }
 	return $rc
 }
@@ -236,9 +234,7 @@ moves() {
 		start_on front vcc "/tmp/verbs-check -w 40 -k -s 200 -t 16 -q 2 -z 20000 $* 10.99.0.2" && under_way 100 || return
 	$change && seen=$(received_by $gateway) && under_way 100 || rc=1
 	(($(received_by $gateway) - seen >= 50)) || { echo "gateway $gateway received $seen packets, and then $(received_by $gateway)"; rc=1; }
-	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
-	end_of front vcc 40 || rc=1
-	end_of peer vcs 30 || rc=1
+	traffic_end 40 || rc=1
 	return $rc
 }
 # The old gateway goes on working, so only an event leads to the new one.

@@ -313,6 +313,17 @@ verbs_check() {
 	return 1
 }
 
+# traffic_end SECONDS: ends verbs-check between front and peer, started as vcc and vcs; false if either found a fault, or
+# the front's is not done in time.
+# shellcheck disable=SC2016 # the guest's
+traffic_end() {
+	local rc=0
+	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
+	end_of front vcc "$1" || rc=1
+	end_of peer vcs 30 || rc=1
+	return $rc
+}
+
 # says GUEST WORDS FILE [TENTHS]: waits until a program has written them there, 10 s at most.
 says() {
 	on "$1" "i=0; until grep -q '$2' '$3'; do i=\$((i + 1)); [ \$i -lt ${4:-100} ] || exit 1; sleep 0.1; done"

@@ -38,8 +38,8 @@ with_traffic() {
 		start_on front iperf "sleep 1; iperf3 -c $peer_ip -b 4M -t 600 -i 0 --connect-timeout 9000" && under_way 200 || return
 	"$@" || rc=1
 	under_way 200 || rc=1
-	on front 'kill -s USR1 $(pidof verbs-check); kill -s INT $(pidof iperf3)' || rc=1
-	end_of front vcc 60 && end_of peer vcs 30 || rc=1
+	on front 'kill -s INT $(pidof iperf3)' || rc=1
+	traffic_end 60 || rc=1
 	# The client's status is not 0 when it is interrupted, and it says so.
 	end_of front iperf 10 || true
 	on front "grep 'interrupt - the client has terminated' /tmp/iperf.out" || rc=1
@@ -101,8 +101,7 @@ exchange() {
 	start_on peer vcs '/tmp/verbs-check -w 30' &&
 		start_on front vcc "/tmp/verbs-check -w 30 -k -s 300 -q 2 -z 50000 -t 20 -T 100 -o write,read,send,add $peer_ip" && under_way 200 || return
 	replaced && move && under_way 200 || rc=1
-	on front 'kill -s USR1 $(pidof verbs-check)' || rc=1
-	end_of front vcc 60 && end_of peer vcs 30 || rc=1
+	traffic_end 60 || rc=1
 	return $rc
 }
 check "the back's kernel is exchanged for $other: RC connections go on, also when the machine moves then" exchange
