@@ -36,7 +36,7 @@
 #define msr_load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
 #define msr_store(p, v)		__atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define msr_full_barrier()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
-/* the compiler's builtin makes it a prefetch for reading unless it is told of the processor */
+/* not __builtin_prefetch(p, 1): without -mprfchw it becomes a prefetch for reading */
 #define msr_prefetch_write(p)	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)(p)))
 
 #endif

@@ -53,10 +53,10 @@ struct msr_rx {
 	__u32 belled;			/* released at the last look at space_event */
 };
 
-/* Slots that the consumer looks ahead: enough cache misses in flight to hide the checks */
+/* Slots that the consumer prefetches: enough cache misses in flight to hide the checks */
 #define MSR_PREFETCH	16
 
-/* Free slots that the producer looks ahead: they are the processor's when they are filled */
+/* Free slots that the producer prefetches for writing: its CPU has the lines when it fills them */
 #define MSR_PREFETCH_FREE	8
 
 /* Outcomes other than "done" */
@@ -102,7 +102,7 @@ static inline void msr_tx_init(struct msr_tx *tx, void *section,
 	memset(tx->prod->reserved0, 0, sizeof(tx->prod->reserved0));
 	memset(tx->prod->reserved1, 0, sizeof(tx->prod->reserved1));
 	msr_store(&tx->prod->idx, 0);
-	/* an event that lies 2^31 back is not passed for as long */
+	/* 2^31 ahead: not passed before as many descriptors were released */
 	msr_store(&tx->prod->space_event, 1u << 31);
 }
 
@@ -229,10 +229,10 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 }
 
 /*
- * Puts a descriptor into a slot of the own section. The fields of @d have just been stored, each
- * for itself: a load that is wider than those stores would wait until they are in the cache. So
- * each field is loaded for itself, a frame's within those of a burst, and the slot is stored by
- * words.
+ * Puts a descriptor into a slot of the own section. The caller has just stored the fields of @d one
+ * by one, and a load wider than those stores would stall until they are in the cache. So this loads
+ * single fields, for a frame too: no field of a burst is wider than the frame's field in its place.
+ * The slot is stored in words.
  */
 static inline void msr_put_desc(struct msr_desc *to, const struct msr_desc *d)
 {
@@ -257,7 +257,7 @@ static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 	msr_put_desc(&tx->desc[tx->head & tx->mask], d);
 	tx->data_head = tx->data_next;
 	tx->head++;
-	/* free slots only: one that is in use has its line at the consumer */
+	/* free slots only: the consumer still reads the others */
 	if ((__u32)(tx->head - tx->tail) + MSR_PREFETCH_FREE <= tx->mask)
 		msr_prefetch_write(&tx->desc[(tx->head + MSR_PREFETCH_FREE) & tx->mask]);
 }

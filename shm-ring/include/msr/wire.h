@@ -120,7 +120,7 @@ enum msr_fault {
 	MSR_FAULT_NONE		= 0,
 	MSR_FAULT_SECTION	= 1,	/* identity or queue table out of its rules */
 	MSR_FAULT_INDEX		= 2,	/* a ring index jumped further than the ring is long */
-	MSR_FAULT_DESC		= 3,	/* a descriptor points outside its data area */
+	MSR_FAULT_DESC		= 3,	/* a descriptor that msr_check_desc refuses */
 };
 
 /*
@@ -161,7 +161,7 @@ enum msr_gso {
 #define MSR_GSO_ECN		0x80	/* or-ed to the TCP types: first segment carries CWR */
 
 /* flags of a burst */
-#define MSR_BURST_ICRC_OK	0x01	/* the back checked the ICRC; it is not in the data */
+#define MSR_BURST_ICRC_OK	0x01	/* set by the back, which checked it; no reader tests it */
 #define MSR_BURST_ACK_REQ	0x02	/* BTH.AckReq is set in the last packet, in no other */
 #define MSR_BURST_SOLICITED	0x04	/* BTH.SE is set in the last packet, in no other */
 #define MSR_BURST_FLAGS		0x07
