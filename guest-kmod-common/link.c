@@ -141,7 +141,7 @@ static void reset_rings(struct mos_link *link)
 	}
 }
 
-/* Two back OSes that start from one standby state draw the same numbers, at different times. */
+/* Starts from one standby state draw the same random numbers: the time makes epochs differ. */
 static u32 fresh_epoch(u32 last)
 {
 	u32 epoch;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A queue's part in a link: bells after publishing and releasing, sleep until there is room or
- * something to read, the report of a peer that breaks the ring's rules. Of the link this uses what
- * link.h has, and calls nothing of link.c, which calls this.
+ * something to read, the report of a peer that breaks the ring's rules. link.c calls this file, and
+ * this calls nothing of link.c.
  */
 #include "link.h"
 #include "queue.h"
@@ -84,7 +84,7 @@ bool mos_queue_wait_room(struct mos_queue *q, u32 len)
 
 void mos_queue_count_unsent(struct mos_queue *q)
 {
-	/* a peer whose index breaks the rules may have taken any of them */
+	/* without a valid index nobody knows how many the peer has taken */
 	if (msr_tx_reclaim(&q->tx) == MSR_OK)
 		mos_stat_add(q->to_ring, MOS_STAT_DROP_DOWN, q->tx.head - q->tx.tail);
 }
@@ -94,7 +94,7 @@ void mos_queue_count_unread(struct mos_queue *q)
 	u32 arrived = msr_load(&q->rx.prod->idx) - q->rx.released;
 
 	lockdep_assert_held(&q->link->lock);
-	/* more than fit are none */
+	/* more than the ring holds: a broken index, count none */
 	if (arrived <= q->rx.mask + 1)
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, arrived);
 }

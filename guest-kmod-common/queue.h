@@ -70,7 +70,7 @@ void mos_queue_count_unsent(struct mos_queue *q);
 
 /* ---- from ring; the queue's poll ---- */
 
-/* The link is down, no poll runs any more: counts as dropped what has arrived. link->lock. */
+/* Under link->lock, link down, no poll running: counts what has arrived as dropped. */
 void mos_queue_count_unread(struct mos_queue *q);
 /* Gives @n descriptors back, wakes the peer if it waits for room. */
 void mos_queue_release(struct mos_queue *q, u32 n);
@@ -103,9 +103,7 @@ static __always_inline int mos_queue_poll(struct mos_queue *q, struct napi_struc
 	int work = 0, kept = 0;
 	struct msr_desc d;
 
-	/*
-	 * netpoll, perhaps in an interrupt of a holder of the to-ring lock: nothing to reap for it
-	 */
+	/* netpoll may have interrupted a holder of the to-ring lock, and there is no TX to reap */
 	if (unlikely(!budget))
 		return 0;
 	if (unlikely(!mos_queue_usable(q))) {

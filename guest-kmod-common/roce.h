@@ -139,10 +139,7 @@ enum mos_op_flags {
 
 #define MOP_KIND	(MOP_SEND | MOP_WRITE | MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | \
 			 MOP_FLUSH)
-/*
- * Kinds of requests that get a response of their own, which an acknowledgement cannot stand for,
- * and hold resources for it
- */
+/* Requests with a response of their own, for which no ACK can stand, and with resources for it */
 #define MOP_WITH_RESPONSE (MOP_READ | MOP_ATOMIC | MOP_ATOMIC_WRITE | MOP_FLUSH)
 
 struct mos_op_info {

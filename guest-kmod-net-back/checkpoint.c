@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The standby state of the back: the device keeps a copy of this OS as it is now, and may start it
- * from there, many times. It is taken before any PCI device has a driver, so that nothing outside
- * of memory and CPUs belongs to it. Each start goes on in wait_until_taken(), which sees no
- * difference but in the clock.
+ * The standby state of the back: the device copies this OS, and later starts the back from the copy
+ * instead of booting it. The copy is taken before any PCI device has a driver, so that this OS has
+ * no state outside memory and CPUs. Each such start continues in wait_until_taken(), where only the
+ * clock has changed.
  */
 #include <linux/io.h>
 #include <linux/moduleparam.h>
@@ -18,7 +18,7 @@
 
 static bool checkpoint;
 module_param(checkpoint, bool, 0444);
-MODULE_PARM_DESC(checkpoint, "let the device keep this state, to start the back from it: before a PCI device has a driver (default N)");
+MODULE_PARM_DESC(checkpoint, "let the device copy this OS and start the back from the copy; load before any PCI device has a driver (default N)");
 
 /* In stop_machine(): all other CPUs wait with interrupts off. */
 static int wait_until_taken(void *data)
@@ -28,12 +28,12 @@ static int wait_until_taken(void *data)
 	writel(MULTIOS_CHECKPOINT_WANTED, reg);
 	while (readl(reg) & MULTIOS_CHECKPOINT_BUSY)
 		cpu_relax();
-	/* hours may have passed */
+	/* the clock may have jumped by hours: no lockup report */
 	touch_nmi_watchdog();
 	return 0;
 }
 
-/* Two OSes that start from one state must not draw the same random numbers: epochs, keys. */
+/* Starts from one state draw the same random numbers until the kernel reseeds from this pool. */
 static void reseed(u32 generation)
 {
 	struct {
@@ -58,7 +58,7 @@ void mnet_checkpoint(struct mnet *mnet)
 	if (!checkpoint)
 		return;
 	if (!(readl(reg) & MULTIOS_CHECKPOINT_WANTED)) {
-		dev_info(dev, "the device keeps no standby state (back-standby=off)\n");
+		dev_info(dev, "the device asks for no standby state (see back-standby)\n");
 		return;
 	}
 	generation = readl(mnet->regs + MULTIOS_REG_BACK_GENERATION);

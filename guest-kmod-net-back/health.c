@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Health of the back's kernel, as the device is told of it: a heartbeat, and a panic. With each
- * beat goes a look whether the device asks the back to shut down, as a power button would.
+ * Tells the device that this kernel is alive (heartbeat) or has panicked. Each beat also reads
+ * REQUEST, by which the device asks the back to shut down, as a power button would.
  *
- * The heartbeat is written by a work item, on each CPU in turn: it stops when one of them does
- * nothing else for as long as the device waits. Interrupts are off there, softirqs do not end, or a
- * task does not give the CPU up: one of a higher class, or one in a kernel without preemption.
- * Whether a crash kernel is loaded goes along, for panic() jumps into one before it calls its
- * notifiers, and the device then waits for that kernel's reset.
+ * A work item writes the heartbeat, on each CPU in turn. The beats stop when one CPU does not run
+ * the item for as long as the device waits: interrupts are off, softirqs do not end, or a task does
+ * not give the CPU up (of a higher scheduling class, or in a kernel without preemption). A beat
+ * also says whether a crash kernel is loaded: panic() jumps into it before it calls its notifiers,
+ * and the device then waits for that kernel's reset.
  */
 #include <linux/cpu.h>
 #include <linux/kexec.h>
@@ -21,7 +21,7 @@
 #include "../guest-kmod-common/regs.h"
 #include "mnet.h"
 
-/* Writes in the time that the device waits for one; without that time, one a second */
+/* Beats in the time that the device waits for one; if it waits for none, one each second */
 #define BEATS	5
 #define SLOW	HZ
 
@@ -34,7 +34,7 @@ static bool crash_kernel_loaded(void)
 #endif
 }
 
-/* User space powers off, and ends what it runs; the kernel alone if there is no command for it. */
+/* User space shuts down in order; without its poweroff command the kernel powers off at once. */
 static void look_for_request(struct mnet *mnet)
 {
 	if (mnet->powers_off ||
@@ -53,7 +53,7 @@ static void beat(struct work_struct *work)
 	writel(MULTIOS_BEAT_ALIVE | (crash_kernel_loaded() ? MULTIOS_BEAT_CRASH_KERNEL : 0),
 	       mnet->regs + MULTIOS_REG_HEARTBEAT);
 	look_for_request(mnet);
-	/* on each CPU in turn: one may hang while the others go on; none goes offline meanwhile */
+	/* on each CPU in turn: one may hang while others go on. The lock keeps @cpu online. */
 	cpus_read_lock();
 	cpu = cpumask_next(raw_smp_processor_id(), cpu_online_mask);
 	if (cpu >= nr_cpu_ids)
@@ -109,13 +109,13 @@ int mnet_health_start(struct mnet *mnet)
 	/* ms; 0: off, or a device that has no such register */
 	u32 limit = readl(mnet->regs + MULTIOS_REG_HEARTBEAT);
 
-	/* of its own: with a rescuer, and with nobody's long work in front */
+	/* its own queue: it has a rescuer, and no long work of others delays a beat */
 	mnet->health_wq = alloc_workqueue("multios_health",
 					  WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!mnet->health_wq)
 		return -ENOMEM;
 	mnet->panic.notifier_call = panicked;
-	/* last: what others have to print is on the console then */
+	/* last: the other notifiers have printed by then, as the device may stop this CPU */
 	mnet->panic.priority = INT_MIN;
 	atomic_notifier_chain_register(&panic_notifier_list, &mnet->panic);
 	INIT_DELAYED_WORK(&mnet->heartbeat, beat);

@@ -168,7 +168,7 @@ static void mnet_remove(struct platform_device *pdev)
 	mnet_uplink_stop(mnet);
 	mnet_health_stop(mnet);
 	mos_link_uninit(&mnet->link);
-	/* the link's bells use it until then */
+	/* bells use the netdev until mos_link_uninit() */
 	mnet_netdev_destroy(mnet);
 	kfree(mnet);
 }
@@ -178,7 +178,7 @@ static void mnet_shutdown(struct platform_device *pdev)
 {
 	struct mnet *mnet = platform_get_drvdata(pdev);
 
-	/* first: a kernel that goes down looks for no request to power off */
+	/* first: this kernel is going down already, REQUEST has nothing more to say to it */
 	mnet_health_stop(mnet);
 	mos_link_stop(&mnet->link);
 }
@@ -206,7 +206,7 @@ static int __init mnet_init(void)
 	struct pci_dev *pdev;
 	int err;
 
-	/* it has a dump to write, and would look like a back that is alive */
+	/* a crash kernel has a dump to write, and its beats would pass for those of a live back */
 	if (is_kdump_kernel()) {
 		pr_info("this is a crash kernel: nothing to do\n");
 		return -ENODEV;

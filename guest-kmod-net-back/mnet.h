@@ -78,8 +78,8 @@ static inline struct mnet *mnet_from_netdev(struct net_device *dev)
 }
 
 /*
- * checkpoint.c: process context. Lets the device keep the state that this OS is in, if that is
- * asked for. Returns once here, and once more in each OS that the device starts from it.
+ * checkpoint.c: process context. With checkpoint=1, lets the device copy this OS. Returns once now,
+ * and once more at each start from the copy.
  */
 void mnet_checkpoint(struct mnet *mnet);
 
@@ -87,7 +87,7 @@ void mnet_checkpoint(struct mnet *mnet);
 int mnet_health_start(struct mnet *mnet);
 void mnet_health_stop(struct mnet *mnet);
 
-/* uplink.c: process context, not under RTNL; from before mnet->netdev is there until it is not */
+/* uplink.c: process context, not under RTNL. Start before netdev.c's create, stop before destroy */
 int mnet_uplink_start(struct mnet *mnet);
 void mnet_uplink_stop(struct mnet *mnet);
 

@@ -53,7 +53,7 @@ bool mnet_is_roce(const struct mnet *mnet, const struct sk_buff *skb)
 		return false;
 	if (!mos_roce_parse(head, len, &r))
 		return false;
-	/* the stack holds the outer tag beside the bytes: with it, too, one of 802.1Q at most */
+	/* a tag that the stack keeps outside the bytes counts: one 802.1Q tag in all at most */
 	return !skb_vlan_tag_present(skb) ||
 	       (skb->vlan_proto == htons(ETH_P_8021Q) && r.l3 == ETH_HLEN);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Carrier of the back's uplink, which the device passes on: the front's netdev and port are down
- * when the cable is, though the link between the two OSes is up. The uplink is what else is in
- * mos0's bridge (one port with carrier is enough), or the netdev that the operator names. Without
- * either, as with routing, nothing is told, and the front takes it for up.
+ * Carrier of the back's uplink, which the device passes on to the front: without it the front's
+ * netdev and port go down, though the link between the OSes is up. The uplink is the other ports of
+ * mos0's bridge (one with carrier is enough), or the netdev that the operator names. Without
+ * either, as with routing, its state is UNKNOWN, which the front takes for up.
  */
 #include <linux/if.h>
 #include <linux/io.h>
@@ -58,7 +58,7 @@ static void tell(struct mnet *mnet)
 	u32 state;
 
 	ASSERT_RTNL();
-	/* not there yet */
+	/* no netdev yet */
 	if (!mnet->netdev)
 		return;
 	state = uplink_state(mnet);
@@ -111,13 +111,13 @@ static const struct kernel_param_ops uplink_ops = {
 };
 module_param_cb(uplink, &uplink_ops, NULL, 0644);
 __MODULE_PARM_TYPE(uplink, "string");
-MODULE_PARM_DESC(uplink, "whose carrier the front's NIC has: auto (default; the other ports of its bridge), none, or the name of a netdev");
+MODULE_PARM_DESC(uplink, "whose carrier the front's NIC takes: auto (default; the other ports of the bridge of mos0), none, or a netdev's name");
 
 int mnet_uplink_start(struct mnet *mnet)
 {
 	int err;
 
-	/* as the back before this one has said */
+	/* the register keeps what the last back wrote */
 	mnet->uplink = readl(mnet->regs + MULTIOS_REG_UPLINK);
 	mnet->netdevs.notifier_call = netdev_changed;
 	err = register_netdevice_notifier(&mnet->netdevs);
