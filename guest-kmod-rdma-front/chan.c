@@ -13,7 +13,7 @@
 #include "front.h"
 
 #define BULK_BYTES	(1u << 20)
-#define LATE		(HZ / 20)	/* jiffies; for the first answer after an outage */
+#define LATE		(HZ / 20)	/* jiffies after link up: a later first packet is late */
 /* what a turn is good for, beside a slot: the longest burst */
 #define TURN_BYTES	(MSR_MAX_BURST_HDR + MSR_MAX_BURST_DATA)
 
@@ -187,8 +187,8 @@ static void chan_begin(struct napi_struct *napi)
 }
 
 /*
- * Something comes from the wire. If that took longer than an answer does, what was sent since the
- * link is up may have been lost behind the back's end of it.
+ * The first packet from the wire since the link is up. If it is late, what was sent since then may
+ * have been lost behind the back's end of the link: connections go back once more.
  */
 static void chan_proven(struct mrdma_chan *ch)
 {
@@ -257,7 +257,7 @@ void mrdma_chan_up(struct mrdma_chan *ch)
 	if (ch->path == MRDMA_PATH_OUTAGE)
 		WRITE_ONCE(ch->path, MRDMA_PATH_UNPROVEN);
 	else
-		/* requests went in vain since the link went down */
+		/* no outage: what was sent while the link was down is lost */
 		WRITE_ONCE(ch->losses, ch->losses + 1);
 	chan_give_turns(ch);
 	spin_unlock_bh(&ch->lock);
@@ -274,7 +274,7 @@ void mrdma_chan_moved(struct mrdma_chan *ch)
 	ch->ops->resume(ch);
 }
 
-/* All in line run: they find the link down, and stand in line again or know that it stays so. */
+/* Wakes all in line: they find the link down, and stand in line again (outage) or send in vain. */
 static void wake_all(struct mrdma_chan *ch)
 {
 	lockdep_assert_held(&ch->lock);
@@ -284,7 +284,7 @@ static void wake_all(struct mrdma_chan *ch)
 
 void mrdma_chan_down(struct mrdma_chan *ch, bool outage)
 {
-	/* as mos_txq_drain(): who has the lock after this finds the link down */
+	/* as mos_txq_drain(): later holders of the lock find the link down */
 	spin_lock_bh(&ch->lock);
 	WRITE_ONCE(ch->path, outage ? MRDMA_PATH_OUTAGE : MRDMA_PATH_PROVEN);
 	WRITE_ONCE(ch->losses, ch->losses + 1);
@@ -300,7 +300,7 @@ void mrdma_chan_give_up(struct mrdma_chan *ch)
 {
 	spin_lock_bh(&ch->lock);
 	WRITE_ONCE(ch->path, MRDMA_PATH_PROVEN);
-	/* with the link up they are in line for room, and will have it */
+	/* with the link up they wait for room, which will come */
 	if (!mos_link_usable(ch->q->link))
 		wake_all(ch);
 	spin_unlock_bh(&ch->lock);

@@ -24,25 +24,25 @@ struct mrdma_chan_ops {
 	u32 (*rx)(struct mrdma_chan *ch, const struct msr_desc *d, const u8 *data);
 	/* End of a batch: coalesced acknowledgements go out now. */
 	void (*rx_end)(struct mrdma_chan *ch);
-	/* Connections are to go back, see mrdma_chan_losses(). Any context but interrupts. */
+	/* Connections must resend: mrdma_chan_losses() has changed. Any context but interrupts. */
 	void (*resume)(struct mrdma_chan *ch);
 };
 
-/* What an answer that does not come tells of the peer. */
+/* Why a response does not come */
 enum mrdma_path {
-	MRDMA_PATH_PROVEN,	/* it is the peer's or the network's fault: retries count */
-	MRDMA_PATH_OUTAGE,	/* nothing: the link is down, and expected back (outage.c) */
-	MRDMA_PATH_UNPROVEN,	/* nothing: the link is up, the way to the wire may not be yet */
+	MRDMA_PATH_PROVEN,	/* the peer's or the network's fault: retries count */
+	MRDMA_PATH_OUTAGE,	/* the link is down, and expected back (outage.c) */
+	MRDMA_PATH_UNPROVEN,	/* the link is up, but nothing has come from the wire yet */
 };
 
 /*
- * Sending. Takes the queue's lock, BH off. Returns false if the link is down: nothing is locked
- * then. With *@waits an outage is waited for: @w stands in line, and is woken when the link is up
- * or is given up. Without, or if @w is NULL, the packet is lost as on a pulled cable.
+ * Sending. Takes the queue's lock, BH off. Returns false, with nothing locked, if the link is down.
+ * *@waits is then true in an outage: @w stands in line, and is woken when the link is up or given
+ * up. Else (always if @w is NULL) the packet is lost, as on a pulled cable.
  */
 bool mrdma_chan_lock(struct mrdma_chan *ch, struct mrdma_waiter *w, bool *waits);
 enum mrdma_path mrdma_chan_path(const struct mrdma_chan *ch);	/* any context */
-/* Grows when all that was sent before may be lost. Any context */
+/* Changes when all that was sent before may be lost. Any context */
 u32 mrdma_chan_losses(const struct mrdma_chan *ch);
 /*
  * Under the lock: room for one burst descriptor with @len contiguous bytes of data, its

@@ -141,8 +141,8 @@ static void rx_ack(struct mrdma_qp *qp, const struct mrdma_seg *p)
 }
 
 /*
- * The request that an answer with number @psn belongs to, now the oldest one: those in front of it
- * are done when it is answered. NULL: none that is waiting for such an answer.
+ * A response with PSN @psn has come. Returns the oldest request that waits for responses; plain
+ * requests before it complete, as the response acknowledges them. NULL: none waits for this one.
  */
 static struct mrdma_swqe *find_request(struct mrdma_qp *qp, u32 psn)
 {
@@ -176,7 +176,7 @@ static struct mrdma_swqe *find_request(struct mrdma_qp *qp, u32 psn)
 	return found;
 }
 
-/* Answers up to @psn have been taken; @end: they were all to what was asked for. */
+/* Responses to @w up to @psn are taken; @end: they end the responses to one of its requests. */
 static void answers_taken(struct mrdma_qp *qp, struct mrdma_swqe *w, u32 psn, u32 npkts, bool end)
 {
 	struct mrdma_req *req = &qp->req;

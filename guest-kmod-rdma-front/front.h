@@ -66,7 +66,7 @@ struct mrdma_front {
 	struct mutex state_lock;
 	u32 back_state;			/* state_lock */
 	u32 back_generation;		/* state_lock */
-	bool resumed;			/* from hard_interrupt() to thread_interrupt() */
+	bool resumed;			/* hard_interrupt() sets it, thread_interrupt() takes it */
 	bool uplink_down;		/* link->lock; the back's NIC has no carrier */
 
 	struct mrdma_dev *ib;		/* the RDMA part's; set and cleared by (un)register */
@@ -86,19 +86,19 @@ int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
 			const struct mrdma_chan_ops *ops);
 void mrdma_netdev_destroy(struct mrdma_front *front);
 bool mrdma_netdev_uses_vnic(struct net_device *dev);
-/* The Ethernet queue with the link. With @keep the carrier stays on, and frames in the qdisc. */
+/* The Ethernet queue follows the link. @keep: carrier stays on, frames wait in the qdisc. */
 void mrdma_netdev_up(struct mrdma_front *front);
 void mrdma_netdev_down(struct mrdma_front *front, bool keep);
 
 /* chan.c; the netdev must be there */
 void mrdma_chan_init(struct mrdma_chan *ch, struct net_device *netdev, struct mos_queue *q,
 		     const struct mrdma_chan_ops *ops);
-/* The RoCE queue with the link. With @outage reliable connections wait until it is up again. */
+/* The RoCE queue follows the link. @outage: reliable connections wait until it is up. */
 void mrdma_chan_up(struct mrdma_chan *ch);
 void mrdma_chan_down(struct mrdma_chan *ch, bool outage);
 /* The link is up, but nothing on the wire knows that this machine has moved. */
 void mrdma_chan_moved(struct mrdma_chan *ch);
-/* The outage is not waited for any longer, and retries count again, with the link up or down. */
+/* Nobody waits for the end of the outage any longer: retries count again, link up or down. */
 void mrdma_chan_give_up(struct mrdma_chan *ch);
 void mrdma_chan_bell(struct mrdma_chan *ch);
 
@@ -116,7 +116,7 @@ void mrdma_outage_stop(struct mrdma_front *front);
 /* implemented by the RDMA part: verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);
 void mrdma_ib_unregister(struct mrdma_front *front);
-/* Connections go back to what is not acknowledged. RCU; front->ib is @dev. */
+/* Connections resend what is not acknowledged. Under rcu_read_lock(); @dev is front->ib. */
 void mrdma_resume(struct mrdma_dev *dev);
 
 #endif /* MRDMA_FRONT_H */

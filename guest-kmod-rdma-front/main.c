@@ -66,7 +66,7 @@ static void resume(struct mrdma_chan *ch)
 	struct mrdma_front *front = container_of(ch, struct mrdma_front, chan);
 	struct mrdma_dev *dev;
 
-	/* the device's end waits for it */
+	/* mrdma_ib_unregister() waits for this */
 	rcu_read_lock();
 	dev = smp_load_acquire(&front->ib);	/* partner: as in receive_burst() */
 	if (dev)
@@ -107,7 +107,7 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 		ended = reason_name(readl(front->regs + MULTIOS_REG_BACK_REASON));
 		dev_info(&front->pdev->dev, "back OS is %s (start %u%s%s)\n", mrdma_back_state_name(state),
 			 generation, ended ? ", the last run ended by " : "", ended ?: "");
-		/* the section of one that is gone stays as it was: do not wait for it to change */
+		/* a dead back's section does not change any more: do not wait for it */
 		if (state != MULTIOS_BACK_RUNNING || generation != front->back_generation)
 			mos_link_peer_gone(&front->link);
 		front->back_state = state;
@@ -199,16 +199,15 @@ static bool is_asked(struct mrdma_front *front)
 }
 
 /*
- * The machine ends with its front, by power-off or reset, and would cut the back off from power.
- * So the back shuts down first. The device ends the wait (back-shutdown-limit). A kernel that
- * kexec starts finds the back as it is.
+ * The front's power-off or reset is the whole machine's, so the back shuts down first. The device
+ * bounds the wait (back-shutdown-limit). Not for kexec: the back goes on beside the next kernel.
  */
 static int rebooting(struct notifier_block *nb, unsigned long event, void *command)
 {
 	struct mrdma_front *front = container_of(nb, struct mrdma_front, reboot);
 	unsigned long begin = jiffies, said = begin;
 
-	/* kernel_kexec() has no other sign that a module can see */
+	/* all that a module can see of kernel_kexec() */
 	if (command && !strcmp(command, "kexec reboot"))
 		return NOTIFY_DONE;
 	writel(MULTIOS_CTL_POWER_DOWN, front->regs + MULTIOS_REG_BACK_CTL);
@@ -277,7 +276,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	netdev_info(front->netdev, "multios front: shared segment of %llu KiB, back OS is %s\n",
 		    front->link.cfg.size >> 10, mrdma_back_state_name(front->back_state));
 	front->reboot.notifier_call = rebooting;
-	/* after those that may need the network */
+	/* after notifiers that may need the network */
 	front->reboot.priority = INT_MIN;
 	register_reboot_notifier(&front->reboot);
 	probe_result = 0;

@@ -87,7 +87,7 @@ struct mrdma_qp;
 #define MRDMA_MAX_MCAST_TOTAL	65536		/* attachments */
 #define MRDMA_MAX_MSG		(1u << 31)	/* bytes; what a RETH may ask for at most */
 
-#define MRDMA_NO_VLAN		0xffff	/* instead of a VLAN's number, as ib_core says it */
+#define MRDMA_NO_VLAN		0xffff	/* no VLAN, as ib_core encodes it */
 
 /* Bytes of the link MTU beside the payload: IPv6, UDP, BTH, RETH, ImmDt, ICRC */
 #define MRDMA_WIRE_OVERHEAD	(40 + 8 + 12 + 16 + 4 + 4)

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Outages: the time between the end of a back OS and the first packet of the next one, as the
- * front's programs see it. The device starts a back that crashed again, so a link that goes down
- * is expected back. Two times bound that, each as the operator sets it:
+ * Outages: the time from the end of a back OS to the first packet through the next one. The device
+ * restarts a back that crashed, so a link that goes down is expected back. Two module parameters
+ * bound the wait:
  *
- *   grace_ms    Carrier and port stay as they are. Frames wait in the qdisc, as many as it takes,
- *               so that an outage is a pause to sockets, and nobody fails over or drops addresses.
- *               Then the carrier goes off, and the port raises IB_EVENT_PORT_ERR.
- *   outage_ms   Requests and responses of reliable connections wait (chan.c), and no retry is
- *               counted (retry.c), until the link is up and something has come from the wire: the
- *               back's NIC and bridge may be later than its link. Then they are sent in vain, as on
- *               a pulled cable, and each time-out counts.
+ *   grace_ms    Carrier and port stay up. Frames wait in the qdisc, as many as it takes: sockets
+ *               see a pause, and nobody fails over or drops addresses. Then the carrier goes off,
+ *               and the port raises IB_EVENT_PORT_ERR.
+ *   outage_ms   Requests and responses of reliable connections wait (chan.c), and no retry counts
+ *               (retry.c), until the link is up and a packet has come from the wire: the back's NIC
+ *               and bridge may come up after the link. After that they are sent in vain, as on a
+ *               pulled cable, and each time-out counts.
  *
- * A back that starts brings its NIC up after its link: the carrier of its uplink counts when the
- * grace time is over, too.
+ * For the same reason a missing carrier of the back's uplink counts only after the grace time.
  *
- * Datagrams, unreliable connections and what the rings held are lost, and counted. When the link is
- * up connections with something unacknowledged send it again at once, and the neighbours are told.
+ * Datagrams, UC messages and what the rings held are lost, and counted. When the link is up,
+ * connections resend at once what is not acknowledged, and the front announces its addresses.
  *
- * A machine that goes on elsewhere, or from a saved state, is like one whose link was down: what
- * was on the wire is lost, and switches and neighbours look for it where it was.
+ * A machine that goes on on another host, or from a saved state, is treated like one whose link was
+ * down: what was on the wire is lost, and switches and neighbours look for it at its old place.
  */
 #include <linux/moduleparam.h>
 #include <linux/rtnetlink.h>
@@ -54,11 +53,11 @@ MODULE_PARM_DESC(outage_ms, "time for which reliable connections wait for the ba
 
 static bool follow_uplink = true;
 module_param(follow_uplink, bool, 0644);
-MODULE_PARM_DESC(follow_uplink, "without carrier of the back's NIC this one has none either, from the next change on (default Y)");
+MODULE_PARM_DESC(follow_uplink, "take the carrier of the back's uplink for this NIC's, from its next change on (default Y)");
 
 /*
- * The end of the grace time, and of the patience with the back, if they are due. The first packets
- * after an outage need patience as well.
+ * Ends the grace time and the wait of connections if they are over, else runs again when the next
+ * one is. Connections also wait from link up to the first packet from the wire.
  */
 static void go_on(struct mrdma_front *front)
 {
@@ -119,7 +118,7 @@ static void outage_work(struct work_struct *work)
 	mutex_unlock(&front->link.lock);
 }
 
-/* More than once: linkwatch and the back's bridge may be later, and drop what comes before. */
+/* More than once: until linkwatch and the back's bridge are ready, announcements are dropped. */
 static void announce_work(struct work_struct *work)
 {
 	static const unsigned int pause_ms[] = { 1000, 5000 };
@@ -145,7 +144,7 @@ void mrdma_outage_begin(struct mrdma_front *front)
 
 	lockdep_assert_held(&front->link.lock);
 	cancel_delayed_work(&o->announce);
-	/* a back that dies again at once does not begin the times anew */
+	/* a back that dies again at once does not restart the two times */
 	if (!o->ended || time_after(jiffies, o->ended + FLAP))
 		o->began = jiffies;
 	o->open = true;
@@ -198,7 +197,7 @@ static void uplink_work(struct work_struct *work)
 	mutex_unlock(&front->link.lock);
 }
 
-/* A back that changes it all the time is looked at ten times a second. */
+/* Ten looks a second at most, however often the back changes it. */
 void mrdma_outage_look(struct mrdma_front *front)
 {
 	queue_delayed_work(system_dfl_wq, &front->outage.uplink, HZ / 10);
@@ -209,7 +208,7 @@ void mrdma_outage_moved(struct mrdma_front *front)
 	struct mrdma_outage *o = &front->outage;
 
 	mutex_lock(&front->link.lock);
-	/* else the end of the outage does all this */
+	/* else mrdma_outage_end() will do all this */
 	if (front->link.up) {
 		o->began = jiffies;
 		o->wait = msecs_to_jiffies(READ_ONCE(outage_ms));

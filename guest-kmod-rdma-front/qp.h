@@ -40,10 +40,10 @@ struct mrdma_req {
 	u32			srtt;		/* smoothed round trip, 1/8 jiffies */
 	u32			window;		/* bytes that may be unacknowledged */
 	u32			ring_end;	/* position in the ring behind what was sent last */
-	u32			losses;		/* mrdma_chan_losses() when it last ran */
+	u32			losses;		/* mrdma_chan_losses() at the last look */
 };
 
-/* An answer that is due: to a READ, to an atomic operation, or like that to a READ of nothing */
+/* A queued response: READ or atomic. FLUSH and ATOMIC_WRITE are answered as zero-length READs. */
 struct mrdma_resp_res {
 	union {
 		u64		va;
@@ -109,7 +109,7 @@ struct mrdma_qp {
 	u16			ip_id;
 	bool			user;
 	bool			dead;		/* being destroyed: nothing is armed any more */
-	bool			waiting;	/* in line: only what is urgent goes, or nothing */
+	bool			waiting;	/* in line: only urgent bursts are tried */
 	bool			waits_for_loop;	/* in the loop's line, not the ring's */
 	bool			woken;		/* waiting ends (xchg, any context) */
 	bool			requests_first;	/* in the next run, else answers */
@@ -165,7 +165,7 @@ void mrdma_qp_complete(struct mrdma_qp *qp, struct mrdma_cq *cq, const struct ib
 
 /* Under the QP lock. Returns the bytes of bulk that it sent. */
 u32 mrdma_qp_run(struct mrdma_qp *qp);
-/* Process context. All QPs: after an outage each goes back to what is not acknowledged. */
+/* Process context. Runs all QPs: after an outage each resends what is not acknowledged. */
 void mrdma_run_all(struct mrdma_dev *dev);
 void mrdma_qp_run_init(struct mrdma_qp *qp);
 void mrdma_qp_run_stop(struct mrdma_qp *qp);

@@ -87,7 +87,7 @@ enum step {
 	STEP_STOP,	/* an event will bring us back */
 };
 
-/* The payload of a burst: a request's, from a byte on */
+/* Where a burst's payload comes from: request @w, from byte @off on */
 struct source {
 	const struct mrdma_swqe	*w;
 	u32			off;

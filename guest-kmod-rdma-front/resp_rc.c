@@ -259,7 +259,7 @@ static enum mrdma_place rx_flush(struct mrdma_qp *qp, const struct mrdma_seg *p)
 	return MRDMA_PLACE_OK;
 }
 
-/* In order: a request of MOP_WITH_RESPONSE. */
+/* An in-order request of MOP_WITH_RESPONSE. */
 static bool rx_with_response(struct mrdma_qp *qp, const struct mrdma_seg *p, u32 *npkts)
 {
 	struct mrdma_resp *resp = &qp->resp;
@@ -465,7 +465,7 @@ static void put_aeth(struct mrdma_tmpl *t, u8 syndrome, u32 msn)
 	memcpy(t->ext + t->ext_first + t->ext_last, &aeth, sizeof(aeth));
 }
 
-/* The payload of a burst: what the READ @source asks for, from where it has come to on */
+/* Copies the payload of a READ response: READ @source, from the bytes already sent on */
 static int fill_response(struct mrdma_qp *qp, const void *source, u8 *to, u32 bytes)
 {
 	const struct mrdma_resp_res *job = source;
@@ -507,12 +507,12 @@ static enum mrdma_tx_result answer_read(struct mrdma_qp *qp, struct mrdma_tx *tx
 	if (result == MRDMA_TX_FULL)
 		return result;
 	if (result == MRDMA_TX_UNREADABLE) {
-		/* it has had the first answer, and what it sent then took the key back */
+		/* replay: the requester got the data, and has since taken the key back. Drop it. */
 		if (job->again) {
 			qp->resp.job_tail++;
 			return result;
 		}
-		/* the region went away meanwhile: said at the packet that it concerns */
+		/* the region is gone since: NAK the PSN of this burst */
 		qp->resp.job_head = qp->resp.job_tail;
 		fail(qp, MOS_NAK_REM_ACCESS, IB_WC_LOC_ACCESS_ERR);
 		qp->resp.nak_psn = t.psn;

@@ -64,8 +64,8 @@ void mrdma_retry_arm(struct mrdma_qp *qp)
 }
 
 /*
- * What was sent and is not acknowledged goes out again: its round trip cannot be timed, and a gap
- * in what comes back is none for as long as answers to the first sending may come.
+ * Everything unacknowledged will be sent again. Its round trip cannot be timed, and a gap in the
+ * responses is no loss as long as responses to the first sending may still come.
  */
 static void begin_again(struct mrdma_qp *qp)
 {
@@ -166,9 +166,9 @@ void mrdma_retry_progress(struct mrdma_qp *qp)
 }
 
 /*
- * Goes back if what was under way may be lost with the back OS. The peer is not to blame, neither
- * for that nor for the silence before the device noticed that the back was dead: all retries are
- * there again. Returns true if the QP has to run.
+ * Goes back if what was in flight may be lost with the back OS. The peer is not to blame, neither
+ * for that nor for its silence until the device noticed that the back was dead: the retry counter
+ * is reloaded. Returns true if the QP has to run.
  */
 bool mrdma_retry_after_outage(struct mrdma_qp *qp)
 {
@@ -179,10 +179,10 @@ bool mrdma_retry_after_outage(struct mrdma_qp *qp)
 		return false;
 	begin_again(qp);
 	req->retry = qp->attr.retry_cnt;
-	/* the rings are new: a NAK is about what is sent from now on */
+	/* nothing older is in flight: a NAK is about what is sent from now on */
 	req->went_back = false;
 	req->overdue = false;
-	/* after an RNR NAK the timer that runs goes back, too */
+	/* after an RNR NAK the RNR timer, which runs, will go back */
 	if (req->rnr_wait)
 		return false;
 	mrdma_retry_seek(qp);
@@ -191,9 +191,9 @@ bool mrdma_retry_after_outage(struct mrdma_qp *qp)
 }
 
 /*
- * Is the peer not to blame for the time that has passed, as what it should have answered has
- * not gone out? Either nothing was sent since the cursor went back (the QP waits for its turn),
- * or it still lies in the ring (the back takes nothing), or the back OS is being started again.
+ * Returns true if the peer is not to blame for the time-out, as it did not get the packets: nothing
+ * was sent since the cursor went back (the QP waits for its turn), they still lie in the ring (the
+ * back takes nothing), or the back OS is being started again.
  */
 static bool held_up(struct mrdma_qp *qp)
 {

@@ -71,7 +71,7 @@ u32 mrdma_qp_run(struct mrdma_qp *qp)
 	return 2 * RUN_BYTES - answers - requests;
 }
 
-/* A run outside of a batch of packets; a wake that has come is taken along. */
+/* A run outside of a receive batch. Also takes a pending wake. */
 static void run_once(struct mrdma_qp *qp)
 {
 	mrdma_qp_lock(qp);

@@ -12,8 +12,8 @@ struct mrdma_loop_pkt;
 enum mrdma_tx_result {
 	MRDMA_TX_OK,
 	MRDMA_TX_FULL,		/* the QP now waits, for room or for the link */
-	MRDMA_TX_LOST,		/* link down and not waited for; to users of mrdma_tx_send: OK */
-	MRDMA_TX_UNREADABLE,	/* what the payload comes from: nothing was sent */
+	MRDMA_TX_LOST,		/* link down, not waited for; mrdma_tx_send returns OK instead */
+	MRDMA_TX_UNREADABLE,	/* the payload cannot be read: nothing was sent */
 };
 
 /* One session of sending under a QP lock; the ring's lock is taken at the first burst. */
@@ -61,7 +61,7 @@ static inline void mrdma_tmpl_ops(struct mrdma_tmpl *t, const struct mrdma_op_se
 	}
 }
 
-/* Of a run's budget, in bytes: what a burst costs beside its payload, or a request by itself */
+/* Bytes of a run's budget that a burst costs beside its payload, or a request without a burst */
 #define MRDMA_BURST_COST	1024
 
 static inline void mrdma_tx_charge(u32 *budget, u32 payload)
@@ -82,11 +82,11 @@ enum mrdma_tx_result mrdma_tx_headers(struct mrdma_tx *tx, struct mrdma_qp *qp,
 void mrdma_tx_end(struct mrdma_tx *tx);
 /* Gives back what is left of @qp's turns, but not at the place in whose line it stands again. */
 void mrdma_tx_end_turn(struct mrdma_qp *qp);
-/* Is what @qp sent last as a requester still here, in the ring, or lost with a link in outage? */
+/* Returns true if the requester's last burst is still in the ring, or the link is in an outage. */
 bool mrdma_tx_holds(struct mrdma_qp *qp);
-/* Was there an outage, and has nothing come from the wire since? */
+/* Returns true if there was an outage and nothing has come from the wire since. */
 bool mrdma_tx_unproven(struct mrdma_qp *qp);
-/* May all that @qp's requester had sent be lost since it asked last? */
+/* Returns true if all that the requester has sent may be lost, once for each such event. */
 bool mrdma_tx_lost(struct mrdma_qp *qp);
 
 /* Puts @bytes of payload to @to. Returns 0 or an error: they cannot be read. */
@@ -109,7 +109,7 @@ mrdma_tx_send(struct mrdma_tx *tx, struct mrdma_qp *qp, const struct mrdma_tmpl 
 		return MRDMA_TX_OK;
 	if (result != MRDMA_TX_OK)
 		return result;
-	/* not committed, the reservation is given up */
+	/* without a commit the reservation is given up */
 	if (fill && t->payload && fill(qp, source, payload, t->payload))
 		return MRDMA_TX_UNREADABLE;
 	mrdma_tx_commit(tx, &d);

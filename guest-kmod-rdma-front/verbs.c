@@ -549,7 +549,7 @@ void mrdma_ib_unregister(struct mrdma_front *front)
 	ib_unregister_client(&dev->client);
 	mrdma_follow_uninit(dev);
 	WRITE_ONCE(front->ib, NULL);
-	/* softirqs that have loaded it are over after this, and so is mrdma_resume() */
+	/* after this no softirq that has loaded it and no mrdma_resume() runs */
 	synchronize_net();
 	cancel_work_sync(&dev->resume);
 	mrdma_loop_stop(dev);
