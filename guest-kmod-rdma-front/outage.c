@@ -17,8 +17,8 @@
  * Datagrams, UC messages and what the rings held are lost, and counted. When the link is up,
  * connections resend at once what is not acknowledged, and the front announces its addresses.
  *
- * A machine that goes on on another host, or from a saved state, is treated like one whose link was
- * down: what was on the wire is lost, and switches and neighbours look for it at its old place.
+ * A machine that continues on another host, or from a saved state, is treated like one whose link
+ * was down: what was on the wire is lost, and switches and neighbours look for it at its old place.
  */
 #include <linux/moduleparam.h>
 #include <linux/rtnetlink.h>

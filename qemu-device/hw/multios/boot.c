@@ -14,7 +14,7 @@
  * that is overwritten in place would end QEMU with SIGBUS, or boot in parts.
  *
  * Kernel, initrd and command line can be replaced at run time, together: they
- * are checked as at the machine's start, and the next start is of the new ones.
+ * are checked as at the machine's start, and the back's next start uses them.
  */
 
 #include "qemu/osdep.h"
@@ -223,7 +223,7 @@ static bool add_cmdline(MultiOSState *s, MultiOSBoot *b, const uint8_t *img,
     return true;
 }
 
-/* Without the BQL if there is one: a file takes its time. */
+/* Drops the BQL at run time: reading a file takes long. */
 static bool read_file(const char *name, uint8_t **data, gsize *len,
                       GError **gerr)
 {

@@ -228,7 +228,7 @@ static void bus_plug(HotplugHandler *h, DeviceState *dev, Error **errp)
     if (!fit_for_back(s, d, errp)) {
         return;
     }
-    /* its slot is empty in there */
+    /* in the standby state the slot is empty */
     multios_checkpoint_drop(s);
     hotplug_handler_plug(slot_of(dev), dev, errp);
     if (IS_PCI_BRIDGE(d)) {

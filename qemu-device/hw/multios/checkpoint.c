@@ -2,15 +2,15 @@
 /*
  * multios: the back's standby state, from which it starts without a boot
  *
- * The back's kernel says when it can be started from the state that it is in
- * (CHECKPOINT): it has booted, and no PCI device has a driver. The device keeps
- * a copy: memory that is not zero, vCPUs, configuration of the PCI devices, for
- * the addresses that the kernel gave them are lost when they are reset. A start
- * puts all of it back, and the kernel goes on to probe its NIC.
+ * The back's kernel writes CHECKPOINT when it has booted and no PCI device has
+ * a driver yet. The device keeps a copy: memory that is not zero, vCPUs, and
+ * the configuration of the PCI devices, whose reset clears the addresses that
+ * the kernel assigned. A start restores all of it, and the kernel goes on to
+ * probe its NIC.
  *
- * The TSC is not put back, as it belongs to both OSes: the back sees a jump of
- * time, as after a suspend. So the copy is of no use once the TSC has been set
- * back, by a machine reset or a snapshot, and is dropped.
+ * The TSC is not restored, as it belongs to both OSes: the back sees a jump of
+ * time, as after a suspend. A machine reset or a snapshot sets the TSC back, so
+ * it drops the copy.
  */
 
 #include "qemu/osdep.h"
@@ -32,7 +32,7 @@
 
 #define PAGE        (4 * KiB)
 
-/* A range of the back's memory: its pages that are not zero, one after another */
+/* A range of the back's memory; @data: its non-zero pages, one after another */
 typedef struct KeptRange {
     hwaddr base;
     uint64_t pages;
@@ -45,11 +45,11 @@ typedef struct Config {
     uint8_t data[PCI_CONFIG_SPACE_SIZE];
 } Config;
 
-/* Of a vCPU */
+/* The parts of a vCPU's state */
 enum { STATE_X86, STATE_COMMON, STATE_APIC, STATES };
 
 struct MultiOSCheckpoint {
-    unsigned boot;     /* nth of the boot that it is of */
+    unsigned boot;     /* nth of the boot whose state this is */
     KeptRange segment;
     KeptRange low;
     GArray *configs;   /* of Config */
@@ -66,7 +66,7 @@ bool multios_checkpoint_wanted(MultiOSState *s)
            (!s->checkpoint || s->checkpoint->boot != s->boot->nth);
 }
 
-/* Memory of the machine's RAM, which is all in one region below 4 GiB. */
+/* Host address of RAM below 4 GiB, which is all in one memory region. */
 static uint8_t *host_memory(hwaddr base, uint64_t size)
 {
     MemoryRegionSection sec = memory_region_find(get_system_memory(), base,
@@ -74,12 +74,12 @@ static uint8_t *host_memory(hwaddr base, uint64_t size)
     uint8_t *host = memory_region_get_ram_ptr(sec.mr) +
                     sec.offset_within_region;
 
-    /* the region goes with the machine only */
+    /* no reference needed: the region lives as long as the machine */
     memory_region_unref(sec.mr);
     return host;
 }
 
-/* Returns false if there is no memory for it. Adds the bytes to *@bytes. */
+/* Returns false without memory for the copy. Adds its size to *@bytes. */
 static bool keep_range(KeptRange *r, hwaddr base, uint64_t size,
                        uint64_t *bytes)
 {
@@ -110,7 +110,7 @@ static bool keep_range(KeptRange *r, hwaddr base, uint64_t size,
     return true;
 }
 
-/* Writes the pages that differ. Returns their number. */
+/* Writes the pages that differ. Returns how many. */
 static uint64_t put_range(const KeptRange *r)
 {
     static const uint8_t zero[PAGE];
@@ -189,8 +189,8 @@ typedef struct PutVcpu {
 } PutVcpu;
 
 /*
- * Into a vCPU that was reset: a part that was not in use when the state was
- * kept is not in it, and must not stay as the dead kernel left it.
+ * Resets the vCPU first: a saved state leaves out parts that were not in use,
+ * and these must not stay as the dead kernel left them.
  */
 static void put_vcpu(CPUState *cs, run_on_cpu_data data)
 {
@@ -200,12 +200,12 @@ static void put_vcpu(CPUState *cs, run_on_cpu_data data)
     for (unsigned i = 0; i < STATES; i++) {
         put->ok &= put_state(vmsd_of(i), opaque_of(cs, i), put->states[i]);
     }
-    /* joins the others' TSC, see multios_vcpu_reset() */
+    /* joins the TSC of the others, see multios_vcpu_reset() */
     X86_CPU(cs)->env.tsc = 0;
     cpu_synchronize_post_init(cs);
 }
 
-/* Bridges come before the devices behind them. */
+/* A bridge comes before the devices behind it. */
 static void keep_config(PCIBus *bus, PCIDevice *d, void *opaque)
 {
     MultiOSCheckpoint *c = opaque;
@@ -221,9 +221,9 @@ static void keep_config(PCIBus *bus, PCIDevice *d, void *opaque)
 }
 
 /*
- * Registers that differ are written as the kernel wrote them: addresses first,
- * then the command register, which makes the device answer to them. A device
- * that was unplugged since is not realized.
+ * Writes the registers that differ, in the kernel's order: addresses first,
+ * then the command register, which makes the device respond to them. A device
+ * that was unplugged since is no longer realized.
  */
 static void put_config(const Config *config)
 {
@@ -244,7 +244,7 @@ static void put_config(const Config *config)
                     2);
 }
 
-/* A device that can write to memory: it has a driver. NULL: none. */
+/* Returns a device that is bus master, so it has a driver; NULL: none. */
 static PCIDevice *busy_device(MultiOSCheckpoint *c)
 {
     for (guint i = 0; i < c->configs->len; i++) {
@@ -321,7 +321,7 @@ static bool keep(MultiOSState *s, MultiOSCheckpoint *c)
     }
     memcpy(c->ioapic_reg, s->ioapic_reg, sizeof(c->ioapic_reg));
     c->ioapic_select = s->ioapic_select;
-    /* Nobody writes there: vCPUs are held, and no device has a driver. */
+    /* Nobody writes to it: vCPUs are held, and no device is bus master. */
     bql_unlock();
     room = keep_range(&c->segment, s->back_base, s->back_mem, &bytes) &&
            keep_range(&c->low, MULTIOS_LOW_BASE, MULTIOS_LOW_SIZE, &bytes);
@@ -343,10 +343,10 @@ void multios_checkpoint_take(MultiOSState *s)
     c->boot = s->started_boot;
     c->configs = g_array_new(false, false, sizeof(Config));
     c->states = g_new0(GByteArray *, s->back_vcpus * STATES);
-    multios_checkpoint_drop(s); /* of another boot */
+    multios_checkpoint_drop(s); /* one of an earlier boot */
     multios_vcpus_hold(s);
     if (qatomic_read(&s->pending) & MULTIOS_DO_BY_BACK) {
-        /* It has ended meanwhile, or crashed: that is seen to next. */
+        /* It has ended or crashed meanwhile: multios_make_changes() is next. */
         checkpoint_free(s, c);
         return;
     }
@@ -369,7 +369,7 @@ bool multios_checkpoint_restore(MultiOSState *s)
     if (!c || c->boot != s->boot->nth) {
         return false;
     }
-    /* As multios_boot_load() does. */
+    /* as in multios_boot_load() */
     bql_unlock();
     pages = put_range(&c->segment) + put_range(&c->low);
     bql_lock();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * multios: what management hears of the back, event MULTIOS_BACK_STATE
+ * multios: QMP event MULTIOS_BACK_STATE
  *
- * The names of states and reasons are QAPI's; their numbers are the registers'.
+ * QAPI's enums must have the numbers of the registers' values.
  */
 
 #include "qemu/osdep.h"

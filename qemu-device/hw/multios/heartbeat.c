@@ -2,15 +2,16 @@
 /*
  * multios: the back's heartbeat
  *
- * The back's kernel writes HEARTBEAT several times in back-heartbeat ms, from a
- * process. A write that does not come means that a CPU of it does nothing else
- * for as long: interrupts are off, softirqs do not end, or a task of a higher
- * class does not give it up.
+ * The back's kernel writes HEARTBEAT several times in back-heartbeat ms, from
+ * process context. No write in that time means that one of its CPUs did not get
+ * to it: interrupts are off, softirqs do not end, or a task of a higher class
+ * does not give the CPU up.
  *
- * The virtual clock counts, which stands while the machine is paused. It runs on
- * while the host withholds CPUs from QEMU's threads, or stops all of it, so the
- * deadline is put off by as much. A vCPU of the back also stands still while a
- * thread that holds the BQL does: so those of the front and the main loop count.
+ * The deadline is one of the virtual clock, which stops while the machine is
+ * paused. That clock runs on while the host withholds CPUs from QEMU's threads
+ * or stops QEMU, so the deadline is put off by as much. The front's vCPUs and
+ * the main loop count as well: a vCPU of the back may wait for the BQL, which
+ * one of them holds.
  */
 
 #include "qemu/osdep.h"
@@ -19,13 +20,13 @@
 #include "hw/multios/multios.h"
 #include "trace.h"
 
-/* A timer that is so late tells of a QEMU that did not run. In ms */
+/* If the timer is later than this, QEMU did not run. In ms */
 #define LATE_MS 20
 
-/* Until the first write of a back that did not boot. In ms */
+/* Time for the first write after a start from the standby state. In ms */
 #define AWAIT_MS 10000
 
-/* Of a running thread the host's figures are as old as its last tick. In ms */
+/* Age of the host's figures of a running thread: up to a tick. In ms */
 #define TICK_MS 20
 
 static char *task_file(int thread, const char *file)
@@ -33,7 +34,7 @@ static char *task_file(int thread, const char *file)
     return g_strdup_printf("/proc/self/task/%d/%s", thread, file);
 }
 
-/* Is the thread runnable now, with a CPU or without? */
+/* Returns true if the thread is runnable now, with a CPU or without. */
 static bool is_runnable(int thread)
 {
     g_autofree char *file = task_file(thread, "stat");
@@ -48,8 +49,8 @@ static bool is_runnable(int thread)
 }
 
 /*
- * The host's figures of the thread; Linux hosts. Returns false if there
- * are none. At each write of the back: so the file stays open.
+ * Reads the host's figures of the thread. Returns false if there are none, as
+ * on hosts other than Linux. Each HEARTBEAT calls this, so the file stays open.
  */
 static bool look(MultiOSSched *now)
 {
@@ -65,9 +66,10 @@ static bool look(MultiOSSched *now)
 }
 
 /*
- * The time since the last look in which the thread was runnable without a CPU,
- * in ns. The host adds a wait when it ends, so one of a back's vCPU that lasts
- * is what its thread has neither run nor waited; others may have slept.
+ * Returns for how long the thread was runnable without a CPU since the last
+ * look, in ns. The host's figure has a wait only when it is over. So for a
+ * runnable thread of a back's vCPU a wait that still lasts is the time in which
+ * it neither ran nor waited; other threads may have slept in that time.
  */
 static uint64_t withheld_from(MultiOSSched *was)
 {
@@ -90,7 +92,7 @@ static uint64_t withheld_from(MultiOSSched *was)
     return waited;
 }
 
-/* The longest such time of a thread. */
+/* Returns the longest of these times. */
 static uint64_t withheld(MultiOSState *s)
 {
     uint64_t longest = 0;
@@ -140,8 +142,8 @@ void multios_heartbeat_stop(MultiOSState *s)
 }
 
 /*
- * The back's crash kernel may run from now on; back-dump-limit is its time. Two
- * writes may tell of one panic: the second does not begin it anew.
+ * The back's crash kernel may run from now on, for back-dump-limit. A second
+ * report of the same panic does not restart that time.
  */
 void multios_heartbeat_dump(MultiOSState *s)
 {
@@ -163,7 +165,7 @@ void multios_heartbeat_await(MultiOSState *s)
     }
 }
 
-/* Is there somebody in the back who reads REQUEST? Yes, if it is not known. */
+/* Returns true if the back's kernel reads REQUEST, or that is not known. */
 bool multios_heartbeat_expected(MultiOSState *s)
 {
     return !s->heartbeat_ms || timer_pending(&s->heartbeat_timer);
@@ -187,7 +189,7 @@ void multios_heartbeat(MultiOSState *s, uint64_t val)
                             s->started_at;
         multios_event(s);
     }
-    /* The deadline may be over, and the main loop not there yet. */
+    /* The deadline may have passed, and the main loop not have acted yet. */
     qatomic_and(&s->pending, ~MULTIOS_DO_HUNG);
     if (s->dumps) {
         multios_request(s, MULTIOS_DO_ALIVE);
@@ -197,7 +199,7 @@ void multios_heartbeat(MultiOSState *s, uint64_t val)
     set_deadline(s, s->heartbeat_ms);
 }
 
-/* The machine's state has been loaded: its vCPUs are other threads, or stood. */
+/* The machine's state was loaded: its vCPUs are other threads, or were stopped. */
 void multios_heartbeat_loaded(MultiOSState *s)
 {
     if (!timer_pending(&s->heartbeat_timer)) {
@@ -225,7 +227,7 @@ static void watch(MultiOSState *s, int thread, bool back)
     g_array_append_val(s->sched, sched);
 }
 
-/* By the main loop, when there are all vCPUs. */
+/* Main loop, after all vCPUs were created. */
 void multios_heartbeat_watch(MultiOSState *s)
 {
     CPUState *cs;

@@ -8,13 +8,13 @@
  * its vCPUs are held. Kernel and initrd are not in the stream: the next start
  * is of the files that the destination was given.
  *
- * A change of the back's state takes the main loop some time in which it drops
- * the BQL, and the migration thread may stop the machine there. It waits: the
- * stream has the state before a change or after it. What is asked for while the
- * state is being saved or loaded waits likewise, until the machine runs.
+ * The main loop drops the BQL while it changes the back's state, so the
+ * migration thread may want to stop the machine in the middle of a change. It
+ * waits: the stream has the state before a change or after it. A request that
+ * comes while the state is being saved or loaded waits until the machine runs.
  *
- * The peers on the wire do not see a machine move. So its front is told
- * (MULTIOS_IRQ_RESUMED) to announce its addresses and to send again.
+ * The peers on the wire do not see a machine move. So the device interrupts the
+ * front (MULTIOS_IRQ_RESUMED), which announces its addresses and sends again.
  */
 
 #include "qemu/osdep.h"
@@ -29,8 +29,8 @@
 #include "system/runstate.h"
 
 /*
- * Is the machine's state being saved or loaded, or has it gone elsewhere? One
- * that is paused may be saved at any time while a migration runs.
+ * Returns true if the machine's state is being saved or loaded, or has gone to
+ * another QEMU. A paused machine may be saved at any time during a migration.
  */
 bool multios_migration_freezes(void)
 {
@@ -58,7 +58,7 @@ static void run_state_changed(void *opaque, bool running, RunState state)
     MultiOSState *s = opaque;
 
     if (!running) {
-        /* The main loop itself is in one if the reset of a disk polls. */
+        /* Not if this is the changer: a disk's reset polls the main loop. */
         while (s->changing && !qemu_thread_is_self(&s->changer)) {
             qemu_cond_wait_bql(&s->unchanging);
         }
@@ -66,7 +66,7 @@ static void run_state_changed(void *opaque, bool running, RunState state)
     }
     if (s->loaded) {
         s->loaded = false;
-        /* not in post_load: the virtual clock may be loaded after it */
+        /* not in post_load: the virtual clock may be loaded later */
         multios_heartbeat_loaded(s);
         multios_event(s);
         multios_update_irq(s, s->irq_status | MULTIOS_IRQ_RESUMED,
@@ -111,7 +111,7 @@ static bool same(const char *name, uint64_t theirs, uint64_t ours,
     return theirs == ours;
 }
 
-/* In the stream before the memory, whose size is a less clear message. */
+/* Before the memory in the stream: QEMU's message on its size is less clear. */
 static int shape_post_load(void *opaque, int version_id)
 {
     MultiOSState *s = opaque;
@@ -189,11 +189,11 @@ static int post_load(void *opaque, int version_id)
     for (unsigned i = 0; i < s->back_vcpus; i++) {
         multios_vcpu(s, i)->held = s->held[i];
     }
-    /* it is of another machine, or of a time that is yet to come */
+    /* its TSC is another machine's, or in the future of this one's */
     multios_checkpoint_drop(s);
     s->checkpoint_busy = false;
     s->pending &= ~MULTIOS_DO_CHECKPOINT;
-    s->started_boot = 0; /* not known, and so none is taken */
+    s->started_boot = 0; /* not known, so no state is taken of it */
     s->loaded = true;
     return 0;
 }

@@ -38,7 +38,7 @@
 #define RESTART_GAP_MIN 1000
 #define RESTART_GAP_MAX 30000
 
-/* A standby state is good after so long, if no heartbeat tells. In ms */
+/* Without heartbeat, a start from standby that lasts so long is good. In ms */
 #define STANDBY_PROVEN  10000
 
 /* See note_start(). In ms */
@@ -77,7 +77,7 @@ static void set_state(MultiOSState *s, enum multios_back_state state)
     multios_event(s);
 }
 
-/* Requests to the back that ends here are not the next one's. */
+/* Drops requests to the back that ends now: they are not for the next one. */
 static void forget_commands(MultiOSState *s)
 {
     s->restart_waits = false;
@@ -176,7 +176,7 @@ static void reset_back(MultiOSState *s)
     timer_mod(&s->restart_timer, s->started_at + lived + wait);
 }
 
-/* Of a back that runs: why it will not. A crash's reason stays. */
+/* Notes why a running back ends. The reason of a crash stays. */
 static void note_end(MultiOSState *s, enum multios_back_reason reason)
 {
     if (s->state == MULTIOS_BACK_RUNNING) {
@@ -185,8 +185,8 @@ static void note_end(MultiOSState *s, enum multios_back_reason reason)
 }
 
 /*
- * A command to start a back that runs. It may be about to power off, which is
- * seen here at the very end: then the command holds for the next one.
+ * A command to start a running back. The back may be powering off already,
+ * which the device sees only at its end: the command then starts it again.
  */
 static void note_start(MultiOSState *s)
 {
@@ -199,7 +199,7 @@ static bool starts_again(MultiOSState *s)
     return qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) < s->start_again;
 }
 
-/* A command, or the front's own shutdown. Nothing to do if it does not run. */
+/* By command, or because the front shuts down. A back that is off stays so. */
 static void power_down_back(MultiOSState *s)
 {
     s->start_again = 0;
@@ -207,7 +207,7 @@ static void power_down_back(MultiOSState *s)
         return; /* it ends by itself, or when back-dump-limit is over */
     }
     if (s->state != MULTIOS_BACK_RUNNING || !multios_heartbeat_expected(s)) {
-        /* Nobody in there hears it. */
+        /* Its kernel would not read REQUEST. */
         note_end(s, MULTIOS_REASON_COMMAND);
         if (s->state == MULTIOS_BACK_RUNNING || s->restart_waits) {
             stop_back(s, s->state == MULTIOS_BACK_CRASHED ? s->state :
@@ -232,7 +232,7 @@ static void shutdown_is_over(void *opaque)
     multios_request(s, starts_again(s) ? MULTIOS_DO_RESTART : MULTIOS_DO_STOP);
 }
 
-/* With a crash kernel a back that crashed goes on, until that one resets it. */
+/* After a crash with a crash kernel the vCPUs go on until that kernel resets. */
 static bool back_executes(MultiOSState *s)
 {
     return s->state == MULTIOS_BACK_RUNNING || s->dumps;
@@ -273,7 +273,7 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
     } else if ((what & MULTIOS_DO_HUNG) && back_executes(s) &&
                !(what & (MULTIOS_DO_RESET | MULTIOS_DO_POWEROFF))) {
         s->reason = running ? MULTIOS_REASON_HUNG : s->reason;
-        /* the crash kernel may be the one that does not beat, for a while */
+        /* its crash kernel may run, which does not beat: it has dump_limit */
         kdump = running && s->crash_kernel;
     } else {
         return what;
@@ -282,7 +282,7 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
         multios_heartbeat_dump(s);
         s->dumps = true;
         set_state(s, MULTIOS_BACK_CRASHED);
-        /* a beat before it is none of the crash kernel's */
+        /* an earlier beat tells nothing about the time after the crash */
         return what & ~MULTIOS_DO_ALIVE;
     }
     if ((what & (MULTIOS_DO_STOP | MULTIOS_DO_RESTART)) ||
@@ -294,7 +294,7 @@ static unsigned note_crash(MultiOSState *s, unsigned what)
     return what & ~MULTIOS_DO_BY_BACK;
 }
 
-/* The back's own end, by RESET or POWEROFF; or as it was asked to. */
+/* The back has written RESET or POWEROFF, by itself or as it was asked to. */
 static void end_back(MultiOSState *s, bool reset)
 {
     if (s->power_down) {
@@ -324,7 +324,7 @@ void multios_make_changes(MultiOSState *s)
     multios_migration_change(s, true);
     while ((what = qatomic_xchg(&s->pending, 0))) {
         if (what & MULTIOS_DO_CHECKPOINT) {
-            /* with anything else there is nothing to be kept */
+            /* not beside another request: the back is about to change */
             if (what == MULTIOS_DO_CHECKPOINT &&
                 multios_checkpoint_wanted(s)) {
                 multios_checkpoint_take(s);

@@ -2,8 +2,8 @@
 /*
  * multios: properties, those of the command line and those of run time
  *
- * A command takes effect before its qom-set returns: it is carried out in the
- * main loop, where QMP is.
+ * A command takes effect before its qom-set returns: QMP runs in the main loop,
+ * which carries the command out.
  */
 
 #include "qemu/osdep.h"
@@ -93,8 +93,8 @@ static void set_back_command(Object *obj, int value, Error **errp)
 }
 
 /*
- * back-kernel, back-initrd, back-append: kept until realize, which reads the
- * files; from then on for the next start. @opaque is the member's offset.
+ * back-kernel, back-initrd, back-append: before realize only kept; after it, the
+ * files are read at once, for the next start. @opaque is the member's offset.
  */
 static MultiOSBackBoot *boot_names(MultiOSState *s)
 {
@@ -221,7 +221,7 @@ void multios_properties_add(ObjectClass *klass)
     object_class_property_add_bool(klass, "back-standby-ready",
                                    get_back_standby_ready, NULL);
     object_class_property_set_description(klass, "back-standby-ready",
-                                          "a start need not boot");
+                                          "a standby state is kept");
     object_class_property_add_bool(klass, "back-run", get_back_run,
                                    set_back_run);
     object_class_property_set_description(klass, "back-run",

@@ -20,7 +20,7 @@ static unsigned with_request(unsigned pending, unsigned what)
                      MULTIOS_DO_POWER_DOWN);
         break;
     case MULTIOS_DO_POWER_DOWN:
-        /* the back that runs shuts down, instead of its successor */
+        /* it is for the running back, which no longer is to be restarted */
         pending &= ~(MULTIOS_DO_START | MULTIOS_DO_RESTART);
         break;
     case MULTIOS_DO_START:

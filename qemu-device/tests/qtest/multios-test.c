@@ -712,7 +712,7 @@ static void save_and_load(Machine *from, Machine *to, const char *more)
         status = strcmp(status, "completed") ? "" : "completed";
         qobject_unref(answer);
     }
-    /* the file has the state: whoever asks for a change here comes too late */
+    /* the state is in the file: changes here are refused */
     g_assert_true(refused(from->qts, "back-command", "'restart'"));
     qtest_qmp_assert_success(to->qts, "{ 'execute': 'migrate-incoming', "
                              "'arguments': { 'uri': %s } }", uri);

@@ -10,9 +10,10 @@
  *    addresses, see MULTIOS_*_BASE
  *  + properties: back-vcpus, back-mem, shared-mem, back-console, mac,
  *    back-on-crash, back-heartbeat, back-dump-limit, back-shutdown-limit,
- *    back-standby; from the start and at run time back-kernel, back-initrd, back-append; at run
- *    time back-state, back-reason, back-generation, back-restart-delay,
- *    back-standby-ready (read only), back-boot, back-run, back-command
+ *    back-standby; both there and at run time back-kernel, back-initrd,
+ *    back-append; at run time back-boot, back-run, back-command and, read only,
+ *    back-state, back-reason, back-generation, back-restart-delay,
+ *    back-standby-ready
  *  + event MULTIOS_BACK_STATE
  *  + migration sections "<path>/multios" and "<path>/multios-machine"
  *
@@ -115,27 +116,27 @@ typedef struct MultiOSBlob {
     void *buffer; /* which holds data */
 } MultiOSBlob;
 
-/* The kernel of the next starts. */
+/* Kernel, initrd and command line of the next starts */
 typedef struct MultiOSBoot {
     MultiOSBackBoot *names; /* initrd, append: NULL or empty is none */
-    unsigned nth;  /* differs from that of any other */
+    unsigned nth;  /* no two have the same */
     GArray *blobs; /* of MultiOSBlob */
     uint64_t entry;
 } MultiOSBoot;
 
 typedef struct MultiOSCheckpoint MultiOSCheckpoint;
 
-/* What the host's scheduler did with a thread. In ns */
+/* A thread in the eyes of the host's scheduler. In ns */
 typedef struct MultiOSSched {
     int thread;
     bool back; /* a vCPU of the back */
     int fd; /* of schedstat; -1: the host has none */
-    int64_t at; /* the time of this look; 0: none yet */
+    int64_t at; /* when this was read; 0: not yet */
     uint64_t ran;
     uint64_t waited; /* for a CPU */
 } MultiOSSched;
 
-/* The machine's shape, which a machine that takes over its state must have. */
+/* The machine's shape: the destination of a migration must have the same. */
 typedef struct MultiOSShape {
     uint32_t front_vcpus;
     uint32_t back_vcpus;
@@ -204,19 +205,19 @@ struct MultiOSState {
     int64_t start_again;     /* see note_start() */
 
     /* migration.c, protected by the BQL */
-    bool changing;           /* changes are being made, in this thread: */
+    bool changing;           /* by multios_make_changes(), in thread changer */
     QemuThread changer;
     QemuCond unchanging;
-    bool loaded;             /* the machine's state, and it does not run yet */
-    uint8_t *held;           /* of each back vCPU, in the stream */
+    bool loaded;             /* a saved state; the machine does not run yet */
+    uint8_t *held;           /* for each back vCPU; in the stream */
     MultiOSShape shape;      /* in the stream */
 
     /* heartbeat.c, protected by the BQL */
     QEMUTimer heartbeat_timer;
     int64_t beat_due;        /* ms of the virtual clock */
-    GArray *sched;           /* of MultiOSSched: vCPUs and main loop, as seen last */
+    GArray *sched;           /* of MultiOSSched: vCPUs and main loop */
     bool crash_kernel;       /* one is loaded, as the last write said */
-    bool dumps;              /* crashed, vCPUs go on: one may run */
+    bool dumps;              /* crashed, vCPUs go on: it may be dumping */
 
     /* front's view */
     MemoryRegion bar;
@@ -242,8 +243,8 @@ struct MultiOSState {
 /* Requests to multios.c, in the order in which they are met. */
 enum {
     /*
-     * by vCPUs of the back, or because of them: void if not seen when these
-     * are held
+     * by vCPUs of the back, or because of them: holding the vCPUs drops those
+     * that are still pending
      */
     MULTIOS_DO_CRASH    = 1 << 0, /* a vCPU has shut down */
     MULTIOS_DO_PANIC    = 1 << 1, /* the back says so */
@@ -252,7 +253,7 @@ enum {
     MULTIOS_DO_KDUMP    = 1 << 9,  /* with PANIC: a crash kernel runs next */
     MULTIOS_DO_HUNG     = 1 << 10, /* the heartbeat's timer: no write came */
     MULTIOS_DO_ALIVE    = 1 << 11, /* a heartbeat, of a crashed back */
-    MULTIOS_DO_CHECKPOINT = 1 << 13, /* one may be taken now */
+    MULTIOS_DO_CHECKPOINT = 1 << 13, /* take a standby state now */
     MULTIOS_DO_BY_BACK  = MULTIOS_DO_CRASH | MULTIOS_DO_PANIC |
                           MULTIOS_DO_KDUMP | MULTIOS_DO_HUNG |
                           MULTIOS_DO_ALIVE | MULTIOS_DO_CHECKPOINT |
@@ -262,7 +263,7 @@ enum {
     MULTIOS_DO_RESTART  = 1 << 5,
     MULTIOS_DO_START    = 1 << 6,
     MULTIOS_DO_TAKEOVER = 1 << 7, /* the front OS is up: first start */
-    MULTIOS_DO_POWER_DOWN = 1 << 12, /* it shall shut down */
+    MULTIOS_DO_POWER_DOWN = 1 << 12, /* ask it to shut down */
     MULTIOS_DO_COMMANDS = MULTIOS_DO_STOP | MULTIOS_DO_RESTART |
                           MULTIOS_DO_START | MULTIOS_DO_POWER_DOWN,
     /* by the timer */
@@ -272,9 +273,9 @@ enum {
 /* request.c: changes of the back's state, asked for from any thread */
 void multios_request(MultiOSState *s, unsigned what);
 
-/* multios.c: carries out what was requested; main loop only, not nested */
+/* multios.c: carries requests out; main loop only, not nested */
 void multios_make_changes(MultiOSState *s);
-/* For the front's interrupt */
+/* Sets IRQ_STATUS and IRQ_ENABLE, and sends the front's interrupt if due. */
 void multios_update_irq(MultiOSState *s, uint32_t status, uint32_t enable);
 
 /* properties.c */
@@ -296,7 +297,7 @@ void multios_heartbeat_loaded(MultiOSState *s);
 void multios_heartbeat(MultiOSState *s, uint64_t val);
 void multios_heartbeat_stop(MultiOSState *s);
 void multios_heartbeat_dump(MultiOSState *s);
-/* The back's kernel goes on from where it was, and has a while to beat. */
+/* After a start from the standby state: expects the first HEARTBEAT in time. */
 void multios_heartbeat_await(MultiOSState *s);
 bool multios_heartbeat_expected(MultiOSState *s);
 
@@ -305,18 +306,18 @@ bool multios_segments_init(MultiOSState *s, Error **errp);
 void multios_segments_end_ram(MultiOSState *s);
 
 /*
- * boot.c: what the back's first vCPU finds in memory. multios_boot_set(), for
- * the main loop, reads the files for the next starts; if it fails, and so
- * returns false, these stay as they were.
+ * boot.c: what the back's first vCPU finds in memory. multios_boot_set(), main
+ * loop only, reads the files of the next starts. Returns false if they cannot
+ * be used: the former ones stay.
  */
 bool multios_boot_set(MultiOSState *s, const MultiOSBackBoot *names,
                       Error **errp);
 void multios_boot_load(MultiOSState *s);
 
 /*
- * checkpoint.c: a state of the back to start it from; main loop.
- * multios_checkpoint_restore() returns false if there is none of the boot that
- * is next; the back's vCPUs are held and its devices reset.
+ * checkpoint.c: a state of the back to start it from; main loop. With vCPUs
+ * held and devices reset, multios_checkpoint_restore() returns false if there
+ * is no state of the present kernel, initrd and command line.
  */
 bool multios_checkpoint_wanted(MultiOSState *s);
 void multios_checkpoint_take(MultiOSState *s);

@@ -57,14 +57,14 @@ enum {
 
 /* The back's state or generation has changed. */
 #define MULTIOS_IRQ_BACK_STATE      (1u << 0)
-/* The machine goes on elsewhere or from a snapshot: nobody on the wire knows. */
+/* The machine goes on elsewhere or from a snapshot; the wire does not know. */
 #define MULTIOS_IRQ_RESUMED         (1u << 1)
 /* UPLINK has changed. */
 #define MULTIOS_IRQ_UPLINK          (1u << 2)
 #define MULTIOS_IRQ_ALL             (MULTIOS_IRQ_BACK_STATE | \
                                      MULTIOS_IRQ_RESUMED | MULTIOS_IRQ_UPLINK)
 
-/* Carrier of the back's NIC or bridge. */
+/* Carrier of the back's uplink: the other ports of the bridge with mos0. */
 enum {
     MULTIOS_UPLINK_UNKNOWN  = 0, /* as good as up; older devices and backs */
     MULTIOS_UPLINK_DOWN     = 1,
@@ -79,7 +79,7 @@ enum {
 #define MULTIOS_BEAT_ALIVE          (1u << 0)
 #define MULTIOS_BEAT_CRASH_KERNEL   (1u << 1) /* one is loaded */
 
-#define MULTIOS_CHECKPOINT_WANTED   (1u << 0) /* write it: take one now */
+#define MULTIOS_CHECKPOINT_WANTED   (1u << 0) /* write it: take a state now */
 #define MULTIOS_CHECKPOINT_BUSY     (1u << 1) /* it is being taken */
 
 #define MULTIOS_RESET_VALUE         1
