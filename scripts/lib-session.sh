@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Commands of scripts/lab, from one process of it that stays (multios_lab/session.py): for scripts that run hundreds.
+# Runs commands of scripts/lab in one process that stays (multios_lab/session.py): for scripts that run hundreds.
 #
 #   session_open       starts that process; it ends with this script and all of its children
-#   session WORDS...   as scripts/lab WORDS (not up, down, console), but without stdin and with the output at the end;
-#                      before session_open it is scripts/lab itself
+#   session WORDS...   as scripts/lab WORDS (not up, down, migrate, console), but without stdin and with the output at
+#                      the end; before session_open it runs scripts/lab itself
 #   session_close      ends the process
 
 SESSION_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
@@ -14,7 +14,7 @@ session_open() {
 	[[ -z $SESSION ]] || return 0
 	SESSION_DIR=$(mktemp -d) || return
 	exec {SESSION}> >(exec "$SESSION_LAB" session)
-	# A plain "wait" waits for the process substitution as long as it is the last background process.
+	# A plain "wait" would also wait for the process substitution while that is the last background process.
 	true &
 	wait "$!"
 }
@@ -31,13 +31,13 @@ session() {
 		"$SESSION_LAB" "$@"
 		return
 	fi
-	# Subshells ask at the same time. A line that is shorter than PIPE_BUF is written whole.
+	# Subshells may ask at the same time: a line shorter than PIPE_BUF is written whole.
 	local prefix=$SESSION_DIR/$BASHPID status=''
 	[[ -p $prefix.status ]] || mkfifo "$prefix.status" || return
 	printf '%s\0' "$@" >"$prefix.words"
-	# Without SIGPIPE, so that a session that is gone is an error and not this shell's end.
+	# Without SIGPIPE: if the session is gone, that is an error, not the end of this shell.
 	(trap '' PIPE && echo "$prefix" >&"$SESSION") 2>/dev/null || { echo "lab: error: the session has ended" >&2; return 1; }
-	# To the end of the file: a writer that is still there would be taken for the next command's.
+	# Read to the end of file: a writer that still has the FIFO open would be taken for the next command's.
 	read -r -d '' status <"$prefix.status" || true
 	[[ ! -s $prefix.out ]] || cat "$prefix.out"
 	[[ ! -s $prefix.err ]] || cat "$prefix.err" >&2

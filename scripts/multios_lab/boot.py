@@ -74,7 +74,7 @@ class Boot:
             time.sleep(0.02)
 
     def _make_files(self, machine: vm.Vm) -> None:
-        """The files that a VM writes, and that one which takes over from it goes on with."""
+        """Makes the files that a VM writes; a VM that takes over from it goes on with them."""
         folder = self.state.folder
         described = json.dumps(dataclasses.asdict(machine))
         (folder / f"{machine.name}.vm").write_text(described, encoding="utf-8")

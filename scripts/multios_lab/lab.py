@@ -62,7 +62,7 @@ class Lab:
         return qmp.command(self.state, vm, command, arguments)
 
     def migrate(self, through: str = "", seconds: float = 120) -> dict[str, Any]:
-        """Moves the front's machine to another QEMU: query-migrate of the old one."""
+        """Moves the front's machine to another QEMU. Returns query-migrate of the old one."""
         from multios_lab import migrate  # pylint: disable=import-outside-toplevel
 
         return migrate.migrate(self.state, self.trace, through, seconds)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The front's machine moves to another QEMU on this host, over a socket while it runs, or by way of a
-file. It stays a port of the same wire, whose other end sees it come from another port.
+Moves the front's machine to another QEMU on this host, over a socket while it runs, or by way of a
+file. Both QEMUs are on the same wire, on different ports of its bridge.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VM = "front"
 
 
 def migrate(state: State, trace: Trace, through: str, seconds: float) -> dict[str, Any]:
-    """Moves the machine: QEMU's figures. If it fails the machine goes on where it was."""
+    """Moves the machine. Returns QEMU's figures. After a failure the machine goes on where it was."""
     config = state.running_config()
     if config["wire"] != "tap":
         raise LabError("migrate needs a lab that was started with --wire tap")
     old = Vm.from_dict(json.loads((state.folder / f"{VM}.vm").read_text(encoding="utf-8")))
-    # Names of its own each time: a QEMU removes its sockets by the names that they were made with.
+    # New names for each move: the old QEMU removes its sockets by name when it ends.
     moves = int(config.get("moves", 0)) + 1
     prefix = f"in{moves}."
     config |= {"moves": str(moves)}
@@ -64,7 +64,7 @@ def migrate(state: State, trace: Trace, through: str, seconds: float) -> dict[st
 
 
 def move(state: State, new: Vm, through: str, seconds: float) -> dict[str, Any]:
-    """The migration itself, to its end on both sides."""
+    """Migrates, and waits for the end on both sides."""
     uri = f"file:{through}" if through else f"unix:{SOCKET}"
     if not through:
         qmp.command(state, new.name, "migrate-incoming", {"uri": uri})
@@ -79,7 +79,7 @@ def move(state: State, new: Vm, through: str, seconds: float) -> dict[str, Any]:
 
 
 def finished(state: State, vm: str, seconds: float) -> dict[str, Any]:
-    """Waits until a side has done its part: query-migrate."""
+    """Waits until a side has done its part. Returns its query-migrate."""
     deadline, news = time.monotonic() + seconds, time.monotonic() + NEWS_SECONDS
     while True:
         figures: dict[str, Any] = qmp.command(state, vm, "query-migrate")
@@ -101,7 +101,7 @@ def finished(state: State, vm: str, seconds: float) -> dict[str, Any]:
 
 
 def go_on(state: State) -> None:
-    """The machine goes on where it was: nobody took it over."""
+    """Lets the machine go on where it was, as no other QEMU took it over."""
     with contextlib.suppress(LabError):
         if qmp.command(state, VM, "query-status")["status"] == "postmigrate":
             qmp.command(state, VM, "cont")

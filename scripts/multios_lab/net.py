@@ -41,7 +41,7 @@ def create(key: str, mtu: int) -> None:
     remove(key)
     name = namespace(key)
     ip("netns", "add", name)
-    # One that snoops and has no querier would lose multicast after minutes.
+    # With snooping but no querier, a bridge stops forwarding multicast after minutes.
     ip("-n", name, "link", "add", BRIDGE, "mtu", str(mtu), "type", "bridge", "mcast_snooping", "0")
     ip("-n", name, "link", "set", BRIDGE, "up")
 
@@ -53,7 +53,7 @@ def remove(key: str) -> None:
 
 
 def add_tap(key: str, mtu: int) -> int:
-    """A new port of the bridge: the file descriptor of its tap, which goes when that is closed."""
+    """Adds a port to the bridge. Returns the descriptor of its tap; closing it removes the tap."""
     for number in itertools.count():
         name = f"mt{key[:8]}.{number}"
         file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -65,7 +65,7 @@ def add_tap(key: str, mtu: int) -> int:
             return file
         except LabError as err:
             os.close(file)
-            # Another VM's tap has the name, in the namespace.
+            # In the namespace another VM's tap has this name: try the next.
             if "exists" not in str(err) or number > 99:
                 raise
         except OSError as err:

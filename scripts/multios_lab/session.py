@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Many commands from one process: to start Python and this package takes several times as long as a
-command in a guest.
+Runs many commands in one process: starting Python and this package takes several times as long as
+a command in a guest.
 
 A line on stdin is the prefix of four file names. PREFIX.words is a command line of scripts/lab,
 each word ended by a NUL. A thread runs it with its output in PREFIX.out and PREFIX.err, and then
@@ -25,7 +25,7 @@ from typing import Any, TextIO
 
 Run = Callable[[Sequence[str]], int]
 EXIT_ERROR = 1
-# They need a terminal, stdin or the main thread's signals.
+# These need a terminal, stdin or the main thread's signals.
 REFUSED = ("up", "down", "migrate", "console", "session")
 
 

@@ -64,8 +64,8 @@ def make_room(state: State) -> None:
 
 
 def start_all(boot: Boot, vms: Sequence[Vm]) -> None:
-    """Starts the QEMUs; a wire connects them."""
-    # Each QEMU has its end when this closes them.
+    """Makes the wire and starts the QEMUs on it."""
+    # Each QEMU has inherited its end by the time this closes them.
     with contextlib.ExitStack() as ends:
         wire: list[int | None] = [None]
         if vms[0].wire == "tap":

@@ -66,12 +66,12 @@ class Vm:
     capture: str
     wire: str  # socket or tap
     arguments: tuple[str, ...]
-    # Of the names of sockets: the VM takes over the state of one that has them without it.
+    # Of socket names. Not empty: the VM takes over from one whose sockets have no prefix.
     prefix: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vm:
-        """What dataclasses.asdict() made of a VM, by way of JSON or not."""
+        """Reverses dataclasses.asdict(), also after JSON."""
         back = values["back"]
         if back:
             back = Back(**(back | {"os": Os(**back["os"])}))
@@ -199,9 +199,9 @@ class Vm:
 
 def netdev(kind: str, wire: int | None) -> str:
     """
-    The wire's end. Of a pair of sockets both are clients of QEMU's: a server's socket blocks (QEMU
-    10.0 and 10.2), and with it all of its VM while the other end takes no packets, because its back
-    OS hangs. Without a VM there a server is what a program can connect to.
+    The VM's end of the wire. Both ends of a socket pair are client ends to QEMU: a server's socket
+    blocks (QEMU 10.0 and 10.2), and stalls its whole VM while the other end takes no packets, as
+    when its back OS hangs. Without a VM at the other end it is a server, for programs to connect.
     """
     if kind == "tap":
         return f"tap,id=wire,fd={wire},vhost=off"
