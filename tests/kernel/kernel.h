@@ -210,7 +210,7 @@ struct notifier_block { int priority; };
 struct work_struct { int unused; };
 struct delayed_work { int unused; };
 #define system_wq		NULL
-/* mos_link_kick(): that is a fault, and nobody here breaks the rules of the ring. */
+/* Only mos_link_kick() after a fault would call this: no peer here breaks the ring's rules. */
 static inline void mod_delayed_work(void *wq, struct delayed_work *work, unsigned long delay)
 {
 	(void)wq;

@@ -61,7 +61,7 @@ struct mos_bell {
 struct nic {
 	struct mrdma_front front;
 	struct mos_bell bell;
-	bool outage;		/* a link that goes down is expected back */
+	bool outage;		/* nic_link(): the link that goes down is expected back */
 	u8 *section[2];		/* the front's, the back's */
 	u32 section_size;
 	struct msr_tx back_tx;

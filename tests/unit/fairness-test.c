@@ -469,8 +469,8 @@ static void lose(struct path *p, const struct nic_pkt *pkt)
 }
 
 /*
- * The back OS is away for much longer than all retries take together. They do not count meanwhile:
- * each connection goes on, at once when the link is up, and sends nothing in vain before.
+ * The back OS is away for much longer than all retries take. They do not count in that time: each
+ * connection goes on as soon as the link is up, and sends nothing in vain before.
  */
 static void outage(void **state)
 {
@@ -483,7 +483,7 @@ static void outage(void **state)
 	s->path.apps = write_on;
 	path_run(&s->path, 300000);
 	for (i = 0; i < 3; i++) {
-		/* what had left the ring arrives */
+		/* packets that had left the ring arrive */
 		down_for(s, 20000);
 		before = shares(s);
 		path_run(&s->path, 5000000);
@@ -502,7 +502,7 @@ static void outage(void **state)
 	end_scene(s);
 }
 
-/* Nobody is expected back any more: the retries count, and each connection ends. */
+/* The outage is given up: retries count, and each connection ends. */
 static void outage_given_up(void **state)
 {
 	struct scene *s = new_scene(16, 10 * GBIT, 5, 256 << 10);
@@ -521,8 +521,8 @@ static void outage_given_up(void **state)
 }
 
 /*
- * The link is up, but what is sent is lost behind the back's end of it for longer than all retries
- * take: they do not count until something comes from the wire, and then all go back at once.
+ * The link is up, but the back loses all packets for longer than all retries take. Retries do not
+ * count until a packet comes from the wire; then all connections go back at once.
  */
 static void late_wire(void **state)
 {
@@ -546,7 +546,7 @@ static void late_wire(void **state)
 	end_scene(s);
 }
 
-/* Nobody waited for the link: its return is no less a reason to go back. */
+/* No outage: connections go back all the same when the link returns. */
 static void back_after_all(void **state)
 {
 	struct scene *s = new_scene(16, 10 * GBIT, 5, 256 << 10);

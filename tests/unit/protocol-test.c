@@ -553,8 +553,8 @@ static void group_is_work(void **state)
 }
 
 /*
- * Without a link a datagram is lost, done and counted, whether the link is expected back or not.
- * The request of a reliable connection waits.
+ * In an outage a datagram completes, is lost, and is counted. The request of a reliable connection
+ * waits for the link.
  */
 static void outage_by_service(void **state)
 {
@@ -582,7 +582,7 @@ static void outage_by_service(void **state)
 	assert_int_equal(p.q[0]->wc[0][0].status, IB_WC_SUCCESS);
 }
 
-/* An answer that the peer waits for is sent when the link is back, not when the peer asks again. */
+/* A response that an outage held up is sent when the link is back, before the peer repeats. */
 static void answer_after_outage(void **state)
 {
 	(void)state;

@@ -80,8 +80,8 @@ faults() { # GUEST
 bells_refused() { # GUEST: doorbells that it did not ring for what their words say
 	echo $(($(faults "$1" link_bells_refused) + $(faults "$1" eth0_bells_refused) + $(faults "$1" roce0_bells_refused)))
 }
-# Garbage in the doorbells of LIAR until VICTIM has refused one. A sleeping consumer is rung once, and its words are mended
-# once a second: the one word that is read may just then look like a good one, and is rung.
+# scribble_bells LIAR VICTIM: writes garbage into LIAR's doorbells until VICTIM has refused one. One attempt may not do: LIAR
+# repairs its words once a second, and the word that VICTIM reads may happen to be valid.
 scribble_bells() { # LIAR VICTIM
 	local before n
 	before=$(bells_refused "$2")

@@ -4,8 +4,8 @@
 #
 # The back OS dies under checked RC traffic: it panics, with the kernel's defaults; it hangs with interrupts off, and in a
 # softirq. The device notices, says why, starts it again; connections go on, and the front OS with its processes is the same.
-# Carrier and port outlast the outage, and no retry is counted, within the times that the module's parameters give. First
-# with a back that boots each time, then with one that starts from its standby state. Prints how long each outage was.
+# Within grace_ms carrier and port stay up, within outage_ms no retry counts. First with a back that boots each time, then with
+# one that starts from its standby state. Prints how long each outage was.
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -21,7 +21,7 @@ front_dev=$(netdev front) front_rdma=$(rdma_dev front)
 panics() { on back 'echo 0 >/proc/sys/kernel/panic; (sleep 0.5; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &'; }
 hangs() { push back "$module" /tmp/hang.ko && on back "insmod /tmp/hang.ko kind=$1"; }
 
-# note_outage NAME: the longest time without an answer to a ping, and that without a link to the back.
+# note_outage NAME: notes the longest time without an answer to a ping, and the time without a link to the back.
 note_outage() {
 	on front 'pkill -INT -x ping; sleep 0.2
 		link=$(dmesg | sed -n "s/.*traffic goes on after \([0-9]*\) ms.*/\1/p" | tail -n 1)
@@ -51,11 +51,11 @@ dies() {
 	return $rc
 }
 
-# perftest with its own time-outs (0.5 s, which is much less than the back needs): all that is asked of it here is in the
-# front, as the peer only answers.
+# perftest with its own time-outs (0.5 s, much less than the back needs): the front is the requester, so only its retries
+# matter.
 defaults() {
 	local before changes rc=0
-	# A boot may take longer than 10 s under TCG, and the second crash in a row waits for it.
+	# Longer than any boot under TCG.
 	times 60000 60000 || return
 	before=$(back_is generation) && changes=$(on front "cat /sys/class/net/$front_dev/carrier_changes") || return
 	start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
@@ -70,7 +70,7 @@ defaults() {
 	return $rc
 }
 
-# Nobody starts it again: after the grace time the port is down, and then the connection ends.
+# Nobody starts the back again: the port goes down after grace_ms, and the connection ends after outage_ms.
 stays_away() {
 	local rc=0
 	times 1000 3000 && start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
@@ -97,7 +97,7 @@ check "the back stays away: port down after grace_ms, status 12 after outage_ms"
 check "the front reaches the peer again" set_mtu 1500
 check "an absurd time is refused" on front '! echo 3600001 >/sys/module/multios_rdma/parameters/grace_ms && grep 10000 /sys/module/multios_rdma/parameters/grace_ms'
 
-# A wire that is unplugged at the back's NIC is one to the front.
+# A wire that is unplugged at the back's NIC is unplugged for the front.
 carrier_is() {
 	on front "i=0; until [ \$(cat /sys/class/net/$front_dev/carrier) = $1 ] && rdma link show $front_rdma/1 | grep 'state $2'; do
 		i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; sleep 0.1; done"
@@ -129,7 +129,7 @@ check "the front reaches the peer again" set_mtu 1500
 check_eq "the front has not rebooted" "$(on front 'cat /proc/sys/kernel/random/boot_id')" "$boot_id"
 GUESTS='front peer' check_logs "one vCPU in the back"
 
-# The other vCPU of the back goes on. Each start but the first is from the standby state.
+# The back has two vCPUs, of which one hangs. Each start but the first is from the standby state.
 vm_up $SHARED_LAB --back-vcpus 2 --standby || tap_abort "lab up --back-vcpus 2 --standby"
 how='standby'
 set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
@@ -144,7 +144,7 @@ check "the starts were from the standby state" eval '(($(on back "dmesg | grep -
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
 
-# Commands of management, and the front's own end: the back shuts down by its own init, and is not cut off.
+# On power-down by management or the front's power-off, the back shuts down by its own init and is not cut off.
 state_becomes() {
 	for _ in $(seq 100); do
 		[[ $(back_is state) != "$1" ]] || return 0

@@ -4,7 +4,7 @@
 # scripts/lib.sh and tests/lib-tap.sh, set OUT and call nested_needs.
 
 HERE=$MULTIOS_ROOT/tests/vm/nested
-# Bounds of one machine, in seconds: they are met even on a busy host.
+# Bound of the outer machine's boot, in seconds: enough on a busy host.
 BOOT_SECONDS=150
 
 # Whatever ends this script ends the machine.
@@ -14,7 +14,7 @@ outer_leave() { [[ -z $outer_pid ]] || kill "$outer_pid" 2>/dev/null || true; }
 # errexit is on here; a test that failed does not end the suite.
 verdict() { check "$@" || true; }
 
-# nested_needs: what the machines boot from, as the variables that this file works with.
+# nested_needs: builds what the machines boot from, and sets the variables that this file uses.
 nested_needs() {
 	VERSION=$("$MULTIOS_ROOT/scripts/build-kernels" --list | cut -d' ' -f1)
 	KERNEL=$("$MULTIOS_ROOT/scripts/build-kernels" "$VERSION" | tail -n 1)
@@ -72,7 +72,7 @@ outer_initrd() {
 
 ### The outer machine
 
-# outer_booted CONSOLE: outer-rc has got through what is stock there.
+# outer_booted CONSOLE: outer-rc is past its stock part.
 outer_booted() { grep -qE '^outer: (ready|failed)' "$1"; }
 
 # outer_machine IMAGES CONSOLE LIMIT PARAMETERS [OPTION...]: the outer machine from its start to its end, what it says being
@@ -127,7 +127,7 @@ outer_tries() {
 	done
 }
 
-# outer_case CONSOLE CASE: its part of the console, to be judged
+# outer_case CONSOLE CASE: writes the case's part of the console to $OUT/CASE.log, for the judge.
 outer_case() { tr -d '\r' <"$1" | sed -n "/^outer: begin $2\$/,/^outer: end $2\$/p" >"$OUT/$2.log"; }
 
 ### What the judges read: $OUT/CASE.log
@@ -152,7 +152,7 @@ outer_fact() { sed -n "s/^outer: fact $2 //p" "$OUT/$1.log"; }
 
 said() { grep -qE "$2" "$OUT/$1.log"; }
 
-# Says what it did not find to be so.
+# silent CASE: no complaint of a kernel, and a report of each OS at the end. Prints what is missing.
 silent() {
 	local os bad=0
 	if grep -E '\| fact [a-z]* complaint ' "$OUT/$1.log"; then bad=1; fi

@@ -25,11 +25,11 @@ move() {
 f = json.load(sys.stdin)
 print("downtime %d ms, in all %d ms, %d MiB sent" % (f["downtime"], f["total-time"], f["ram"]["transferred"] >> 20))' <<<"$out" | tee -a "$VM_BUILD/migrate.figures"
 }
-# The front has been told so often that the machine has moved.
+# told: how often the front was told that the machine has moved.
 told() { on front "dmesg | grep -c 'the machine goes on from a saved state or on another host'" | tail -n 1; }
 
-# with_traffic CMD...: while CMD runs, messages are exchanged over RC and UD, and one TCP connection is busy: each RC
-# message comes once, and as it was sent; all of them go on afterwards, and neither OS has booted.
+# with_traffic CMD...: runs CMD under RC and UD messages and a busy TCP connection. Each RC message must come once and
+# unchanged, all connections must go on afterwards, and neither OS may have booted.
 with_traffic() {
 	local ids rc=0
 	ids=$(boot_ids)
@@ -40,7 +40,7 @@ with_traffic() {
 	under_way 200 || rc=1
 	on front 'kill -s INT $(pidof iperf3)' || rc=1
 	traffic_end 60 || rc=1
-	# The client's status is not 0 when it is interrupted, and it says so.
+	# An interrupted client exits with a status other than 0: its output tells that it was this.
 	end_of front iperf 10 || true
 	on front "grep 'interrupt - the client has terminated' /tmp/iperf.out" || rc=1
 	end_of peer iperf 10 || true
@@ -61,7 +61,7 @@ check "$rounds times in a row under the same connections" with_traffic there_and
 check "by way of a file: likewise" with_traffic live --through "$VM_BUILD/migrate.state"
 rm -f "$VM_BUILD/migrate.state"
 
-# Nothing but the front itself tells switches and neighbours where it is.
+# Without traffic, only the front's announcement tells switches and neighbours where it is.
 announced() {
 	start_on peer arp "timeout 60 tcpdump -nlc 1 -i $(netdev peer) 'arp and ether src $front_mac'" && says peer 'listening on' /tmp/arp.out || return
 	move || return
@@ -86,7 +86,7 @@ starting() {
 }
 check "with a back that is starting: it goes on to start" starting
 
-# RC connections outlive the back's exchange for another one, and then a move with it.
+# RC connections outlive a new kernel of the back, and then a move.
 other=6.12
 kernel=$("$VM_ROOT/scripts/build-kernels" $other | tail -n 1) || tap_abort "building kernel $other"
 image=$("$VM_ROOT/scripts/build-image" back $other --debug | tail -n 1) || tap_abort "building image $other"
@@ -108,7 +108,7 @@ check "the back's kernel is exchanged for $other: RC connections go on, also whe
 check "the front reaches the peer again" set_mtu 1500
 check "a kernel that is none is refused, and the back goes on" eval '! back_set kernel "\"/etc/passwd\"" && [[ $(back_is state) == running ]] && reachable'
 
-# A snapshot is of both OSes. The peer is none of it, so what is connected when it is loaded ends.
+# A snapshot has both OSes but not the peer, so loadvm ends the connections.
 hmp() {
 	local out
 	out=$(lab qmp front human-monitor-command "{\"command-line\":\"$*\"}") || return

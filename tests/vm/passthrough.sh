@@ -4,8 +4,8 @@
 #
 # NICs on the back's bus whose DMA is not QEMU's: a virtual function of an SR-IOV NIC, passed through by vfio-pci, and
 # virtio-net by vhost-net. Under KVM in an outer machine (emulated: CPU with SVM, IOMMU, SR-IOV NIC igb), whose stock kernel
-# is host and peer. Traffic of the front through them; what they are told that they may reach; what comes of it when they are
-# told to write to the front's memory; their reset when the back panics and when it is stopped.
+# is host and peer. Checks traffic of the front through them, which memory they are given, that a write to the front's memory
+# fails, and their reset when the back panics and when it is stopped.
 # CASE is IRQCHIP-BACKVCPUS-NIC with NIC vfio, whole (the physical function) or vhost: default on-1-vfio, with
 # VM_LONG=1 all.
 #
@@ -20,7 +20,7 @@ MULTIOS_PROG=passthrough
 
 OUT=$MULTIOS_BUILD/passthrough
 CASE_SECONDS=400
-# What front-nic writes to both pages, and that of the front: see outer-passthrough
+# MARK: front-nic writes it to both pages. OTHER: the front's page, see outer-passthrough.
 MARK=0x600DF00D OTHER=0x10000000
 trap outer_leave EXIT
 
@@ -81,7 +81,7 @@ was() {
 
 fact_is() { [[ $(fact "$1" "$2" "$3" "$4") == "$5" ]] || { fact "$@"; return 1; }; }
 
-# A write of the NIC is one of a counter, a header or a packet, and not the mark.
+# The NIC has written a counter, a header or a packet over the mark.
 overwritten() { [[ $(fact "$1" back before own) == "$MARK" && $(fact "$1" back after own) == 0x* && $(fact "$1" back after own) != "$MARK" ]]; }
 
 judge() {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RoCEv2 packets as test programs write them by themselves: bytes, checksums and the ICRC of annex
- * A17. Apart from the module's own code on purpose.
+ * RoCEv2 packets for test programs: bytes, checksums and the ICRC of annex A17. Shares no code with
+ * the modules, so that it cannot share their errors.
  */
 #ifndef ROCE_H
 #define ROCE_H

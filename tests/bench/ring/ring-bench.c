@@ -150,8 +150,8 @@ static void msr_reset(void)
 }
 
 /*
- * The calls of the modules: for each descriptor as mos_eth_xmit() or mrdma_tx_send() and their
- * commit, for each burst as mos_queue_publish().
+ * Makes the modules' calls: for each descriptor those of mos_eth_xmit() and mrdma_tx_send(), for
+ * each burst those of mos_queue_publish().
  */
 static __attribute__((always_inline)) inline void msr_send(uint32_t burst)
 {
@@ -187,7 +187,7 @@ static void broken(enum msr_result result)
 	_exit(1);
 }
 
-/* As mos_queue_poll(), whatever the producer's burst, but for its sleep. */
+/* As mos_queue_poll(), but without its sleep; the same for each burst of the producer */
 static void msr_receive(void)
 {
 	uint32_t n = 0, kept = 0, bells = 0;

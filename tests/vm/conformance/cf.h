@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance: a peer that speaks RoCEv2 by itself, packet by packet, to a queue pair of the device
- * under test (DUT).
+ * conformance: a peer without an RDMA device, which sends and checks RoCEv2 packets one by one, to
+ * and from a QP of the device under test (DUT).
  *
- * The DUT side is a small verbs program: it opens what a case asks for, posts, and reports
- * completions, asynchronous events and its memory, all over TCP. The peer side owns the cases.
- * Packet sequence numbers in cases are relative to the queue pair's first one, which is random and
- * often just below the wrap.
+ * The DUT side is a small verbs program. On command over TCP it creates the QP of a case, posts,
+ * and reports completions, asynchronous events and its memory. The peer side runs the cases. PSNs
+ * in cases are relative to the QP's first one, which is random and often just below the wrap.
  */
 #ifndef CF_H
 #define CF_H
@@ -115,8 +114,8 @@ enum {
 enum { SYN_ACK = 0x1f, SYN_RNR = 0x20, NAK_PSN = 0x60, NAK_INVALID, NAK_ACCESS, NAK_OP };
 
 /*
- * A packet. Everything below "flaws" is 0 in a right one. @psn is relative in cases; dqpn,
- * addresses and ports are filled in by the sender.
+ * A packet. The fields below "flaws" are 0 in a valid one. @psn is relative in cases; cf_build()
+ * fills in dqpn, addresses and ports.
  */
 struct cf_pkt {
 	uint8_t op, synd;
@@ -148,7 +147,7 @@ struct cf_net {
 
 int cf_build(const struct cf_net *net, bool ipv6, const struct cf_pkt *p, uint32_t psn,
 	     uint32_t dqpn, uint8_t *f);
-/* 1: a RoCE packet to us, 0: something else, -1: a wrong one (*why) */
+/* Returns 1 for a RoCE packet to us, 0 for another packet, -1 for a wrong one (*why). */
 int cf_parse(const struct cf_net *net, const uint8_t *f, int len, struct cf_pkt *p,
 	     const char **why);
 void cf_open_net(struct cf_net *net, const char *ifname);
@@ -179,7 +178,7 @@ uint64_t cf_va(uint32_t off);
 
 #define TX(...)		cf_tx((struct cf_pkt){ __VA_ARGS__ })
 #define POST(...)	cf_post((struct cf_cmd){ __VA_ARGS__ })
-/* held back until an answer is waited for, so that packets come in one go */
+/* Queues a packet: all queued ones go out together before the next wait for a packet. */
 void cf_tx(struct cf_pkt p);
 void cf_flush(void);
 void cf_post(struct cf_cmd c);	/* signaled */
@@ -193,8 +192,8 @@ void want_ack(uint32_t psn, uint32_t msn);
 void want_nak(uint8_t syndrome, uint32_t psn, uint32_t msn);
 void want_resp(uint32_t psn, uint32_t pkts, uint32_t msn, const uint8_t *data, uint32_t len,
 	       uint32_t mtu);
-void want_quiet(const char *why);	/* whatever was sent draws no answer */
-/* a request with this PSN is executed, and nothing was pending */
+void want_quiet(const char *why);	/* no response comes */
+/* a request with this PSN is executed, and no other response was due */
 void want_alive(uint32_t psn, uint32_t msn);
 struct cf_wc want_wc(uint64_t wr_id, int status);
 void want_recv(uint64_t wr_id, uint32_t len);

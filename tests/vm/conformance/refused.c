@@ -5,7 +5,7 @@
 #include "cf.h"
 #include "responder.h"
 
-/* After @syndrome at relative PSN @psn: the queue pair is in error and silent. */
+/* Wants a NAK with @syndrome at relative PSN @psn, then a QP in the error state that is silent. */
 static void silent_after(uint8_t syndrome, uint32_t psn, uint32_t msn, bool completes)
 {
 	int event = syndrome == NAK_ACCESS ? IBV_EVENT_QP_ACCESS_ERR : IBV_EVENT_QP_REQ_ERR;
@@ -24,7 +24,7 @@ static void ends(uint8_t syndrome, uint32_t psn, uint32_t msn)
 	silent_after(syndrome, psn, msn, false);
 }
 
-/* The receive request under way ends with an error, which tells as much as an event. */
+/* The receive request in progress ends with an error, so the event may be missing. */
 static void ends_receive(uint8_t syndrome, uint32_t psn, uint32_t msn)
 {
 	silent_after(syndrome, psn, msn, true);
@@ -66,7 +66,7 @@ static void deny(int i)
 	want_wc(1, IBV_WC_WR_FLUSH_ERR);
 }
 
-/* The queue pair itself does not allow it. */
+/* The QP's access flags do not allow the operation. */
 static void no_access(int op)
 {
 	struct cf_cmd c = cf_defaults();
@@ -78,7 +78,7 @@ static void no_access(int op)
 	ends(NAK_INVALID, 0, 0);
 }
 
-/* A good message first; then @bad. It is said in the NAK what was completed before. */
+/* A good message, then @bad: the MSN of the NAK counts the good one. */
 static void after_good(struct cf_pkt bad)
 {
 	cf_open(NULL);
@@ -135,7 +135,7 @@ static void bad_first(int i)
 	after_good(first_bad[i]);
 }
 
-/* The second packet does not go with a FIRST of SEND (@i even) or WRITE (odd). */
+/* The second packet cannot follow a FIRST of SEND (case even) or WRITE (odd). */
 static const struct cf_pkt second_bad[] = {
 	{ .op = SEND_FIRST, .len = MTU },
 	{ .op = SEND_ONLY, .len = 4 },
@@ -144,7 +144,7 @@ static const struct cf_pkt second_bad[] = {
 	{ .op = WRITE_ONLY, .len = 8, .dmalen = 8 },
 	{ .op = WRITE_ONLY_IMM, .len = 8, .dmalen = 8 },
 	{ .op = READ_REQ, .dmalen = 8 },
-	/* the other kind's */
+	/* of the other operation */
 	{ .op = SEND_MIDDLE, .len = MTU },
 	{ .op = SEND_LAST, .len = 4 },
 	{ .op = SEND_LAST_IMM, .len = 4 },
@@ -173,7 +173,7 @@ static void bad_second(int i)
 }
 
 struct middle {
-	/* bytes that DMALEN says, that the packets have; middle 0: none */
+	/* bytes: DMALEN; payload of the MIDDLE and LAST packets */
 	uint32_t total, middle, last;
 	int bad;			/* the packet that is refused: 1 or 2 */
 };
@@ -184,7 +184,7 @@ static const struct middle lengths[] = {
 	{ 4 * MTU, MTU, MTU, 2 },     { 3 * MTU, MTU, MTU + 4, 2 },
 };
 
-/* Lengths inside a WRITE (even) or SEND (odd); a SEND has no DMALEN to differ from. */
+/* Wrong lengths inside a WRITE (even) or SEND (odd), which has no DMALEN. */
 static void bad_length(int i)
 {
 	const struct middle *m = &lengths[i / 2];
@@ -247,7 +247,7 @@ static void reads_beyond_resources(int arg)
 	ends(NAK_INVALID, 0, 0);
 }
 
-/* As many as it has room for, then again from the oldest on. */
+/* As many READs as it has responder resources, then (@again) the same once more. */
 static void reads_at_once(int again)
 {
 	uint32_t i, k;
@@ -263,7 +263,7 @@ static void reads_at_once(int again)
 	want_alive(8, 5);
 }
 
-/* Requests before the wrong one, in the same batch, are answered before the NAK. */
+/* A READ before the refused request, in the same batch, is answered before the NAK. */
 static void read_before_refused(int arg)
 {
 	(void)arg;
