@@ -25,7 +25,7 @@ VM = "front"
 
 
 def migrate(state: State, trace: Trace, through: str, seconds: float) -> dict[str, Any]:
-    """Moves the machine. Returns QEMU's figures. After a failure the machine goes on where it was."""
+    """Moves the machine. Returns QEMU's figures. After a failure it goes on where it was."""
     config = state.running_config()
     if config["wire"] != "tap":
         raise LabError("migrate needs a lab that was started with --wire tap")
