@@ -397,6 +397,7 @@ bool multios_boot_set(MultiOSState *s, const MultiOSBackBoot *names,
     s->boot = g_steal_pointer(&b);
     if (old) {
         boot_free(old);
+        multios_checkpoint_drop(s); /* of the old boot */
     }
     return true;
 }

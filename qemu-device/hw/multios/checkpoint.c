@@ -49,7 +49,6 @@ typedef struct Config {
 enum { STATE_X86, STATE_COMMON, STATE_APIC, STATES };
 
 struct MultiOSCheckpoint {
-    unsigned boot;     /* nth of the boot whose state this is */
     KeptRange segment;
     KeptRange low;
     GArray *configs;   /* of Config */
@@ -63,7 +62,7 @@ bool multios_checkpoint_wanted(MultiOSState *s)
     return s->standby && s->state == MULTIOS_BACK_RUNNING &&
            s->started_boot == s->boot->nth &&
            s->checkpoint_refused != s->generation &&
-           (!s->checkpoint || s->checkpoint->boot != s->boot->nth);
+           !s->checkpoint;
 }
 
 /* Host address of RAM below 4 GiB, which is all in one memory region. */
@@ -340,10 +339,8 @@ void multios_checkpoint_take(MultiOSState *s)
 {
     MultiOSCheckpoint *c = g_new0(MultiOSCheckpoint, 1);
 
-    c->boot = s->started_boot;
     c->configs = g_array_new(false, false, sizeof(Config));
     c->states = g_new0(GByteArray *, s->back_vcpus * STATES);
-    multios_checkpoint_drop(s); /* one of an earlier boot */
     multios_vcpus_hold(s);
     if (qatomic_read(&s->pending) & MULTIOS_DO_BY_BACK) {
         /* It has ended or crashed meanwhile: multios_make_changes() is next. */
@@ -366,7 +363,7 @@ bool multios_checkpoint_restore(MultiOSState *s)
     int64_t begin = get_clock();
     uint64_t pages;
 
-    if (!c || c->boot != s->boot->nth) {
+    if (!c) {
         return false;
     }
     /* as in multios_boot_load() */

@@ -315,9 +315,9 @@ bool multios_boot_set(MultiOSState *s, const MultiOSBackBoot *names,
 void multios_boot_load(MultiOSState *s);
 
 /*
- * checkpoint.c: a state of the back to start it from; main loop. With vCPUs
- * held and devices reset, multios_checkpoint_restore() returns false if there
- * is no state of the present kernel, initrd and command line.
+ * checkpoint.c: a state of the back to start it from, of the present kernel,
+ * initrd and command line; main loop. With vCPUs held and devices reset,
+ * multios_checkpoint_restore() returns false if there is none.
  */
 bool multios_checkpoint_wanted(MultiOSState *s);
 void multios_checkpoint_take(MultiOSState *s);
