@@ -12,7 +12,8 @@
 vm_begin "$@"
 shared_lab back
 put_tool verbs-check front peer
-boot_id=$(on front 'cat /proc/sys/kernel/random/boot_id')
+boot_id_of='cat /proc/sys/kernel/random/boot_id'
+boot_id=$(on front "$boot_id_of")
 module=$(guest_module back hang) || tap_abort "building the module that hangs"
 
 front_dev=$(netdev front) front_rdma=$(rdma_dev front)
@@ -68,6 +69,26 @@ defaults() {
 	on front 'pkill -x ibv_asyncwatch && ! grep -q PORT /tmp/watch.out' || { echo "the watcher is gone, or the port went"; rc=1; }
 	on front "dmesg | grep -A 99 'start $((before + 1))' | grep 'traffic goes on after [0-9]* ms without a back OS'" || rc=1
 	return $rc
+}
+
+# both_ways TIMEOUT: perftest writes in both directions, with this exponent for its time-outs (14 is its own), while the back
+# panics. The peer counts its retries.
+both_ways() {
+	local before rc=0
+	before=$(back_is generation) || return
+	start_on peer wb "timeout -s KILL 60 ib_write_bw -b -u $1 -d $(rdma_dev peer) -F -D 10" && listening peer &&
+		start_on front wb "timeout -s KILL 60 ib_write_bw -b -u $1 -d $front_rdma -F -D 10 $peer_ip" && under_way 200 || return
+	panics && back_restarted "$before" || rc=1
+	end_of front wb 60 && end_of peer wb 60 || rc=1
+	on front 'pkill -9 ib_write_bw'
+	on peer 'pkill -9 ib_write_bw; true'
+	return $rc
+}
+# What an idle host passes, and a busy one may not: 0.54 s are all that the peer has.
+note_own_timeouts() {
+	local how='went on'
+	both_ways 14 >/dev/null || how='ended'
+	printf '%-44s %s\n' "perftest both ways, its own time-outs" "$how" | tee -a "$FIGURES"
 }
 
 # Nobody starts the back again: the port goes down after grace_ms, and the connection ends after outage_ms.
@@ -126,7 +147,7 @@ check "the back hangs with interrupts off: likewise" dies hung hang hangs interr
 check "the front reaches the peer again" set_mtu 1500
 check "the back hangs in a softirq: likewise" dies hung hang hangs softirq
 check "the front reaches the peer again" set_mtu 1500
-check_eq "the front has not rebooted" "$(on front 'cat /proc/sys/kernel/random/boot_id')" "$boot_id"
+check_eq "the front has not rebooted" "$(on front "$boot_id_of")" "$boot_id"
 GUESTS='front peer' check_logs "one vCPU in the back"
 
 # The back has two vCPUs, of which one hangs. Each start but the first is from the standby state.
@@ -139,8 +160,12 @@ check "one of two back vCPUs hangs with interrupts off: likewise" dies hung hang
 check "the front reaches the peer again" set_mtu 1500
 check "the back panics: likewise" dies panic panic panics
 check "the front reaches the peer again" set_mtu 1500
+check "the back panics: perftest in both directions goes on" both_ways 18
+check "the front reaches the peer again" set_mtu 1500
+[[ -n $TEST_CASE ]] || note_own_timeouts
+check "the front reaches the peer again" set_mtu 1500
 check "the starts were from the standby state" eval '(($(on back "dmesg | grep -c \"from the standby state of start 1\"") == 1)) &&
-	(($(grep -ac "from the standby state of start 1" "$LAB_DIR/back.log") == 2))'
+	(($(grep -ac "from the standby state of start 1" "$LAB_DIR/back.log") == $(back_is generation) - 1))'
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
 
@@ -167,6 +192,25 @@ restarts() {
 }
 check "back-command power-down: the back shuts down by its own init" powers_down
 check "back-command restart: it starts, and the front reaches the peer" restarts
+# The front's kernel is replaced by kexec: the machine is not reset, and the back does not notice but for the link.
+kexecs() {
+	local was back file rc=0
+	for file in kernel initrd; do
+		push front "$(sed -n "s/.* -$file \([^ ]*\) .*/\1/p" "$LAB_DIR/front.cmd")" /tmp/$file || return
+	done
+	was=$(on front "$boot_id_of") && back=$(on back "$boot_id_of") || return
+	on front -t 90 'kexec --kexec-file-syscall --load /tmp/kernel --initrd=/tmp/initrd --reuse-cmdline && (sleep 0.5; kexec --exec) >/dev/null 2>&1 &'
+	for _ in $(seq 30); do
+		! lab wait front 5 || [[ $(on front "$boot_id_of") == "$was" ]] || break
+		sleep 1
+	done
+	[[ $(on front "$boot_id_of") != "$was" ]] && set_mtu 1500 || return
+	[[ $(on back "$boot_id_of") == "$back" ]] || { echo "the back has booted"; rc=1; }
+	put_tool verbs-check front
+	verbs_check peer front "$peer_ip" 60 -n 100 -z 100000 -S "$SEED" || rc=1
+	return $rc
+}
+check "the front boots another kernel by kexec: the back goes on, and so does traffic" kexecs
 front_ends() {
 	local before
 	before=$(log_size)

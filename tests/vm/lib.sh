@@ -176,7 +176,7 @@ back_restarted() {
 		sleep 0.5
 	done
 	[[ $now != "$1" ]] || { echo "the back's generation stays $now, its state is $(back_is state)"; return 1; }
-	lab wait back 90 && for _ in $(seq 40); do on back '[ -e /sys/class/net/br0 ]' && return; sleep 0.5; done
+	lab wait back 90 && for _ in $(seq 40); do on back '[ -e /sys/class/net/mos0/brport ]' && return; sleep 0.5; done
 	return 1
 }
 
