@@ -34,8 +34,8 @@ struct mos_queue {
 	struct mos_link *link;
 	unsigned int nr;		/* in the section's table */
 	struct msr_queue_info info;	/* own */
-	struct msr_tx tx;		/* to ring: under the to-ring lock */
-	u64 to_ring[MOS_NR_STATS];	/* same */
+	struct msr_tx tx ____cacheline_aligned;	/* to ring: under the to-ring lock */
+	u64 to_ring[MOS_NR_STATS];		/* same */
 
 	struct msr_rx rx ____cacheline_aligned;	/* from ring: NAPI */
 	u64 from_ring[MOS_NR_STATS];		/* same */

@@ -58,6 +58,18 @@ static inline void msr_copy_words(void *to, const void *from, unsigned int bytes
 		msr_store(&dst[i], msr_load(&src[i]));
 }
 
+/*
+ * @x as a word of which the compiler knows nothing but what it can compute now: it does not join
+ * its load with others.
+ */
+#define msr_apart(x)								\
+	(__extension__({							\
+		__u64 msr_apart_ = (x);						\
+		if (!__builtin_constant_p(msr_apart_))				\
+			__asm__("" : "+r"(msr_apart_));				\
+		msr_apart_;							\
+	}))
+
 #define msr_unlikely(x)		__builtin_expect(!!(x), 0)
 
 #define msr_must_check		__attribute__((warn_unused_result))

@@ -160,58 +160,109 @@ static inline msr_must_check bool msr_check_bell(__u64 bell)
 	       !(bell & ~(MSR_BELL_VALID | MSR_BELL_APIC_MASK | MSR_BELL_VECTOR_MASK));
 }
 
-static inline msr_must_check bool msr_check_frame(const struct msr_desc *d)
-{
-	const struct msr_frame *f = &d->frame;
-	__u8 gso = f->gso_type & ~MSR_GSO_ECN;
+/*
+ * A descriptor as the words of its slot. The rules below are tested on these, in registers: several
+ * fields at once, and no load waits for a store that made a part of it.
+ */
+struct msr_words {
+	msr_word w[4];
+};
 
-	/* all fields that must be zero, in one test */
-	if ((d->flags & ~MSR_FRAME_FLAGS) | f->reserved0 | d->reserved | f->reserved1)
+/* where a field lies within its word */
+#define MSR_SHIFT(field)	(__builtin_offsetof(struct msr_desc, field) % 8 * 8)
+#define MSR_BITS(field)								\
+	(~0ULL >> (64 - 8 * sizeof(((struct msr_desc *)0)->field)) << MSR_SHIFT(field))
+#define MSR_FLAGS(flag)		((__u64)(flag) << MSR_SHIFT(flags))
+#define MSR_FIELD(words, field)							\
+	((__typeof__(((struct msr_desc *)0)->field))				\
+	 ((words).w[__builtin_offsetof(struct msr_desc, field) / 8] >> MSR_SHIFT(field)))
+
+/*
+ * The words of the own descriptor @d. Its fields have just been stored, each for itself, and a load
+ * that is wider than those stores would wait until they are in the cache. So each field is loaded
+ * for itself, a frame's within those of a burst, if it is in memory at all; msr_apart() keeps the
+ * compiler from making one load of them.
+ */
+static inline struct msr_words msr_desc_words(const struct msr_desc *d)
+{
+	const struct msr_burst *b = &d->burst;
+
+	return (struct msr_words){ {
+		msr_apart(d->off) | msr_apart(d->len) << 32,
+		msr_apart(d->type) | msr_apart(d->flags) << 8 | msr_apart(d->hdr_len) << 16 |
+			msr_apart(d->reserved) << 32,
+		msr_apart(b->nseg) | msr_apart(b->seg_len) << 16 | msr_apart(b->op_mid) << 32 |
+			msr_apart(b->op_last) << 40 | msr_apart(b->ext_first) << 48 |
+			msr_apart(b->ext_last) << 56,
+		msr_apart(b->reserved[0]) | msr_apart(b->reserved[1]) << 32,
+	} };
+}
+
+static inline msr_must_check bool msr_check_frame_words(struct msr_words d)
+{
+	__u32 len = MSR_FIELD(d, len);
+	bool partial;
+	__u8 gso;
+
+	if (len - MSR_MIN_FRAME > MSR_MAX_FRAME - MSR_MIN_FRAME || MSR_FIELD(d, hdr_len) > len)
 		return false;
-	if (d->len < MSR_MIN_FRAME || d->len > MSR_MAX_FRAME || d->hdr_len > d->len)
+	/* as a rule all other bits are known: no checksum to be made, no super-frame */
+	if (!(((d.w[1] & ~(MSR_BITS(hdr_len) | MSR_FLAGS(MSR_FRAME_CSUM_VALID))) ^
+	       MSR_DESC_FRAME) | (d.w[2] | d.w[3]) >> 32))
+		return true;
+	/* type, unknown flags, reserved */
+	if ((d.w[1] & ~(MSR_BITS(hdr_len) | MSR_FLAGS(MSR_FRAME_FLAGS))) != MSR_DESC_FRAME ||
+	    MSR_FIELD(d, frame.reserved0) | MSR_FIELD(d, frame.reserved1))
 		return false;
-	if (!((d->flags & MSR_FRAME_CSUM_PARTIAL) | f->gso_type))
-		return !f->gso_size;
-	if ((d->flags & MSR_FRAME_CSUM_PARTIAL) &&
-	    (__u32)f->csum_start + f->csum_offset + 2 > d->len)
+	partial = d.w[1] & MSR_FLAGS(MSR_FRAME_CSUM_PARTIAL);
+	if (partial &&
+	    (__u32)MSR_FIELD(d, frame.csum_start) + MSR_FIELD(d, frame.csum_offset) + 2 > len)
 		return false;
-	if (gso > MSR_GSO_UDP)
+	if (!(MSR_FIELD(d, frame.gso_type) | MSR_FIELD(d, frame.gso_size)))
+		return true;
+	gso = MSR_FIELD(d, frame.gso_type) & ~MSR_GSO_ECN;
+	if (gso == MSR_GSO_NONE || gso > MSR_GSO_UDP)
 		return false;
-	if (f->gso_type & MSR_GSO_ECN && gso != MSR_GSO_TCPV4 && gso != MSR_GSO_TCPV6)
+	if (MSR_FIELD(d, frame.gso_type) & MSR_GSO_ECN && gso == MSR_GSO_UDP)
 		return false;
 	/* a super-frame without a partial checksum cannot be segmented */
-	if (gso != MSR_GSO_NONE)
-		return f->gso_size && (d->flags & MSR_FRAME_CSUM_PARTIAL);
-	return !f->gso_size;
+	return MSR_FIELD(d, frame.gso_size) && partial;
+}
+
+/* The same of an own descriptor, without the place of its data. */
+static inline msr_must_check bool msr_check_frame(const struct msr_desc *d)
+{
+	return msr_check_frame_words(msr_desc_words(d));
 }
 
 /* Ethernet 14, IPv4 20, UDP 8, BTH 12: the shortest RoCEv2 header */
 #define MSR_MIN_BURST_HDR	54
 
-static inline msr_must_check bool msr_check_burst(const struct msr_desc *d)
+static inline msr_must_check bool msr_check_burst_words(struct msr_words d)
 {
-	const struct msr_burst *b = &d->burst;
-	__u32 payload;
+	__u32 hdr_len = MSR_FIELD(d, hdr_len), nseg = MSR_FIELD(d, burst.nseg);
+	__u32 ext_first = MSR_FIELD(d, burst.ext_first), ext_last = MSR_FIELD(d, burst.ext_last);
+	__u32 seg_len = MSR_FIELD(d, burst.seg_len), len = MSR_FIELD(d, len), payload;
 
-	if (d->flags & ~MSR_BURST_FLAGS || d->reserved || b->reserved[0] || b->reserved[1])
+	/* type, unknown flags, reserved */
+	if ((d.w[1] & ~(MSR_BITS(hdr_len) | MSR_FLAGS(MSR_BURST_FLAGS))) !=
+	    MSR_DESC_BURST || d.w[3])
 		return false;
-	if (d->hdr_len > MSR_MAX_BURST_HDR || d->hdr_len > d->len)
+	if (hdr_len > MSR_MAX_BURST_HDR || hdr_len > len)
 		return false;
-	if ((b->ext_first | b->ext_last) % 4 ||
-	    d->hdr_len < MSR_MIN_BURST_HDR + b->ext_first + b->ext_last)
+	if ((ext_first | ext_last) % 4 || hdr_len < MSR_MIN_BURST_HDR + ext_first + ext_last)
 		return false;
-	payload = d->len - d->hdr_len;
+	payload = len - hdr_len;
 	if (payload > MSR_MAX_BURST_DATA)
 		return false;
-	if (!b->nseg || b->nseg > MSR_MAX_SEGS)
+	if (!nseg || nseg > MSR_MAX_SEGS)
 		return false;
-	if (b->nseg == 1)
+	if (nseg == 1)
 		return payload <= MSR_PAGE;	/* the largest path MTU */
-	if (b->seg_len < 256 || b->seg_len > 4096 || b->seg_len & (b->seg_len - 1))
+	if (seg_len < 256 || seg_len > 4096 || seg_len & (seg_len - 1))
 		return false;
 	/* exactly nseg packets: the last has 1..seg_len bytes */
-	return payload > (__u32)(b->nseg - 1) * b->seg_len &&
-	       payload <= (__u32)b->nseg * b->seg_len;
+	return payload > (nseg - 1) * seg_len && payload <= nseg * seg_len;
 }
 
 /*
@@ -219,17 +270,24 @@ static inline msr_must_check bool msr_check_burst(const struct msr_desc *d)
  * bytes long: may its data be read and its fields be used?
  */
 static inline msr_must_check bool
-msr_check_desc(const struct msr_desc *d, __u32 channel, __u64 data_size)
+msr_check_words(struct msr_words d, __u32 channel, __u64 data_size)
 {
-	if ((__u64)d->off + d->len > data_size)
+	if ((__u64)MSR_FIELD(d, off) + MSR_FIELD(d, len) > data_size)
 		return false;
 	switch (channel) {
 	case MSR_CHAN_ETH:
-		return d->type == MSR_DESC_FRAME && msr_check_frame(d);
+		return msr_check_frame_words(d);
 	case MSR_CHAN_ROCE:
-		return d->type == MSR_DESC_BURST && msr_check_burst(d);
+		return msr_check_burst_words(d);
 	}
 	return false;
+}
+
+/* The same of a descriptor in private memory. */
+static inline msr_must_check bool
+msr_check_desc(const struct msr_desc *d, __u32 channel, __u64 data_size)
+{
+	return msr_check_words(msr_desc_words(d), channel, data_size);
 }
 
 #endif /* MSR_CHECK_H */

@@ -21,12 +21,14 @@
 #include "check.h"
 #include "wire.h"
 
-/* One side's view of a ring: producer. In private memory; only pointers lead into the segment. */
+/*
+ * One side's view of a ring: producer. In private memory; only pointers lead into the segment. What
+ * a descriptor needs lies in one cache line, if the structure begins with one.
+ */
 struct msr_tx {
 	struct msr_desc *desc;		/* own section */
-	struct msr_prod *prod;		/* own section */
-	const struct msr_cons *cons;	/* peer's section */
 	__u8 *data;			/* own section */
+	struct msr_prod *prod;		/* own section */
 	__u32 mask;
 	__u32 data_mask;
 	__u32 head;			/* next slot to fill */
@@ -36,6 +38,7 @@ struct msr_tx {
 	__u32 data_head;		/* free-running byte positions */
 	__u32 data_tail;
 	__u32 data_next;		/* end of the reservation, taken over by commit */
+	const struct msr_cons *cons;	/* peer's section */
 };
 
 /* One side's view of a ring: consumer. As above. */
@@ -229,37 +232,24 @@ static inline void msr_tx_trim(struct msr_tx *tx, __u32 len, __u32 used)
 }
 
 /*
- * Puts a descriptor into a slot of the own section. The caller has just stored the fields of @d one
- * by one, and a load wider than those stores would stall until they are in the cache. So this loads
- * single fields, for a frame too: no field of a burst is wider than the frame's field in its place.
- * The slot is stored in words.
- */
-static inline void msr_put_desc(struct msr_desc *to, const struct msr_desc *d)
-{
-	const struct msr_burst *b = &d->burst;
-	msr_word *slot = (msr_word *)to;
-
-	slot[0] = msr_load(&d->off) | (msr_word)msr_load(&d->len) << 32;
-	slot[1] = msr_load(&d->type) | (msr_word)msr_load(&d->flags) << 8 |
-		  (msr_word)msr_load(&d->hdr_len) << 16 | (msr_word)msr_load(&d->reserved) << 32;
-	slot[2] = msr_load(&b->nseg) | (msr_word)msr_load(&b->seg_len) << 16 |
-		  (msr_word)msr_load(&b->op_mid) << 32 | (msr_word)msr_load(&b->op_last) << 40 |
-		  (msr_word)msr_load(&b->ext_first) << 48 | (msr_word)msr_load(&b->ext_last) << 56;
-	slot[3] = msr_load(&b->reserved[0]) | (msr_word)msr_load(&b->reserved[1]) << 32;
-}
-
-/*
  * Producer only, after msr_tx_reserve. Fills the reserved slot; the data of @d lies within the
  * reservation. The consumer sees the descriptor after msr_tx_publish.
  */
 static inline void msr_tx_commit(struct msr_tx *tx, const struct msr_desc *d)
 {
-	msr_put_desc(&tx->desc[tx->head & tx->mask], d);
+	__u32 mask = tx->mask, head = tx->head, used = head - tx->tail;
+	msr_word *slot = (msr_word *)&tx->desc[head & mask];
+	struct msr_words words = msr_desc_words(d);
+
 	tx->data_head = tx->data_next;
-	tx->head++;
+	tx->head = head + 1;
 	/* free slots only: the consumer still reads the others */
-	if ((__u32)(tx->head - tx->tail) + MSR_PREFETCH_FREE <= tx->mask)
-		msr_prefetch_write(&tx->desc[(tx->head + MSR_PREFETCH_FREE) & tx->mask]);
+	if (!(head & 1) && used + MSR_PREFETCH_FREE < mask)
+		msr_prefetch_write(&tx->desc[(head + 1 + MSR_PREFETCH_FREE) & mask]);
+	slot[0] = words.w[0];
+	slot[1] = words.w[1];
+	slot[2] = words.w[2];
+	slot[3] = words.w[3];
 }
 
 /* Producer only. Shows all committed descriptors to the consumer. */
@@ -310,20 +300,6 @@ static inline msr_must_check enum msr_result msr_tx_arm(struct msr_tx *tx, __u32
 	return (__u32)(tx->tail - old) >= slots ? MSR_OK : MSR_EMPTY;
 }
 
-/*
- * Copies a descriptor out of the peer's memory. Each word is loaded exactly once; the compiler
- * cannot load it again.
- */
-static inline void msr_copy_desc(struct msr_desc *to, const struct msr_desc *from)
-{
-	const msr_word *src = (const msr_word *)from;
-	msr_word *dst = (msr_word *)to;
-	unsigned int i;
-
-	for (i = 0; i < sizeof(*to) / sizeof(*dst); i++)
-		dst[i] = msr_load(&src[i]);
-}
-
 /* Consumer only. Accepts the producer's index. MSR_BAD_INDEX: beyond the ring, or taken back. */
 static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
 {
@@ -346,19 +322,32 @@ static inline msr_must_check enum msr_result msr_rx_fill(struct msr_rx *rx)
 static inline msr_must_check enum msr_result
 msr_rx_next(struct msr_rx *rx, struct msr_desc *d)
 {
+	__u32 mask = rx->mask, next = rx->next;
+	msr_word *copy = (msr_word *)d;
+	const msr_word *slot;
 	enum msr_result result;
+	struct msr_words w;
 
-	if (rx->next == rx->avail) {
+	if (next == rx->avail) {
 		result = msr_rx_fill(rx);
 		if (result != MSR_OK)
 			return result;
 	}
+	rx->next = next + 1;
 	/* published slots only: a slot that is being filled has its line at the producer */
-	if ((__u32)(rx->avail - rx->next) > MSR_PREFETCH)
-		msr_prefetch(&rx->desc[(rx->next + MSR_PREFETCH) & rx->mask]);
-	msr_copy_desc(d, &rx->desc[rx->next & rx->mask]);
-	rx->next++;
-	if (!msr_check_desc(d, rx->channel, rx->data_size))
+	if ((__u32)(rx->avail - next) > MSR_PREFETCH)
+		msr_prefetch(&rx->desc[(next + MSR_PREFETCH) & mask]);
+	/* each word by one load, which the compiler cannot repeat */
+	slot = (const msr_word *)&rx->desc[next & mask];
+	w.w[0] = msr_load(&slot[0]);
+	w.w[1] = msr_load(&slot[1]);
+	w.w[2] = msr_load(&slot[2]);
+	w.w[3] = msr_load(&slot[3]);
+	copy[0] = w.w[0];
+	copy[1] = w.w[1];
+	copy[2] = w.w[2];
+	copy[3] = w.w[3];
+	if (msr_unlikely(!msr_check_words(w, rx->channel, rx->data_size)))
 		return MSR_BAD_DESC;
 	return MSR_OK;
 }
