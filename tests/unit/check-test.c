@@ -371,6 +371,135 @@ static void many_packets(void **arg)
 	BURST(false, 3, 32768, MSR_MAX_BURST_DATA, (void)d);
 }
 
+/* SPEC.md's rules again, field by field and in its order */
+static bool frame_by_fields(const struct msr_desc *d)
+{
+	const struct msr_frame *f = &d->frame;
+	bool partial = d->flags & MSR_FRAME_CSUM_PARTIAL;
+
+	if (d->type != MSR_DESC_FRAME || d->flags > 3 || d->reserved || f->reserved0 ||
+	    f->reserved1 || d->len < 14 || d->len > 65792 || d->hdr_len > d->len)
+		return false;
+	if (partial && f->csum_start + f->csum_offset + 2u > d->len)
+		return false;
+	switch (f->gso_type) {
+	case 0:
+		return !f->gso_size;
+	case 1:
+	case 2:
+	case 3:
+	case 0x81:
+	case 0x82:
+		return partial && f->gso_size;
+	}
+	return false;
+}
+
+static bool burst_by_fields(const struct msr_desc *d)
+{
+	const struct msr_burst *b = &d->burst;
+	__u32 payload = d->len - d->hdr_len;
+
+	if (d->type != MSR_DESC_BURST || d->flags > 7 || d->reserved || b->reserved[0] ||
+	    b->reserved[1] || d->hdr_len > 256 || d->hdr_len > d->len || payload > 65536 ||
+	    b->ext_first % 4 || b->ext_last % 4 || d->hdr_len < 54 + b->ext_first + b->ext_last)
+		return false;
+	if (b->nseg == 1)
+		return payload <= 4096;
+	switch (b->seg_len) {
+	case 256:
+	case 512:
+	case 1024:
+	case 2048:
+	case 4096:
+		return b->nseg > 1 && b->nseg <= 256 &&
+		       (payload + b->seg_len - 1) / b->seg_len == b->nseg;
+	}
+	return false;
+}
+
+static __u32 draw(__u32 n)
+{
+	static __u64 state = 88172645463325252ULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (__u32)((state >> 32) % n);
+}
+
+/* A number next to one that a rule has, as a rule. */
+static __u32 limit(void)
+{
+	static const __u32 limits[] = { 0, 2, 4, 14, 54, 128, 256, 1000, 4096, 65536, 65792,
+					PAIR_DATA_SIZE, UINT32_MAX };
+
+	return limits[draw(sizeof(limits) / sizeof(limits[0]))] + draw(3) - 1;
+}
+
+static bool one_in(__u32 n)
+{
+	return !draw(n);
+}
+
+/*
+ * The validators test several fields at once. They agree with the rules one by one for descriptors
+ * that are right, nearly right and wrong in several fields.
+ */
+static void words(void **arg)
+{
+	__u32 good[2] = { 0, 0 }, n;
+
+	(void)arg;
+	for (n = 0; n < 1000000; n++) {
+		bool roce_chan = n % 2, inside, verdict;
+		struct msr_desc d = { .type = roce_chan ? MSR_DESC_BURST : MSR_DESC_FRAME };
+		struct msr_words w;
+
+		d.off = one_in(4) ? limit() : draw(PAIR_DATA_SIZE / 2);
+		d.len = one_in(2) ? limit() : 100 + draw(2000);
+		d.flags = (__u8)(one_in(2) ? draw(8) : 0);
+		d.hdr_len = (__u16)(one_in(3) ? limit() : roce_chan ? 54 + draw(60) : 0);
+		if (roce_chan) {
+			struct msr_burst *b = &d.burst;
+
+			b->nseg = (__u16)(one_in(2) ? 1 : one_in(4) ? limit() : draw(20));
+			b->seg_len = (__u16)(one_in(8) ? limit() : 256u << draw(6));
+			b->op_mid = (__u8)draw(256);
+			b->op_last = (__u8)draw(256);
+			b->ext_first = (__u8)(one_in(2) ? 4 * draw(8) : 0);
+			b->ext_last = (__u8)(one_in(16) ? draw(256) : 0);
+			if (b->nseg > 1 && !one_in(4))
+				d.len = d.hdr_len + (b->nseg - 1u) * b->seg_len +
+					draw(b->seg_len + 2u);
+		} else {
+			struct msr_frame *f = &d.frame;
+
+			f->csum_start = (__u16)(one_in(2) ? limit() : 34);
+			f->csum_offset = (__u16)(one_in(2) ? limit() : 16);
+			f->gso_type = (__u8)(one_in(2) ? draw(5) | (draw(2) ? MSR_GSO_ECN : 0) : 0);
+			f->gso_size = (__u16)(one_in(2) ? limit() : 0);
+			f->hash = draw(UINT32_MAX);
+		}
+		memcpy(&w, &d, sizeof(w));
+		/* one bit anywhere: reserved fields, unknown flags, another type */
+		if (one_in(4))
+			w.w[draw(4)] ^= 1ULL << draw(64);
+		memcpy(&d, &w, sizeof(w));
+		inside = (__u64)d.off + d.len <= PAIR_DATA_SIZE;
+		verdict = inside && (roce_chan ? burst_by_fields(&d) : frame_by_fields(&d));
+		if (msr_check_words(w, roce_chan ? MSR_CHAN_ROCE : MSR_CHAN_ETH, PAIR_DATA_SIZE) !=
+		    verdict)
+			fail_msg("%016llx %016llx %016llx %016llx: must be %d", w.w[0], w.w[1],
+				 w.w[2], w.w[3], verdict);
+		good[roce_chan] += verdict;
+		/* and the words of a descriptor are what lies in its slot */
+		w = msr_desc_words(&d);
+		assert_memory_equal(&w, &d, sizeof(w));
+	}
+	assert_true(good[0] > 50000 && good[1] > 50000);
+}
+
 static void macs(void **arg)
 {
 	const __u8 first[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 }, zero[6] = { 0 };
@@ -431,6 +560,7 @@ int main(void)
 		cmocka_unit_test(frame),
 		cmocka_unit_test(one_packet),
 		cmocka_unit_test(many_packets),
+		cmocka_unit_test(words),
 	};
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }
