@@ -99,10 +99,11 @@ void mos_queue_count_unread(struct mos_queue *q)
 		mos_stat_add(q->from_ring, MOS_STAT_DROP_DOWN, arrived);
 }
 
-void mos_queue_release(struct mos_queue *q, u32 n)
+void mos_queue_release(struct mos_queue *q, u32 n, bool last)
 {
-	msr_rx_release(&q->rx, n);
-	if (msr_rx_need_bell(&q->rx))
+	if (n)
+		msr_rx_release(&q->rx, n);
+	if (last ? msr_rx_need_bell(&q->rx) : msr_rx_need_bell_already(&q->rx))
 		mos_bell_ring(q->link->bell, MSR_BELL_QUEUE(q->nr));
 }
 

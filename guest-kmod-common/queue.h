@@ -72,8 +72,11 @@ void mos_queue_count_unsent(struct mos_queue *q);
 
 /* Under link->lock, link down, no poll running: counts what has arrived as dropped. */
 void mos_queue_count_unread(struct mos_queue *q);
-/* Gives @n descriptors back, wakes the peer if it waits for room. */
-void mos_queue_release(struct mos_queue *q, u32 n);
+/*
+ * Gives @n descriptors back, wakes the peer if it waits for room: for sure with @last, which ends a
+ * poll. In the middle of one a peer that falls asleep just now is left to the next call.
+ */
+void mos_queue_release(struct mos_queue *q, u32 n, bool last);
 /*
  * End of a NAPI poll that did @work of @budget and ended with @result at descriptor @d. Arms an
  * empty ring, reports a broken rule. Returns the poll's return value.
@@ -120,12 +123,11 @@ static __always_inline int mos_queue_poll(struct mos_queue *q, struct napi_struc
 			break;
 		work += ops->rx(napi, &d, q->rx.data + d.off);
 		if (++kept == MOS_RELEASE_BATCH) {
-			mos_queue_release(q, kept);
+			mos_queue_release(q, kept, false);
 			kept = 0;
 		}
 	}
-	if (kept)
-		mos_queue_release(q, kept);
+	mos_queue_release(q, kept, true);
 	if (ops->end && work)
 		ops->end(napi);
 	/* the last one may have cost more than was left */

@@ -57,7 +57,7 @@ struct msr_rx {
 };
 
 /* Slots that the consumer prefetches: enough cache misses in flight to hide the checks */
-#define MSR_PREFETCH	16
+#define MSR_PREFETCH	8
 
 /* Free slots that the producer prefetches for writing: its CPU has the lines when it fills them */
 #define MSR_PREFETCH_FREE	8
@@ -200,15 +200,24 @@ static inline bool msr_tx_fits(const struct msr_tx *tx, __u32 len, __u32 *start)
 static inline void *msr_tx_reserve(struct msr_tx *tx, __u32 len, __u32 *off,
 				   enum msr_result *result)
 {
-	__u32 room = msr_round_up(len);
-	__u32 start;
+	__u32 room = msr_round_up(len), area = tx->data_mask + 1;
+	__u32 start = tx->data_head, at = start & tx->data_mask;
 
-	if (msr_unlikely(len > tx->data_mask / 2 + 1)) {
+	/* as msr_tx_fits(), for the common case: nothing to skip, and room that is known of */
+	if (!msr_unlikely(len > area / 2 || at + room > area ||
+			  (__u32)(start - tx->data_tail) + room > area ||
+			  (__u32)(tx->head - tx->tail) > tx->mask)) {
+		tx->data_next = start + room;
+		*result = MSR_OK;
+		*off = at;
+		return tx->data + at;
+	}
+	if (len > area / 2) {
 		*result = MSR_TOO_LONG;
 		return NULL;
 	}
 	*result = MSR_OK;
-	if (msr_unlikely(!msr_tx_fits(tx, room, &start))) {
+	if (!msr_tx_fits(tx, room, &start)) {
 		*result = msr_tx_reclaim(tx);
 		if (*result != MSR_OK)
 			return NULL;
@@ -374,6 +383,19 @@ static inline bool msr_rx_need_bell(struct msr_rx *rx)
 	/* partner: the barrier in msr_tx_arm. cons.idx is stored before space_event is read */
 	msr_full_barrier();
 	return msr_passed(msr_load(&rx->prod->space_event), rx->released, old);
+}
+
+/*
+ * Consumer only, between two msr_rx_release. As msr_rx_need_bell(), without its barrier unless the
+ * answer is yes: that waits until the index has reached the other processor's cache. An event that
+ * the producer is storing just now may be missed. The next look sees it, for the range looked at
+ * still begins at the last msr_rx_need_bell(), and one of these must come before the consumer turns
+ * to something else.
+ */
+static inline bool msr_rx_need_bell_already(struct msr_rx *rx)
+{
+	return msr_unlikely(msr_passed(msr_load(&rx->prod->space_event), rx->released,
+				       rx->belled)) && msr_rx_need_bell(rx);
 }
 
 /*
