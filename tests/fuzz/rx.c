@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ring[i] = (struct msr_desc){ .len = 64, .type = MSR_DESC_FRAME };
 
 	while (in.left) {
-		switch (take8(&in) % 10) {
+		switch (take8(&in) % 11) {
 		case 0:
 			prod->idx = take32(&in);
 			break;
@@ -75,6 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			result = msr_rx_arm(&rx);
 			if (result == MSR_BAD_INDEX)
 				return 0;
+			break;
+		case 10:
+			(void)msr_rx_need_bell_already(&rx);
 			break;
 		}
 		MUST(rx.avail - rx.released <= RING_SIZE);

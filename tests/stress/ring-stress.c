@@ -285,13 +285,13 @@ static bool restarted(struct side *s)
 	       v.epoch != s->link.peer_epoch || v.peer_epoch != s->link.epoch;
 }
 
-static void release(struct side *s, int q, uint32_t n)
+/* With @last the side may turn to something else: its look at the event is the one that counts. */
+static void release(struct side *s, int q, uint32_t n, bool last)
 {
-	if (!n)
-		return;
-	msr_rx_release(&s->rx[q], n);
+	if (n)
+		msr_rx_release(&s->rx[q], n);
 	s->held[q] -= n;
-	if (msr_rx_need_bell(&s->rx[q]))
+	if (last ? msr_rx_need_bell(&s->rx[q]) : msr_rx_need_bell_already(&s->rx[q]))
 		ring_bell(s);
 }
 
@@ -327,8 +327,9 @@ static int receive(struct side *s, int q)
 		s->held[q]++;
 		done++;
 		if (s->held[q] >= MAX_HELD || !(next_random(&s->random) & 7))
-			release(s, q, 1 + (uint32_t)next_random(&s->random) % s->held[q]);
+			release(s, q, 1 + (uint32_t)next_random(&s->random) % s->held[q], false);
 	}
+	release(s, q, 0, true);
 	return done;
 }
 
@@ -375,7 +376,7 @@ static bool arm(struct side *s)
 	int q;
 
 	for (q = 0; q < NR_QUEUES; q++) {
-		release(s, q, s->held[q]);
+		release(s, q, s->held[q], true);
 		if (s->received[q] < count) {
 			result = msr_rx_arm(&s->rx[q]);
 			if (result == MSR_OK)

@@ -372,6 +372,30 @@ static void space_bell(void **arg)
 		assert_false(msr_rx_need_bell(&p.rx));
 		msr_rx_release(&p.rx, 1);
 		assert_true(msr_rx_need_bell(&p.rx));
+		assert_int_equal(msr_tx_arm(&p.tx, 1), MSR_OK);
+
+		/* the look in between: sees an event that is there, and once */
+		assert_int_equal(send(&p, 64, 3), MSR_OK);
+		assert_int_equal(send(&p, 64, 3), MSR_OK);
+		assert_int_equal(send(&p, 64, 3), MSR_OK);
+		msr_tx_publish(&p.tx);
+		for (n = 0; n < 3; n++)
+			assert_int_equal(msr_rx_next(&p.rx, &d), MSR_OK);
+		assert_int_equal(msr_tx_arm(&p.tx, 1), MSR_EMPTY);
+		msr_rx_release(&p.rx, 1);
+		assert_true(msr_rx_need_bell_already(&p.rx));
+		assert_false(msr_rx_need_bell_already(&p.rx));
+		assert_false(msr_rx_need_bell(&p.rx));
+		/* one that became visible after it is found by the next of either kind */
+		msr_rx_release(&p.rx, 1);
+		assert_false(msr_rx_need_bell_already(&p.rx));
+		p.tx.prod->space_event = p.rx.released - 1;
+		msr_rx_release(&p.rx, 1);
+		if (s % 2)
+			assert_true(msr_rx_need_bell_already(&p.rx));
+		else
+			assert_true(msr_rx_need_bell(&p.rx));
+		assert_false(msr_rx_need_bell(&p.rx));
 		pair_uninit(&p);
 	}
 }

@@ -31,6 +31,7 @@
 #define MAX_ROUNDS	1001
 #define FRAME_LEN	64
 #define RELEASE_BATCH	16	/* MOS_RELEASE_BATCH */
+#define BUDGET		64	/* of a poll */
 
 struct plain {
 	_Alignas(64) _Atomic uint32_t head;
@@ -39,8 +40,9 @@ struct plain {
 };
 
 static struct plain *plain;
-static struct msr_tx tx;
-static struct msr_rx rx;
+/* in memory and each on lines of its own, as in struct mos_queue */
+static _Alignas(64) struct msr_tx tx;
+static _Alignas(64) struct msr_rx rx;
 #ifdef HAVE_RTE_RING
 static struct rte_ring *rte;
 #endif
@@ -155,7 +157,6 @@ static void msr_reset(void)
  */
 static __attribute__((always_inline)) inline void msr_send(uint32_t burst)
 {
-	struct msr_tx t = tx;	/* as a driver holds it: private to its core */
 	unsigned int spins = 0;
 	uint32_t n, i, bells = 0;
 
@@ -165,17 +166,17 @@ static __attribute__((always_inline)) inline void msr_send(uint32_t burst)
 			struct msr_desc d;
 			uint32_t off;
 
-			while (msr_unlikely(!msr_tx_reserve(&t, FRAME_LEN, &off, &result))) {
+			while (msr_unlikely(!msr_tx_reserve(&tx, FRAME_LEN, &off, &result))) {
 				if (result != MSR_EMPTY)
 					_exit(1);
-				msr_tx_publish(&t);
+				msr_tx_publish(&tx);
 				idle(&spins);
 			}
 			fill(&d, off, n + i);
-			msr_tx_commit(&t, &d);
+			msr_tx_commit(&tx, &d);
 		}
-		msr_tx_publish(&t);
-		bells += msr_tx_need_bell(&t);
+		msr_tx_publish(&tx);
+		bells += msr_tx_need_bell(&tx);
 	}
 	if (bells)
 		fprintf(stderr, "ring-bench: %u bells for a consumer that never sleeps\n", bells);
@@ -188,31 +189,40 @@ static void broken(enum msr_result result)
 }
 
 /* As mos_queue_poll(), but without its sleep; the same for each burst of the producer */
+static inline uint32_t msr_poll(uint32_t *n, uint32_t *bells)
+{
+	enum msr_result result = MSR_OK;
+	uint32_t work = 0, kept = 0;
+	struct msr_desc d;
+
+	while (work < BUDGET) {
+		result = msr_rx_next(&rx, &d);
+		if (result != MSR_OK)
+			break;
+		consume(&d, (*n)++);
+		work++;
+		if (++kept == RELEASE_BATCH) {
+			msr_rx_release(&rx, kept);
+			*bells += msr_rx_need_bell_already(&rx);
+			kept = 0;
+		}
+	}
+	if (kept)
+		msr_rx_release(&rx, kept);
+	*bells += msr_rx_need_bell(&rx);
+	if (msr_unlikely(result < 0))
+		broken(result);
+	return work;
+}
+
 static void msr_receive(void)
 {
-	uint32_t n = 0, kept = 0, bells = 0;
-	struct msr_rx r = rx;
+	uint32_t n = 0, bells = 0;
 	unsigned int spins = 0;
 
 	while (n < count) {
-		enum msr_result result;
-		struct msr_desc d;
-
-		result = msr_rx_next(&r, &d);
-		if (result == MSR_OK) {
-			consume(&d, n++);
-			if (++kept < RELEASE_BATCH)
-				continue;
-		} else if (msr_unlikely(result != MSR_EMPTY)) {
-			broken(result);
-		}
-		if (!kept) {
+		if (!msr_poll(&n, &bells))
 			idle(&spins);
-			continue;
-		}
-		msr_rx_release(&r, kept);
-		bells += msr_rx_need_bell(&r);
-		kept = 0;
 	}
 	if (bells)
 		fprintf(stderr, "ring-bench: %u bells for a producer that never sleeps\n", bells);
