@@ -234,25 +234,42 @@ static void rte_reset(void)
 	rte_ring_reset(rte);
 }
 
-static __attribute__((always_inline)) inline void rte_send(uint32_t burst)
+/* Set by a peer before it sleeps, if it ever did, which then looks at the ring once more */
+static struct {
+	_Alignas(64) _Atomic bool consumer;
+	_Alignas(64) _Atomic bool producer;
+} sleeps;
+
+/* What a peer that may sleep costs a side that has just stored its index. */
+static inline uint32_t wakes(const _Atomic bool *peer_sleeps)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load_explicit(peer_sleeps, memory_order_relaxed);
+}
+
+static __attribute__((always_inline)) inline void rte_send(uint32_t burst, bool may_sleep)
 {
 	struct msr_desc d[MAX_BURST];
 	unsigned int spins = 0;
-	uint32_t n, i;
+	uint32_t n, i, bells = 0;
 
 	for (n = 0; n < count; n += burst) {
 		for (i = 0; i < burst; i++)
 			fill(&d[i], 0, n + i);
 		while (!rte_ring_sp_enqueue_bulk_elem(rte, d, sizeof(d[0]), burst, NULL))
 			idle(&spins);
+		if (may_sleep)
+			bells += wakes(&sleeps.consumer);
 	}
+	if (bells)
+		_exit(1);
 }
 
-static __attribute__((always_inline)) inline void rte_receive(uint32_t burst)
+static __attribute__((always_inline)) inline void rte_receive(uint32_t burst, bool may_sleep)
 {
 	struct msr_desc d[MAX_BURST];
+	uint32_t n = 0, i, have, bells = 0;
 	unsigned int spins = 0;
-	uint32_t n = 0, i, have;
 
 	while (n < count) {
 		have = rte_ring_sc_dequeue_burst_elem(rte, d, sizeof(d[0]), burst, NULL);
@@ -261,7 +278,11 @@ static __attribute__((always_inline)) inline void rte_receive(uint32_t burst)
 		for (i = 0; i < have; i++)
 			consume(&d[i], n + i);
 		n += have;
+		if (may_sleep && have)
+			bells += wakes(&sleeps.producer);
 	}
+	if (bells)
+		_exit(1);
 }
 
 static __attribute__((always_inline)) inline void rte_zc_send(uint32_t burst)
@@ -319,7 +340,8 @@ static __attribute__((always_inline)) inline void rte_zc_receive(uint32_t burst)
 BOTH(plain, plain_send(1), plain_receive(1), plain_send(32), plain_receive(32))
 BOTH(msr, msr_send(1), msr_receive(), msr_send(32), msr_receive())
 #ifdef HAVE_RTE_RING
-BOTH(rte, rte_send(1), rte_receive(1), rte_send(32), rte_receive(32))
+BOTH(rte, rte_send(1, false), rte_receive(1, false), rte_send(32, false), rte_receive(32, false))
+BOTH(rte_bell, rte_send(1, true), rte_receive(1, true), rte_send(32, true), rte_receive(32, true))
 BOTH(rte_zc, rte_zc_send(1), rte_zc_receive(1), rte_zc_send(32), rte_zc_receive(32))
 #endif
 
@@ -336,6 +358,7 @@ static struct variant {
 	{ text, 32, reset, name##_send_32, name##_recv_32, { 0 } }
 #ifdef HAVE_RTE_RING
 	VARIANT("rte_ring", rte, rte_reset),
+	VARIANT("rte_ring, peer may sleep", rte_bell, rte_reset),
 	VARIANT("rte_ring, zero copy", rte_zc, rte_reset),
 #endif
 	VARIANT("textbook SPSC", plain, plain_reset),
@@ -504,8 +527,8 @@ int main(int argc, char **argv)
 
 	printf("%u elements of %zu bytes, capacity %u, %d rounds, CPUs %d -> %d, ns per element\n\n",
 	       count, sizeof(struct msr_desc), RING_SIZE, rounds, producer_cpu, consumer_cpu);
-	printf("| %-20s | burst |    min | median | min / rte_ring | median / rte_ring |\n", "queue");
-	printf("| -------------------- | ----: | -----: | -----: | -------------: | ----------------: |\n");
+	printf("| %-24s | burst |    min | median | min / rte_ring | median / rte_ring |\n", "queue");
+	printf("| ------------------------ | ----: | -----: | -----: | -------------: | ----------------: |\n");
 	for (v = 0; v < NR_VARIANTS; v++) {
 		const struct variant *ref = &variants[variants[v].burst == 32];
 		struct variant *x = &variants[v];
@@ -513,7 +536,7 @@ int main(int argc, char **argv)
 		if (!wanted(x))
 			continue;
 		qsort(x->ns, (size_t)rounds, sizeof(x->ns[0]), cmp);
-		printf("| %-20s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
+		printf("| %-24s | %5d | %6.2f | %6.2f |", x->name, x->burst, x->ns[0],
 		       x->ns[rounds / 2]);
 		if (strcmp(ref->name, "rte_ring"))
 			printf(" %14s | %17s |\n", "-", "-");
