@@ -46,6 +46,11 @@ const char *mrdma_back_state_name(u32 state)
 	return state < ARRAY_SIZE(state_names) ? state_names[state] : "unknown";
 }
 
+void mrdma_back_command(struct mrdma_front *front, u32 command)
+{
+	writel(command, front->regs + MULTIOS_REG_BACK_CTL);
+}
+
 static ssize_t back_state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n",
@@ -76,7 +81,7 @@ static ssize_t back_command_store(struct device *dev, struct device_attribute *a
 
 	if (i < 0)
 		return i;
-	writel(i + 1, front->regs + MULTIOS_REG_BACK_CTL);
+	mrdma_back_command(front, i + 1);
 	return count;
 }
 static DEVICE_ATTR_WO(back_command);

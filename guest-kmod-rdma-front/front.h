@@ -6,7 +6,7 @@
  * Locks, outermost first (those of link and queues: guest-kmod-common/link.h):
  *
  *   front->state_lock (mutex)  back_state, back_generation as last reported. Process context.
- *   link->lock                 the link, and mrdma_front.outage
+ *   link->lock                 the link, mrdma_front.outage and .stall
  *   chan->lock (spinlock, BH off)  to-ring side of a RoCE queue, waiters for its room. Held from
  *                                  the first burst of a send to its end; locks inside it: mrdma.h
  *
@@ -52,6 +52,16 @@ struct mrdma_outage {
 	struct delayed_work uplink;	/* a look at the carrier of the back's NIC */
 };
 
+/* A back that takes nothing out of its rings, see stall.c. Under link->lock. */
+struct mrdma_stall {
+	struct delayed_work work;
+	bool asked;			/* for a restart, since the link is up */
+	struct {
+		u32 taken;		/* consumer index at the last look */
+		unsigned int looks;	/* that found it there, and something to take */
+	} queue[MSR_MAX_QUEUES];
+};
+
 struct mrdma_front {
 	struct pci_dev *pdev;
 	void __iomem *regs;
@@ -60,6 +70,7 @@ struct mrdma_front {
 	struct mos_eth eth;
 	struct mrdma_chan chan;
 	struct mrdma_outage outage;
+	struct mrdma_stall stall;
 
 	struct notifier_block reboot;
 
@@ -80,6 +91,8 @@ static inline struct mrdma_front *mrdma_netdev_front(struct net_device *dev)
 /* control.c: attributes of the PCI device */
 extern const struct attribute_group *mrdma_control_groups[];
 const char *mrdma_back_state_name(u32 state);
+/* Any context. @command: MULTIOS_CTL_*. */
+void mrdma_back_command(struct mrdma_front *front, u32 command);
 
 /* netdev.c */
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
@@ -112,6 +125,12 @@ void mrdma_outage_moved(struct mrdma_front *front);
 void mrdma_outage_init(struct mrdma_front *front);
 /* Not under link->lock, after mos_link_stop(). */
 void mrdma_outage_stop(struct mrdma_front *front);
+
+/* stall.c; process context. Link callback, under link->lock: */
+void mrdma_stall_begin(struct mrdma_front *front);
+void mrdma_stall_init(struct mrdma_front *front);
+/* Not under link->lock, after mos_link_stop(). */
+void mrdma_stall_stop(struct mrdma_front *front);
 
 /* implemented by the RDMA part: verbs.c; front->netdev is registered */
 int mrdma_ib_register(struct mrdma_front *front);

@@ -124,7 +124,10 @@ static irqreturn_t thread_interrupt(int irq, void *data)
 
 static void link_up(struct mos_link *link)
 {
-	mrdma_outage_end(container_of(link, struct mrdma_front, link));
+	struct mrdma_front *front = container_of(link, struct mrdma_front, link);
+
+	mrdma_outage_end(front);
+	mrdma_stall_begin(front);
 }
 
 static void link_down(struct mos_link *link)
@@ -236,6 +239,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	front->pdev = pdev;
 	mutex_init(&front->state_lock);
 	mrdma_outage_init(front);
+	mrdma_stall_init(front);
 	pci_set_drvdata(pdev, front);
 
 	err = map_registers(front);
@@ -308,6 +312,7 @@ static void remove(struct pci_dev *pdev)
 	pci_free_irq_vectors(pdev);
 	mrdma_ib_unregister(front);
 	mos_link_stop(&front->link);
+	mrdma_stall_stop(front);
 	mrdma_outage_stop(front);
 	unregister_netdev(front->netdev);
 	mos_link_uninit(&front->link);
@@ -322,6 +327,7 @@ static void shutdown(struct pci_dev *pdev)
 
 	writel(0, front->regs + MULTIOS_REG_IRQ_ENABLE);
 	mos_link_stop(&front->link);
+	mrdma_stall_stop(front);
 	mrdma_outage_stop(front);
 }
 

@@ -32,15 +32,28 @@ note_outage() {
 FIGURES=$VM_BUILD/failover.figures
 rm -f "$FIGURES"
 
+# rc_traffic SECONDS: RC connections whose messages, their content and their completions are checked by both ends.
+rc_traffic() {
+	start_on peer vcs '/tmp/verbs-check -w 30' &&
+		start_on front vcc "/tmp/verbs-check -w 30 -k -s $1 -q 2 -z 100000 -t 20 -T 100 -o write,read,send,add $peer_ip" && under_way 200
+}
+
+state_becomes() {
+	for _ in $(seq 100); do
+		[[ $(back_is state) != "$1" ]] || return 0
+		sleep 0.2
+	done
+	echo "the back is $(back_is state), must be $1"
+	return 1
+}
+
 # dies REASON WORD CMD...: CMD ends the back; the device's REASON, the front's log has WORD for it. RC connections outlive
-# it: messages, their content and their completions are checked by both ends.
+# it.
 dies() {
 	local reason=$1 word=$2 before rc=0
 	shift 2
 	before=$(back_is generation) || return
-	start_on peer vcs '/tmp/verbs-check -w 30' &&
-		start_on front vcc "/tmp/verbs-check -w 30 -k -s 300 -q 2 -z 100000 -t 20 -T 100 -o write,read,send,add $peer_ip" &&
-		start_on front gap "exec ping -D -i 0.02 $peer_ip" && under_way 200 || return
+	rc_traffic 300 && start_on front gap "exec ping -D -i 0.02 $peer_ip" && under_way 200 || return
 	"$@" || return
 	back_restarted "$before" || rc=1
 	under_way 200 || rc=1
@@ -48,7 +61,7 @@ dies() {
 	traffic_end 60 || rc=1
 	[[ $(back_is reason) == "$reason" ]] || { echo "the reason is '$(back_is reason)', must be '$reason'"; rc=1; }
 	[[ $(back_is generation) == $((before + 1)) ]] || { echo "the back was started $(($(back_is generation) - before)) times"; rc=1; }
-	on front "dmesg | grep 'back OS is running (start $((before + 1)), the last run ended by a $word'" || rc=1
+	on front "dmesg | grep 'back OS is running (start $((before + 1)), the last run ended by $word'" || rc=1
 	return $rc
 }
 
@@ -110,7 +123,7 @@ stays_away() {
 how='boots'
 times() { on front "cd /sys/module/multios_rdma/parameters && echo $1 >grace_ms && echo $2 >outage_ms"; }
 
-check "the back panics: noticed, started again, RC connections go on" dies panic panic panics
+check "the back panics: noticed, started again, RC connections go on" dies panic 'a panic' panics
 check "the front reaches the peer again" set_mtu 1500
 check "the back panics: perftest with its own time-outs goes on, carrier and port stay" defaults
 check "the front reaches the peer again" set_mtu 1500
@@ -143,9 +156,9 @@ by_front() {
 		on front "cd $sysfs && grep running back_state && grep command back_reason && grep $((before + 1)) back_generation" && set_mtu 1500
 }
 check "the front restarts the back, and knows its state" by_front
-check "the back hangs with interrupts off: likewise" dies hung hang hangs interrupts
+check "the back hangs with interrupts off: likewise" dies hung 'a hang' hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
-check "the back hangs in a softirq: likewise" dies hung hang hangs softirq
+check "the back hangs in a softirq: likewise" dies hung 'a hang' hangs softirq
 check "the front reaches the peer again" set_mtu 1500
 check_eq "the front has not rebooted" "$(on front "$boot_id_of")" "$boot_id"
 GUESTS='front peer' check_logs "one vCPU in the back"
@@ -156,9 +169,14 @@ how='standby'
 set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool verbs-check front peer
 check "a standby state is ready" eval '[[ $(back_is standby-ready) == true ]]'
-check "one of two back vCPUs hangs with interrupts off: likewise" dies hung hang hangs interrupts
+check "one of two back vCPUs hangs with interrupts off: likewise" dies hung 'a hang' hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
-check "the back panics: likewise" dies panic panic panics
+check "the back panics: likewise" dies panic 'a panic' panics
+check "the front reaches the peer again" set_mtu 1500
+# Its heartbeat goes on.
+stands_still() { on front 'echo 3000 >/sys/module/multios_rdma/parameters/stall_ms' && hangs ring; }
+check "the back takes nothing out of its rings: the front has it restarted after stall_ms, RC connections go on" dies command command stands_still
+check "it says so once" on front 'echo 0 >/sys/module/multios_rdma/parameters/stall_ms; [ $(dmesg | grep -c "has taken none of") = 1 ]'
 check "the front reaches the peer again" set_mtu 1500
 check "the back panics: perftest in both directions goes on" both_ways 18
 check "the front reaches the peer again" set_mtu 1500
@@ -170,14 +188,6 @@ check "the starts were from the standby state" eval '(($(on back "dmesg | grep -
 GUESTS='front peer' check_logs "after all of it"
 
 # On power-down by management or the front's power-off, the back shuts down by its own init and is not cut off.
-state_becomes() {
-	for _ in $(seq 100); do
-		[[ $(back_is state) != "$1" ]] || return 0
-		sleep 0.2
-	done
-	echo "the back is $(back_is state), must be $1"
-	return 1
-}
 log_size() { wc -c <"$LAB_DIR/back.log"; }
 shut_down_since() { tail -c "+$1" "$LAB_DIR/back.log" | tee >(grep -a 'asked to power off' >&2) | grep -a 'reboot: Power down'; }
 powers_down() {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A back OS that stands still: its kernel is alive, and its heartbeat says so, but it takes nothing
+ * out of a ring that holds work, because its NIC is stuck or the poll of mos0 does not run. The
+ * device cannot see that. With the parameter stall_ms the front looks at each ring to the back a few
+ * times in that time, and asks the device to restart the back, as back_command in sysfs does, when
+ * the consumer index was the same at all of them.
+ *
+ * Looks are counted, not the time between them: after a pause of the machine there is one, however
+ * long it was.
+ */
+#include <linux/moduleparam.h>
+
+#include "../guest-kmod-common/regs.h"
+#include "front.h"
+#include "kcompat.h"
+
+#define STALL_MS_MAX	3600000		/* an hour */
+#define LOOKS		5		/* without progress; the time is from the first to the last */
+
+static int set_stall_ms(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, STALL_MS_MAX);
+}
+
+static const struct kernel_param_ops stall_ms_ops = {
+	.set = set_stall_ms,
+	.get = param_get_uint,
+};
+
+static unsigned int stall_ms;
+module_param_cb(stall_ms, &stall_ms_ops, &stall_ms, 0644);
+__MODULE_PARM_TYPE(stall_ms, "uint");
+MODULE_PARM_DESC(stall_ms, "time without progress in a ring that holds work after which the back OS is restarted, 0 to 3600000 ms; 0: never (default)");
+
+/* In jiffies, to the next look. While it is off: to the next look at the parameter. */
+static unsigned long stall_period(unsigned int ms)
+{
+	return ms ? max(msecs_to_jiffies(ms) / (LOOKS - 1), 1UL) : round_jiffies_relative(HZ);
+}
+
+/* The number of descriptors that the back has left in ring @i at all of the last looks, or 0. */
+static u32 look_at(struct mrdma_front *front, unsigned int i)
+{
+	struct mos_queue *q = &front->link.queue[i];
+	u32 taken = msr_load(&q->tx.cons->idx);
+	/* a sender may be changing it: the next look sees it */
+	u32 waiting = READ_ONCE(q->tx.published) - taken;
+
+	/* more than fit are a broken rule, which the ring's users report */
+	if (!waiting || waiting > q->tx.mask + 1 || taken != front->stall.queue[i].taken)
+		front->stall.queue[i].looks = 0;
+	front->stall.queue[i].taken = taken;
+	if (!waiting)
+		return 0;
+	return ++front->stall.queue[i].looks >= LOOKS ? waiting : 0;
+}
+
+static void stall_work(struct work_struct *work)
+{
+	struct mrdma_front *front = container_of(to_delayed_work(work), struct mrdma_front,
+						 stall.work);
+	unsigned int ms = READ_ONCE(stall_ms), i;
+	u32 waiting;
+
+	mutex_lock(&front->link.lock);
+	if (!front->link.up || front->stall.asked)
+		goto out;
+	if (!ms)
+		memset(front->stall.queue, 0, sizeof(front->stall.queue));
+	for (i = 0; ms && i < front->link.nr_queues; i++) {
+		waiting = look_at(front, i);
+		if (!waiting)
+			continue;
+		netdev_err(front->netdev,
+			   "the back OS has taken none of %u descriptors for %u ms (stall_ms): it is restarted\n",
+			   waiting, ms);
+		front->stall.asked = true;
+		mrdma_back_command(front, MULTIOS_CTL_RESTART);
+		goto out;
+	}
+	queue_delayed_work(system_dfl_wq, &front->stall.work, stall_period(ms));
+out:
+	mutex_unlock(&front->link.lock);
+}
+
+void mrdma_stall_begin(struct mrdma_front *front)
+{
+	struct mrdma_stall *s = &front->stall;
+
+	lockdep_assert_held(&front->link.lock);
+	s->asked = false;
+	memset(s->queue, 0, sizeof(s->queue));
+	mod_delayed_work(system_dfl_wq, &s->work, stall_period(READ_ONCE(stall_ms)));
+}
+
+void mrdma_stall_init(struct mrdma_front *front)
+{
+	INIT_DELAYED_WORK(&front->stall.work, stall_work);
+}
+
+void mrdma_stall_stop(struct mrdma_front *front)
+{
+	cancel_delayed_work_sync(&front->stall.work);
+}
