@@ -6,6 +6,8 @@
 # softirq. The device notices, says why, starts it again; connections go on, and the front OS with its processes is the same.
 # Within grace_ms carrier and port stay up, within outage_ms no retry counts. First with a back that boots each time, then with
 # one that starts from its standby state. Prints how long each outage was.
+# --long: 200 faults in random order and combination beside the same connections, and memory before and after them.
+# FAULTS: so many (these alone: --case faults).
 
 # shellcheck disable=SC2016,SC2086,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -184,6 +186,83 @@ check "the front reaches the peer again" set_mtu 1500
 check "the front reaches the peer again" set_mtu 1500
 check "the starts were from the standby state" eval '(($(on back "dmesg | grep -c \"from the standby state of start 1\"") == 1)) &&
 	(($(grep -ac "from the standby state of start 1" "$LAB_DIR/back.log") == $(back_is generation) - 1))'
+
+# Faults in random order, each third one while the one before is still under way.
+faults=0
+((!LONG)) || faults=200
+faults=${FAULTS:-$faults}
+
+begin_fault() {
+	case $1 in
+	panic) panics ;;
+	interrupts | softirq) hangs "$1" ;;
+	stop) back_set command '"stop"' && sleep 0.$((RANDOM % 10)) && back_set command '"start"' ;;
+	restart) back_set command '"restart"' ;;
+	front) on front "echo restart >$sysfs/back_command" ;;
+	unplug) plug false && sleep 0.$((RANDOM % 10)) && plug true ;;
+	esac
+}
+
+# A back that dies does so half a second after it has answered.
+back_settles() {
+	sleep 1
+	for _ in $(seq 60); do
+		[[ $(back_is state) == running ]] && lab wait back 90 && on back '[ -e /sys/class/net/mos0/brport ]' && return
+		sleep 0.5
+	done
+	echo "the back is $(back_is state), generation $(back_is generation)"
+	return 1
+}
+
+one_after_the_other() {
+	local kinds=(panic interrupts softirq stop restart front unplug) kind i crashes=0 before
+	RANDOM=$SEED
+	before=$(back_is generation)
+	rc_traffic 100000 || return
+	for ((i = 1; i <= $1; i++)); do
+		kind=${kinds[RANDOM % 7]}
+		# From the fourth crash on without a command the device waits for longer than connections do.
+		if [[ $kind == @(panic|interrupts|softirq) ]] && ((++crashes > 3)); then kind=restart; fi
+		[[ $kind == @(stop|restart|front) ]] && crashes=0
+		say "fault $i: $kind"
+		begin_fault $kind || return
+		if ((RANDOM % 3 == 0 && i < $1)); then
+			kind=${kinds[3 + RANDOM % 4]}
+			[[ $kind == unplug ]] || crashes=0
+			((++i))
+			say "fault $i, meanwhile: $kind"
+			sleep 0.$((RANDOM % 10))
+			begin_fault $kind || return
+		fi
+		back_settles && under_way 200 || return
+	done
+	traffic_end 100 || return
+	say "$1 faults, $(($(back_is generation) - before)) starts"
+}
+
+# KiB: all of QEMU; its own, which is what is not mapped in pieces of 16 MiB and more, as the guests' memory is; the code that
+# TCG has made; free memory and slabs of the front; free memory of the back, which has just started.
+memory_of_all() {
+	local free_front free_back
+	free_front=$(memory front) && free_back=$(memory back) || return
+	awk '/^[0-9a-f]+-/ { heap = $NF == "[heap]"; made = $2 ~ /wx/ } /^Size:/ { big = $2 >= 16384 && !heap }
+		/^Rss:/ { rss += $2; if (made) code += $2; else if (!big) own += $2 } END { printf "%d %d %d ", rss, own, code }' \
+		"/proc/$(cat "$LAB_DIR/front.pid")/smaps"
+	echo "$free_front $(on front "awk '/^Slab:/ { print \$2 }' /proc/meminfo") $free_back"
+}
+# TCG keeps about an eighth of its code's size in tables beside it.
+memory_is_flat() {
+	say "$(printf 'KiB        QEMU    its own  TCG code front free  its slabs  back free\nbefore%9d%11d%10d%11d%11d%11d\nafter %9d%11d%10d%11d%11d%11d\n' "$@")"
+	(($8 - $2 - ($9 - $3) / 8 < 8192 && $4 - ${10} < 16384 && ${11} - $5 < 8192 && $6 - ${12} < 16384))
+}
+if ((faults)); then
+	before=$(memory_of_all)
+	check "$faults faults, seed $SEED: RC connections go on" one_after_the_other $faults
+	check "after $faults faults the front reaches the peer" set_mtu 1500
+	after=$(memory_of_all)
+	check "in $faults faults QEMU's own memory and the front's slabs grew by less than 8 MiB, free memory of front and back fell by less than 16" \
+		memory_is_flat $before $after
+fi
 # In the back's log are its panics.
 GUESTS='front peer' check_logs "after all of it"
 
@@ -232,6 +311,6 @@ front_ends() {
 	return 1
 }
 check "the front powers off: the back shuts down first" front_ends
-say "$(sed 's/^/    /' "$FIGURES")"
+[[ ! -e $FIGURES ]] || say "$(sed "s/^/    /" "$FIGURES")"
 rm -f "$FIGURES"
 vm_end
