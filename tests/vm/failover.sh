@@ -106,17 +106,21 @@ note_own_timeouts() {
 	printf '%-44s %s\n' "perftest both ways, its own time-outs" "$how" | tee -a "$FIGURES"
 }
 
-# Nobody starts the back again: the port goes down after grace_ms, and the connection ends after outage_ms.
+# Nobody starts the back again: the port goes down after grace_ms, and the connection ends after outage_ms, not before by the
+# front's own clock. Without that time its retries take half a second.
 stays_away() {
 	local rc=0
 	times 1000 3000 && start_on front watch "exec timeout 100 stdbuf -oL ibv_asyncwatch -d $front_rdma" && says front 'async event' /tmp/watch.out &&
 		start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 60" && listening peer &&
-		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 || return
+		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 &&
+		start_on front end 'until grep -q "status 12" /tmp/wb.out; do sleep 0.05; done; echo "multios-test: its connection ends" >/dev/kmsg' || return
 	back_set run false || return
 	says front PORT_ERR /tmp/watch.out && on front "! ip link show $front_dev | grep -q LOWER_UP && rdma link show $front_rdma/1 | grep 'state DOWN'" || rc=1
 	says front 'status 12' /tmp/wb.out 300 || rc=1
 	on front "dmesg | grep 'nothing comes from the wire for [0-9]* ms: connections count their retries'" || rc=1
-	on front 'pkill -9 ib_write_bw; pkill -x ibv_asyncwatch'
+	end_of front end 10 && on front 'dmesg | awk -F "[][]" "/back OS is stopped/ { went = \$2 } /its connection ends/ { ended = \$2 }
+		END { print \"it ended after \" ended - went \" s\"; exit !went || ended - went < 3 }"' || rc=1
+	on front 'pkill -9 ib_write_bw; pkill -x ibv_asyncwatch; kill $(cat /tmp/end.pid) 2>/dev/null'
 	on peer 'pkill -9 ib_write_bw; true'
 	back_set run true && lab wait back 90 || rc=1
 	times 10000 30000 || rc=1
@@ -170,6 +174,7 @@ vm_up $SHARED_LAB --back-vcpus 2 --standby || tap_abort "lab up --back-vcpus 2 -
 how='standby'
 set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool verbs-check front peer
+idle=$(objects front)
 check "a standby state is ready" eval '[[ $(back_is standby-ready) == true ]]'
 check "one of two back vCPUs hangs with interrupts off: likewise" dies hung 'a hang' hangs interrupts
 check "the front reaches the peer again" set_mtu 1500
@@ -186,6 +191,34 @@ check "the front reaches the peer again" set_mtu 1500
 check "the front reaches the peer again" set_mtu 1500
 check "the starts were from the standby state" eval '(($(on back "dmesg | grep -c \"from the standby state of start 1\"") == 1)) &&
 	(($(grep -ac "from the standby state of start 1" "$LAB_DIR/back.log") == $(back_is generation) - 1))'
+
+# What the front's operator does meanwhile.
+stop_back() { back_set command '"stop"' && state_becomes stopped; }
+start_back() { back_set command '"start"' && lab wait back 90; }
+goes_down_and_up() {
+	local rc=0
+	rc_traffic 300 && stop_back || return
+	# The addresses of IPv6 go with it.
+	on front -t 20 "ip link set $front_dev down && sleep 0.5 && ip link set $front_dev up && ip addr replace $front_ip6/64 dev $front_dev nodad" || rc=1
+	start_back && under_way 200 || rc=1
+	traffic_end 60 || rc=1
+	return $rc
+}
+check "without a back the front's netdev goes down and up: RC connections go on" goes_down_and_up
+# A program that is killed takes its connections along; the module does not wait for one that is not, which loses its device.
+module_goes() {
+	local rc=0
+	rc_traffic 300 && start_on peer wb "timeout -s KILL 100 ib_write_bw -d $(rdma_dev peer) -F -D 60" && listening peer &&
+		start_on front wb "timeout -s KILL 90 ib_write_bw -d $front_rdma -F -D 60 $peer_ip" && under_way 200 && stop_back || return
+	on front -t 20 'pkill -9 verbs-check; i=0; while pidof verbs-check; do i=$((i + 1)); [ $i -lt 50 ] || exit 1; sleep 0.1; done' || rc=1
+	on front 'rdma resource show' || rc=1
+	unload front || rc=1
+	for guest in front peer; do on $guest 'pkill -9 ib_write_bw; pkill -9 verbs-check; true'; done
+	load front && start_back && set_mtu 1500 || rc=1
+	return $rc
+}
+check "without a back the front's module goes and comes: a program killed before, one with its connection open" module_goes
+check_no_more "nothing is left over" "$(objects front)" "$idle"
 
 # Faults in random order, each third one while the one before is still under way.
 faults=0
