@@ -2,9 +2,9 @@
 /*
  * A back OS that stands still: its kernel is alive, and its heartbeat says so, but it takes nothing
  * out of a ring that holds work, because its NIC is stuck or the poll of mos0 does not run. The
- * device cannot see that. With the parameter stall_ms the front looks at each ring to the back a few
- * times in that time, and asks the device to restart the back, as back_command in sysfs does, when
- * the consumer index was the same at all of them.
+ * device cannot see that. With the parameter stall_ms the front looks at each ring to the back a
+ * few times in that time. If the consumer index was the same at all looks, the front asks the
+ * device to restart the back, as back_command in sysfs does.
  *
  * Looks are counted, not the time between them: after a pause of the machine there is one, however
  * long it was.
@@ -16,7 +16,8 @@
 #include "kcompat.h"
 
 #define STALL_MS_MAX	3600000		/* an hour */
-#define LOOKS		5		/* without progress; the time is from the first to the last */
+/* without progress; stall_ms is from the first to the last */
+#define LOOKS		5
 
 static int set_stall_ms(const char *val, const struct kernel_param *kp)
 {
