@@ -5,7 +5,7 @@
 # The VM with its two OSes moves to another QEMU while RC, UD and TCP connections to a stock peer are open: live, by way of a
 # file, with a back that is stopped, that is starting, that is replaced by another kernel; a move that is given up; savevm and
 # loadvm. Both OSes go on, no byte is wrong, no connection ends. The wire is a bridge with taps, as under libvirt.
-# --long: 100 live moves in a row.
+# Prints the size of 2,000 queue pairs, to the front's kernel and to a move. --long: of 10,000, and 100 live moves in a row.
 
 # shellcheck disable=SC2016,SC2086,SC2120,SC2317 # scripts for guests are quoted; functions are called by their names
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -14,6 +14,7 @@ vm_up $SHARED_LAB --wire tap || tap_abort "lab up --wire tap"
 has_guest back || tap_abort "this suite needs a multios VM, not --plain"
 set_mtu 1500 >/dev/null || tap_abort "front and peer do not reach each other"
 put_tool verbs-check front peer
+put_tool many-qps front
 boot_ids() { on front 'cat /proc/sys/kernel/random/boot_id'; on back 'cat /proc/sys/kernel/random/boot_id'; }
 front_mac=$(on front "cat /sys/class/net/$(netdev front)/address")
 
@@ -58,6 +59,24 @@ there_and_back() { for _ in $(seq "$1"); do live || return; done; }
 rounds=2
 ((!LONG)) || rounds=100
 check "$rounds times in a row under the same connections" with_traffic there_and_back $rounds
+
+# RC queue pairs of one process, each with 15 requests both ways and a message behind it; a move without them, for comparison.
+qps=2000
+((!LONG)) || qps=10000
+# Free memory of the front, and what of it is in slabs, in KiB.
+in_use() { on front 'awk "/^(MemAvailable|Slab):/ { n = n \" \" \$2 } END { print n }" /proc/meminfo'; }
+crowded() {
+	local free slabs with_free with_slabs now
+	echo "the next two: without $qps queue pairs, and with them" >>"$VM_BUILD/migrate.figures"
+	move && memory front >/dev/null && read -r free slabs < <(in_use) || return
+	start_on front many "/tmp/many-qps -n $qps -w" && { for _ in 1 2 3 4 5; do says front waiting /tmp/many.out 400 && break; done; } && read -r with_free with_slabs < <(in_use) &&
+		now=$(on front 'rdma resource show') && [[ $now == *" qp $((qps + 1)) "* ]] || return
+	move && [[ $(on front 'rdma resource show') == "$now" ]] && on front 'kill -s USR1 $(pidof many-qps)' && end_of front many 200 || return
+	echo "a queue pair: $(((free - with_free) * 1024 / qps)) bytes of the front's memory, $(((with_slabs - slabs) * 1024 / qps)) of them in slabs" |
+		tee -a "$VM_BUILD/migrate.figures"
+}
+check "with $qps queue pairs: all are there afterwards, and work" crowded
+
 check "by way of a file: likewise" with_traffic live --through "$VM_BUILD/migrate.state"
 rm -f "$VM_BUILD/migrate.state"
 

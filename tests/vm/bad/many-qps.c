@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * usage: many-qps [-n NUMBER] [-p PROCESSES]
+ * usage: many-qps [-n NUMBER] [-p PROCESSES] [-w]
  *
  * Queue pairs by the thousand, in one process or shared among several: created, connected in pairs
  * to each other, one message on each, destroyed. Prints what each step takes for the first and the
  * last tenth, and the kernel's memory for a queue pair; fails when the last tenth takes over four
  * times as long as the first, or when memory is not given back.
+ *
+ * -w: says "waiting" when all are connected and were used, and waits for SIGUSR1; then there is one
+ * more message on each. One process.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +29,7 @@ static struct ibv_cq *cq;
 static struct ibv_mr *mr;
 static struct ibv_qp **qp;
 static union ibv_gid gid;
-static int gid_index, number = 10000, bad;
+static int gid_index, number = 10000, bad, waits;
 static char buf[256];
 
 static double now(void)
@@ -157,6 +161,20 @@ static void each(const char *what, void (*step)(int))
 	}
 }
 
+/* It is blocked before anybody is told that it may come. */
+static void wait_for_signal(void)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	printf("waiting\n");
+	fflush(stdout);
+	sigwait(&set, &sig);
+}
+
 static int one_process(void)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
@@ -182,6 +200,10 @@ static int one_process(void)
 	with = free_kib();
 	each("connect", connect_qp);
 	each("use", use);
+	if (waits) {
+		wait_for_signal();
+		each("again", use);
+	}
 	each("destroy", destroy);
 	after = free_kib();
 	printf("%.1f KiB each, page tables included; %ld KiB not given back\n", (before - with) / (double)number,
@@ -198,11 +220,13 @@ int main(int argc, char **argv)
 {
 	int o, i, processes = 1, status, rc = 0;
 
-	while ((o = getopt(argc, argv, "n:p:")) != -1) {
+	while ((o = getopt(argc, argv, "n:p:w")) != -1) {
 		if (o == 'n')
 			number = atoi(optarg);
 		else if (o == 'p')
 			processes = atoi(optarg);
+		else if (o == 'w')
+			waits = 1;
 		else
 			return 2;
 	}
