@@ -56,6 +56,7 @@ struct mrdma_outage {
 struct mrdma_stall {
 	struct delayed_work work;
 	bool asked;			/* for a restart, since the link is up */
+	bool restarted;			/* the link went down after such a request */
 	struct {
 		u32 taken;		/* consumer index at the last look */
 		unsigned int looks;	/* that found it there, and something to take */

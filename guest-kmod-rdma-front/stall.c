@@ -8,16 +8,17 @@
  *
  * Looks are counted, not the time between them: after a pause of the machine there is one, however
  * long it was.
+ *
+ * A restart that does not help is not repeated until connections count their retries, see outage.c.
  */
 #include <linux/moduleparam.h>
 
 #include "../guest-kmod-common/regs.h"
+#include "chan.h"
 #include "front.h"
 #include "kcompat.h"
 
 #define STALL_MS_MAX	3600000		/* an hour */
-/* without progress; stall_ms is from the first to the last */
-#define LOOKS		5
 
 static int set_stall_ms(const char *val, const struct kernel_param *kp)
 {
@@ -34,19 +35,21 @@ module_param_cb(stall_ms, &stall_ms_ops, &stall_ms, 0644);
 __MODULE_PARM_TYPE(stall_ms, "uint");
 MODULE_PARM_DESC(stall_ms, "time without progress in a ring that holds work after which the back OS is restarted, 0 to 3600000 ms; 0: never (default)");
 
-/* In jiffies, to the next look. While it is off: to the next look at the parameter. */
+/* In jiffies, to the next look: soon, as the parameter may change. */
 static unsigned long stall_period(unsigned int ms)
 {
-	return ms ? max(msecs_to_jiffies(ms) / (LOOKS - 1), 1UL) : round_jiffies_relative(HZ);
+	return ms ? clamp(msecs_to_jiffies(ms) / 4, 1UL, (unsigned long)HZ) :
+		    round_jiffies_relative(HZ);
 }
 
-/* The number of descriptors that the back has left in ring @i at all of the last looks, or 0. */
-static u32 look_at(struct mrdma_front *front, unsigned int i)
+/* The number of descriptors that the back has left in ring @i at all looks of @ms ms, or 0. */
+static u32 look_at(struct mrdma_front *front, unsigned int i, unsigned int ms)
 {
 	struct mos_queue *q = &front->link.queue[i];
 	u32 taken = msr_load(&q->tx.cons->idx);
 	/* a sender may be changing it: the next look sees it */
 	u32 waiting = READ_ONCE(q->tx.published) - taken;
+	unsigned long periods = msecs_to_jiffies(ms) / stall_period(ms);
 
 	/* more than fit are a broken rule, which the ring's users report */
 	if (!waiting || waiting > q->tx.mask + 1 || taken != front->stall.queue[i].taken)
@@ -54,7 +57,16 @@ static u32 look_at(struct mrdma_front *front, unsigned int i)
 	front->stall.queue[i].taken = taken;
 	if (!waiting)
 		return 0;
-	return ++front->stall.queue[i].looks >= LOOKS ? waiting : 0;
+	/* one look begins the time, the others end a period each */
+	return ++front->stall.queue[i].looks > periods ? waiting : 0;
+}
+
+/* Is there no use in a restart, or another end of the back under way? */
+static bool spares(struct mrdma_front *front)
+{
+	return front->uplink_down ||
+	       (front->stall.restarted && mrdma_chan_path(&front->chan) == MRDMA_PATH_UNPROVEN) ||
+	       readl(front->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN;
 }
 
 static void stall_work(struct work_struct *work)
@@ -67,10 +79,12 @@ static void stall_work(struct work_struct *work)
 	mutex_lock(&front->link.lock);
 	if (!front->link.up || front->stall.asked)
 		goto out;
-	if (!ms)
+	if (!ms || spares(front)) {
 		memset(front->stall.queue, 0, sizeof(front->stall.queue));
-	for (i = 0; ms && i < front->link.nr_queues; i++) {
-		waiting = look_at(front, i);
+		goto again;
+	}
+	for (i = 0; i < front->link.nr_queues; i++) {
+		waiting = look_at(front, i, ms);
 		if (!waiting)
 			continue;
 		netdev_err(front->netdev,
@@ -80,6 +94,7 @@ static void stall_work(struct work_struct *work)
 		mrdma_back_command(front, MULTIOS_CTL_RESTART);
 		goto out;
 	}
+again:
 	queue_delayed_work(system_dfl_wq, &front->stall.work, stall_period(ms));
 out:
 	mutex_unlock(&front->link.lock);
@@ -90,6 +105,7 @@ void mrdma_stall_begin(struct mrdma_front *front)
 	struct mrdma_stall *s = &front->stall;
 
 	lockdep_assert_held(&front->link.lock);
+	s->restarted = s->asked;
 	s->asked = false;
 	memset(s->queue, 0, sizeof(s->queue));
 	mod_delayed_work(system_dfl_wq, &s->work, stall_period(READ_ONCE(stall_ms)));
