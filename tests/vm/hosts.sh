@@ -137,7 +137,7 @@ done
 contained() {
 	on front "ip netns add $1 && ip link add link $front_dev name up$3 type $2 && ip link set up$3 netns $1 && ip -n $1 link set lo up &&
 		ip -n $1 addr add 10.77.0.$3/24 dev up$3 && ip -n $1 addr add fd77::$3/64 dev up$3 nodad && ip -n $1 link set up$3 up &&
-		ip netns exec $1 ping -c 1 -W 5 $peer_ip && ip netns exec $1 ping -c 1 -W 5 $peer_ip6"
+		ip netns exec $1 ping -c 1 -W 5 $peer_ip && ip netns exec $1 ping -c 3 -i 0.3 -W 5 $peer_ip6"
 }
 for kind in 'macvlan mode bridge' 'ipvlan mode l2'; do
 	name=${kind%% *}
