@@ -51,6 +51,11 @@ void mrdma_back_command(struct mrdma_front *front, u32 command)
 	writel(command, front->regs + MULTIOS_REG_BACK_CTL);
 }
 
+bool mrdma_back_is_asked(struct mrdma_front *front)
+{
+	return readl(front->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN;
+}
+
 static ssize_t back_state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n",

@@ -94,6 +94,8 @@ extern const struct attribute_group *mrdma_control_groups[];
 const char *mrdma_back_state_name(u32 state);
 /* Any context. @command: MULTIOS_CTL_*. */
 void mrdma_back_command(struct mrdma_front *front, u32 command);
+/* Is the back asked to power down, and has not done so yet? Any context. */
+bool mrdma_back_is_asked(struct mrdma_front *front);
 
 /* netdev.c */
 int mrdma_netdev_create(struct mrdma_front *front, const u8 *mac,
@@ -123,6 +125,8 @@ void mrdma_outage_end(struct mrdma_front *front);
 void mrdma_outage_look(struct mrdma_front *front);
 /* Not under link->lock. */
 void mrdma_outage_moved(struct mrdma_front *front);
+/* of module parameters in ms, 0 to an hour */
+extern const struct kernel_param_ops mrdma_ms_ops;
 void mrdma_outage_init(struct mrdma_front *front);
 /* Not under link->lock, after mos_link_stop(). */
 void mrdma_outage_stop(struct mrdma_front *front);

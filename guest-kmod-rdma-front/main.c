@@ -196,11 +196,6 @@ static int start_link(struct mrdma_front *front)
 	return mos_link_init(&front->link, &cfg);
 }
 
-static bool is_asked(struct mrdma_front *front)
-{
-	return readl(front->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN;
-}
-
 /*
  * The front's power-off or reset is the whole machine's, so the back shuts down first. The device
  * bounds the wait (back-shutdown-limit). Not for kexec: the back goes on beside the next kernel.
@@ -213,11 +208,11 @@ static int rebooting(struct notifier_block *nb, unsigned long event, void *comma
 	/* all that a module can see of kernel_kexec() */
 	if (command && !strcmp(command, "kexec reboot"))
 		return NOTIFY_DONE;
-	writel(MULTIOS_CTL_POWER_DOWN, front->regs + MULTIOS_REG_BACK_CTL);
+	mrdma_back_command(front, MULTIOS_CTL_POWER_DOWN);
 	/* the command takes effect some time after the write; an older device has none */
-	while (!is_asked(front) && time_before(jiffies, begin + HZ / 5))
+	while (!mrdma_back_is_asked(front) && time_before(jiffies, begin + HZ / 5))
 		msleep(5);
-	while (is_asked(front)) {
+	while (mrdma_back_is_asked(front)) {
 		if (time_after(jiffies, said + 5 * HZ)) {
 			dev_info(&front->pdev->dev, "waiting for the back OS to shut down\n");
 			said = jiffies;

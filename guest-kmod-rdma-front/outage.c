@@ -36,18 +36,18 @@ static int set_ms(const char *val, const struct kernel_param *kp)
 	return param_set_uint_minmax(val, kp, 0, MAX_MS);
 }
 
-static const struct kernel_param_ops ms_ops = {
+const struct kernel_param_ops mrdma_ms_ops = {
 	.set = set_ms,
 	.get = param_get_uint,
 };
 
 static unsigned int grace_ms = 10000;
-module_param_cb(grace_ms, &ms_ops, &grace_ms, 0644);
+module_param_cb(grace_ms, &mrdma_ms_ops, &grace_ms, 0644);
 __MODULE_PARM_TYPE(grace_ms, "uint");
 MODULE_PARM_DESC(grace_ms, "time for which carrier and port outlast the back OS, 0 to 3600000 ms (default 10000)");
 
 static unsigned int outage_ms = 30000;
-module_param_cb(outage_ms, &ms_ops, &outage_ms, 0644);
+module_param_cb(outage_ms, &mrdma_ms_ops, &outage_ms, 0644);
 __MODULE_PARM_TYPE(outage_ms, "uint");
 MODULE_PARM_DESC(outage_ms, "time for which reliable connections wait for the back OS without counting retries, 0 to 3600000 ms (default 30000)");
 

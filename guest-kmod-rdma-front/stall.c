@@ -18,20 +18,8 @@
 #include "front.h"
 #include "kcompat.h"
 
-#define STALL_MS_MAX	3600000		/* an hour */
-
-static int set_stall_ms(const char *val, const struct kernel_param *kp)
-{
-	return param_set_uint_minmax(val, kp, 0, STALL_MS_MAX);
-}
-
-static const struct kernel_param_ops stall_ms_ops = {
-	.set = set_stall_ms,
-	.get = param_get_uint,
-};
-
 static unsigned int stall_ms;
-module_param_cb(stall_ms, &stall_ms_ops, &stall_ms, 0644);
+module_param_cb(stall_ms, &mrdma_ms_ops, &stall_ms, 0644);
 __MODULE_PARM_TYPE(stall_ms, "uint");
 MODULE_PARM_DESC(stall_ms, "time without progress in a ring that holds work after which the back OS is restarted, 0 to 3600000 ms; 0: never (default)");
 
@@ -66,7 +54,7 @@ static bool spares(struct mrdma_front *front)
 {
 	return front->uplink_down ||
 	       (front->stall.restarted && mrdma_chan_path(&front->chan) == MRDMA_PATH_UNPROVEN) ||
-	       readl(front->regs + MULTIOS_REG_REQUEST) & MULTIOS_REQUEST_POWER_DOWN;
+	       mrdma_back_is_asked(front);
 }
 
 static void stall_work(struct work_struct *work)
